@@ -1,0 +1,1 @@
+"""Build file text → syntax tree with spans; words; ignore files."""

@@ -1,0 +1,1 @@
+"""Keys and their parts, look-up, and why a step missed."""

@@ -1,0 +1,1 @@
+"""Containers started from images."""

@@ -1,0 +1,1 @@
+"""Strings the packages together: one build from request to result."""

@@ -1,0 +1,1 @@
+"""Carry out one step and make a state of what it changed."""

@@ -1,0 +1,1 @@
+"""Syntax tree → stages and steps: ARG and ENV scopes, `--target`, dependencies."""

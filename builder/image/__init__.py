@@ -1,0 +1,1 @@
+"""OCI data: config, manifest, index, platforms, reference names, history."""

@@ -1,0 +1,1 @@
+"""All that is on disk: blobs, snapshots, records, names, locks."""

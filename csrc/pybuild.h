@@ -1,0 +1,275 @@
+/* The C core of pybuild: the one header between C and Python.
+ *
+ * Rules that hold for every function here:
+ *  - it returns 0 or a positive fact, or a negative errno; then `error` says which operation failed on which path;
+ *  - results go through arguments named `ret`, written only on success;
+ *  - a handle belongs to one thread at a time; different handles may be used at once (callers drop the GIL);
+ *  - names inside a tree are bytes, opened relative to a directory descriptor, and never followed out of it;
+ *  - nothing here prints, exits, keeps global state or knows about build files.
+ */
+#ifndef PYBUILD_H
+#define PYBUILD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi reads what stands between the CDEF markers: plain C declarations, no preprocessor. */
+/* CDEF-BEGIN */
+
+/* --- errors (error.c) ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int code;            /* positive errno */
+    char operation[32];  /* "open", "copy", "unpack" ... */
+    char path[4096];     /* what it worked on, cut at the front if longer */
+    char detail[256];    /* a further sentence, or empty */
+} pb_error;
+
+/* --- fingerprints (hash.c): XXH3-128 ----------------------------------------------------------------------- */
+
+typedef struct {
+    uint8_t bytes[16]; /* canonical (big-endian) form, as xxhash.xxh3_128 prints it */
+} pb_fingerprint;
+
+/* A store's random secret; `size` 0 means none (plain XXH3-128), else at least 136 bytes. */
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+} pb_secret;
+
+int pb_hash_bytes(const uint8_t *data, size_t size, const pb_secret *secret, pb_fingerprint *ret);
+int pb_hash_file(int dir_fd, const char *path, const pb_secret *secret, pb_fingerprint *ret, pb_error *error);
+
+/* --- ignore rules (ignore.c): .dockerignore and --exclude patterns ------------------------------------------ */
+
+typedef struct pb_ignore pb_ignore;
+
+/* `patterns`: `size` bytes, each pattern ended by NUL, in file order, `!` for exceptions; cleaned by the caller as
+ * moby/patternmatcher's reader does. -EINVAL with the pattern in error->path for one that cannot be compiled. */
+int pb_ignore_new(const char *patterns, size_t size, pb_ignore **ret, pb_error *error);
+void pb_ignore_free(pb_ignore *ignore);
+/* 1 if `path` (relative, no leading slash) is left out, 0 if not. *rule is the index of the deciding rule or -1. */
+int pb_ignore_match(const pb_ignore *ignore, const char *path, int *rule);
+
+/* --- trees (tree.c, index.c, select.c, treediff.c): what a folder holds, walked lazily and at most once ------ */
+
+typedef struct pb_tree pb_tree;
+
+typedef struct {
+    uint64_t directories;  /* read with getdents64 */
+    uint64_t entries;      /* asked with statx */
+    uint64_t files_hashed; /* contents read, because the index did not know them */
+    uint64_t bytes_hashed;
+    uint64_t files_known;  /* contents not read, because the index knew them */
+} pb_tree_stats;
+
+/* One entry. `kind` is one of 'd' 'f' 'l' 'c' 'b' 'p' 's'. `mode` is without the type bits. `size` is 0 for all but
+ * files and links. Times are nanoseconds since 1970. `path` is relative to the root, "" for the root. */
+typedef struct {
+    char kind;
+    uint32_t mode, uid, gid, nlink;
+    uint64_t size;
+    int64_t mtime, ctime;
+    uint64_t device, inode, rdev;
+} pb_entry;
+
+/* Open the tree below `root_fd` (kept open by dup). Directories are read when they are first needed, each once.
+ * `ignore` may be NULL; the tree keeps no reference to it after pb_tree_free. `index` is the file of an earlier
+ * pb_tree_save or NULL: a file whose device, inode, mode, uid, gid, size, mtime and ctime are as the index has them, and
+ * whose times are older than the index (racy rule), is not read again. A missing, damaged, foreign (other secret) or
+ * other-version index is like none. */
+int pb_tree_open(int root_fd, const pb_ignore *ignore, const pb_secret *secret, const char *index, pb_tree **ret,
+                 pb_error *error);
+void pb_tree_free(pb_tree *tree);
+void pb_tree_get_stats(const pb_tree *tree, pb_tree_stats *ret);
+
+/* Write the index file: atomically (temporary file, rename), with every directory that this tree or the earlier index
+ * knows. Also the form in which a selection is kept (pb_tree_save_listing), to say later what changed. */
+int pb_tree_save(pb_tree *tree, const char *file, pb_error *error);
+
+/* The node at `path` (relative, cleaned; "" is the root), -ENOENT, -ENOTDIR, -ELOOP. With `follow` links are resolved
+ * inside the root, the last component too; else only in the folders above it. Nodes are stable until pb_tree_free. */
+int pb_tree_find(pb_tree *tree, const char *path, int follow, uint32_t *ret, pb_error *error);
+/* The nodes that match a pattern of Go's filepath.Match (with `**` only if `double_star`), sorted by path. *ret is
+ * malloc'ed, freed by pb_free. Zero matches is no error. */
+int pb_tree_glob(pb_tree *tree, const char *pattern, int double_star, uint32_t **ret, size_t *count, pb_error *error);
+int pb_tree_entry(pb_tree *tree, uint32_t node, pb_entry *ret, char *path, size_t path_size, pb_error *error);
+
+/* How a selection is fingerprinted. Owners are left out for files of a context (COPY sets them). */
+enum { PB_WITHOUT_OWNER = 1 };
+/* Merkle fingerprint of a node and all below it: name (not the node's own), kind, mode, uid, gid, size, content, link
+ * target, device numbers, xattrs (not security.selinux, system.*, trusted.overlay.*, user.overlay.*); never a time.
+ * Hard links are not told apart. `exclude` may be NULL. Hashes what must be hashed, on two threads. */
+int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_fingerprint *ret,
+                        pb_error *error);
+/* Count entries and bytes of files at and below a node. */
+int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint64_t *entries, uint64_t *bytes,
+                    pb_error *error);
+/* Keep what a fingerprint was made of: a file with paths, metadata and hashes of some nodes. For pb_listing_diff. */
+int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
+                         const char *file, pb_error *error);
+/* What differs between two listings, as text: one line each, "KIND\tPATH\tDETAIL\n" with KIND of added, removed, content,
+ * mode, owner, type, target, xattrs; control bytes in paths as \xHH. At most `limit` lines are written, *total counts
+ * all. Descends only where Merkle fingerprints differ. *ret is malloc'ed, freed by pb_free. */
+int pb_listing_diff(const char *old_file, const char *new_file, size_t limit, char **ret, uint64_t *total,
+                    pb_error *error);
+void pb_free(void *memory);
+
+/* --- copying (copy.c): from a tree into a root file system --------------------------------------------------- */
+
+typedef struct {
+    int64_t uid, gid;           /* -1 keeps the source's */
+    int32_t mode;               /* octal --chmod for everything, or -1 */
+    const char *symbolic_mode;  /* symbolic --chmod ("u=rwX,go=rX") or NULL */
+    int64_t parent_uid, parent_gid; /* owner of directories made on the way to the destination */
+    int32_t parent_mode;        /* -1: 0755 */
+    int keep_directory_times;   /* copied directories keep their mtime; else now */
+    int no_follow_destination;  /* --link: links in the destination are replaced, not followed */
+    int into_directory;         /* the destination is a directory even without a slash at its end */
+    int64_t time;               /* mtime in ns for everything copied, or -1: the source's */
+} pb_copy_options;
+
+typedef struct {
+    uint64_t files, directories, links, bytes;
+} pb_copy_result;
+
+/* Copy a node of `tree` to `destination` (absolute inside dest_root_fd, resolved there as a chroot would; a slash at its
+ * end makes it a directory) with COPY's rules: a directory's contents are merged into the destination, a file lands in
+ * a directory or becomes the file. Keeps modes, times, xattrs, hard links inside one `links` session, holes. A file whose
+ * stat data no longer is what the tree says is -ESTALE. `exclude` may be NULL. `base` is the name to give a file that
+ * lands in a directory, NULL for its own. */
+typedef struct pb_copier pb_copier;
+int pb_copier_new(int dest_root_fd, const pb_copy_options *options, pb_copier **ret, pb_error *error);
+int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, const char *base,
+                  const pb_ignore *exclude, pb_error *error);
+/* A file from memory, with the same rules. */
+int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, const char *destination, const char *base,
+                        uint32_t mode, pb_error *error);
+int pb_copier_finish(pb_copier *copier, pb_copy_result *ret, pb_error *error);
+void pb_copier_free(pb_copier *copier);
+/* Copy a whole root file system (a merged view) to a folder, all attributes that the caller may set; for local outputs. */
+int pb_copy_rootfs(int source_fd, int dest_fd, int keep_owner, pb_copy_result *ret, pb_error *error);
+/* Make a directory and its missing parents inside a root, as `mkdir -p`; existing ones stay as they are. */
+int pb_make_directory(int root_fd, const char *path, uint32_t mode, uint32_t uid, uint32_t gid, pb_error *error);
+/* Open a path inside a root as a chroot would see it (openat2 RESOLVE_IN_ROOT, O_CLOEXEC added). Returns the descriptor. */
+int pb_open_in_root(int root_fd, const char *path, int flags, uint32_t mode, pb_error *error);
+/* Remove a tree below dir_fd, whatever its modes; never follows links, never crosses a mount. */
+int pb_remove_tree(int dir_fd, const char *name, pb_error *error);
+
+/* --- changes (upper.c, plain.c): what a step changed --------------------------------------------------------- */
+
+typedef struct {
+    pb_fingerprint fingerprint; /* of the normalised changes: as pb_tree_fingerprint, with paths, whiteouts, opaques */
+    uint64_t entries;           /* changes left, 0 for an empty diff */
+    uint64_t bytes;             /* of file contents among them */
+    uint64_t dropped;           /* entries that were equal to the lower ones */
+} pb_changes;
+
+/* Read an overlay upper directory, drop what equals the merged lower view `lower_fd` (-1: there is none), and fingerprint
+ * the rest. mtime is not fingerprinted; a file that differs in nothing but mtime stays, a directory that differs
+ * in nothing but mtime and has no changes below it goes. */
+int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_changes *ret, pb_error *error);
+/* Without overlayfs: write to `upper_fd` (empty) what changed from `old_fd` to `new_fd`, in overlay form. */
+int pb_plain_changes(int old_fd, int new_fd, int upper_fd, pb_error *error);
+
+/* --- tar (tarwrite.c, tarread.c) ------------------------------------------------------------------------------ */
+
+typedef struct pb_tar_writer pb_tar_writer;
+enum {
+    PB_TAR_LAYER = 1,  /* overlay whiteouts and opaque marks become .wh. entries; the root itself is not written */
+    PB_TAR_ROOTFS = 2  /* a merged view: everything is content */
+};
+/* A deterministic tar of `dir_fd` (dup'ed): sorted bytewise, ustar with pax where needed (times with nanoseconds are cut
+ * to seconds; xattrs as SCHILY.xattr.), parents before children, whiteouts before siblings. Times later than `max_mtime`
+ * (ns, -1: none) are clamped. Sockets are skipped. */
+int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error);
+/* Fill `buffer` with the next bytes: how many, 0 at the end (after the two zero blocks). */
+int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error);
+void pb_tar_free(pb_tar_writer *writer);
+
+typedef struct pb_untar pb_untar;
+enum {
+    PB_UNTAR_LAYER = 1, /* .wh. entries become overlay whiteouts and opaque marks; else they are plain files */
+    PB_UNTAR_USERXATTR = 2 /* opaque marks in user.overlay. instead of trusted.overlay. */
+};
+typedef struct {
+    uint64_t entries, bytes;
+} pb_untar_result;
+/* Unpack a tar stream below `root_fd` at `prefix` ("" or a path, resolved inside the root). Hostile input is expected:
+ * absolute names and `..` stay inside, links are never followed out, sizes are bounded by `max_bytes` and `max_entries`
+ * (0: none). `uid`, `gid` -1 keep the archive's. Reads v7, ustar, pax and GNU (long names, sparse, base-256). */
+int pb_untar_open(int root_fd, const char *prefix, int flags, int64_t uid, int64_t gid, uint64_t max_bytes,
+                  uint64_t max_entries, pb_untar **ret, pb_error *error);
+int pb_untar_feed(pb_untar *untar, const uint8_t *data, size_t size, pb_error *error);
+/* After the last byte: -EBADMSG if the archive is cut short. Sets directory times. */
+int pb_untar_finish(pb_untar *untar, pb_untar_result *ret, pb_error *error);
+void pb_untar_free(pb_untar *untar);
+/* 1 if these first bytes (at least 512) begin a tar archive, 0 if not. */
+int pb_is_tar(const uint8_t *data, size_t size);
+
+/* --- processes (overlay.c, launch.c, userns.c) ----------------------------------------------------------------- */
+
+enum { PB_OVERLAY_USERXATTR = 1, PB_OVERLAY_READONLY = 2 };
+/* Make a detached overlay mount and return its descriptor, usable at once for openat; the mount ends when the last
+ * descriptor and process using it are gone. `lowers`: `count` paths relative to `base_fd`, topmost first; with `upper`
+ * NULL it is read-only (and one lower alone is just opened). `upper` and `work` are relative to base_fd too. */
+int pb_overlay_mount(int base_fd, const char *const *lowers, size_t count, const char *upper, const char *work,
+                     int flags, pb_error *error);
+
+/* Put the calling process (one thread only) into a new user and mount namespace where it is root, its other ids from
+ * /etc/subuid and /etc/subgid through newuidmap and newgidmap. `uid_map`, `gid_map`: argument lists "inside outside count". */
+int pb_enter_userns(const char *const *uid_map, const char *const *gid_map, pb_error *error);
+
+typedef struct {
+    const char *source; /* path on the host, or NULL with source_fd */
+    int source_fd;      /* a descriptor to bind (a detached mount is moved), or -1 */
+    const char *target; /* absolute inside the rootfs, resolved there, made if missing (remembered, removed afterwards) */
+    const char *type;   /* NULL for a bind, else "tmpfs", "proc", "sysfs", "mqueue", "devpts" */
+    const char *options; /* mount data ("size=65536k,mode=1777") or NULL */
+    int read_only;
+} pb_mount;
+
+enum {
+    PB_NEW_NETWORK = 1,   /* an empty network namespace, lo up */
+    PB_KEEP_CAPS = 2,     /* no capability is dropped (--security=insecure) */
+    PB_NEW_SESSION = 4,   /* setsid */
+    PB_TERMINAL = 8       /* stdin is a terminal that becomes the controlling one */
+};
+
+typedef struct {
+    int root_fd;                 /* the rootfs: a detached mount */
+    const char *mount_point;     /* an existing empty directory of the host to put it on, in the child's namespace only */
+    const char *const *argv;     /* ends with NULL; argv[0] is looked up in PATH of `env` inside the rootfs */
+    const char *const *env;      /* ends with NULL */
+    const char *cwd;             /* absolute inside the rootfs; made (0755, the process's owner) if missing */
+    const char *hostname;        /* NULL: the host's */
+    uint32_t uid, gid;
+    const uint32_t *groups;
+    size_t group_count;
+    const pb_mount *mounts;      /* besides the standard /proc /sys /dev /dev/shm /dev/pts /dev/mqueue */
+    size_t mount_count;
+    uint64_t capabilities;       /* the bounding, permitted, effective (uid 0) set */
+    const uint64_t *limits;      /* triples resource, soft, hard */
+    size_t limit_count;
+    int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
+    int flags;
+    uint32_t umask_bits;
+} pb_launch_spec;
+
+typedef struct {
+    int pid;
+    int pidfd;
+} pb_child;
+
+/* Start a process in new mount, pid, ipc and uts (and cgroup, network) namespaces on a rootfs. It is pid 1 there; it dies
+ * with the calling thread. A failure before exec is reported with its own operation and path ("exec", "/bin/nosuch"). */
+int pb_launch(const pb_launch_spec *spec, pb_child *ret, pb_error *error);
+/* Wait for the end: *status is 0..255, or 256 + the signal's number. timeout_ms -1 waits for ever; -ETIME after it. */
+int pb_wait(const pb_child *child, int timeout_ms, int *status, pb_error *error);
+int pb_kill(const pb_child *child, int signal, pb_error *error);
+/* Remove from an upper directory the mount stubs that pb_launch made there, and give their parents their times back. */
+int pb_remove_stubs(int upper_fd, int lower_fd, const pb_launch_spec *spec, pb_error *error);
+
+/* CDEF-END */
+
+#endif

@@ -1,0 +1,1 @@
+"""The Lark grammars, as package data."""
