@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from builder.engine.contexts import Contexts
+from builder.engine.inputs import Inputs
 from builder.engine.request import BuildRequest
 from builder.errors import Cancelled
 from builder.events import Event, Outcome, Reason, StepFinished, StepOutput, StepProgress, StepStarted, Warned
+from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph
 from builder.store.store import Store
 
@@ -93,8 +95,10 @@ class Session:
     """One build going on."""
 
     request: BuildRequest
+    inputs: Inputs
     store: Store
     graph: Graph
+    plan_options: PlanOptions
     contexts: Contexts
     events: Events
     cancelled: threading.Event
