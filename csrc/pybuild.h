@@ -111,8 +111,8 @@ int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, con
 /* What differs between two listings, as text: one line each, "KIND\tPATH\tDETAIL\n" with KIND of added, removed, content,
  * mode, owner, type, target, xattrs; control bytes in paths as \xHH. At most `limit` lines are written, *total counts
  * all. Descends only where Merkle fingerprints differ. *ret is malloc'ed, freed by pb_free. */
-int pb_listing_diff(const char *old_file, const char *new_file, size_t limit, char **ret, uint64_t *total,
-                    pb_error *error);
+int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret *secret, size_t limit, char **ret,
+                    uint64_t *total, pb_error *error);
 void pb_free(void *memory);
 
 /* --- copying (copy.c): from a tree into a root file system --------------------------------------------------- */

@@ -142,7 +142,7 @@ def _reasons(
         if not listing or not record.listing:
             return ()
         try:
-            changes, total = listing_diff(store.listing_file(record.listing), listing, _LISTED)
+            changes, total = listing_diff(store.listing_file(record.listing), listing, store.secret, _LISTED)
         except CoreError:
             return ()
         reasons = [
