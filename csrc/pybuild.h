@@ -207,38 +207,45 @@ void pb_untar_free(pb_untar *untar);
 /* 1 if these first bytes (at least 512) begin a tar archive, 0 if not. */
 int pb_is_tar(const uint8_t *data, size_t size);
 
-/* --- processes (overlay.c, launch.c, userns.c) ----------------------------------------------------------------- */
+/* --- processes (overlay.c, launch.c with rootfs.c, mountpoints.c and credentials.c; userns.c) -------------------- */
 
-enum { PB_OVERLAY_USERXATTR = 1, PB_OVERLAY_READONLY = 2 };
-/* Make a detached overlay mount and return its descriptor, usable at once for openat; the mount ends when the last
- * descriptor and process using it are gone. `lowers`: `count` paths relative to `base_fd`, topmost first; with `upper`
- * NULL it is read-only (and one lower alone is just opened). `upper` and `work` are relative to base_fd too. */
+enum {
+    PB_OVERLAY_USERXATTR = 1, /* marks in user.overlay., which needs no privilege outside a user namespace */
+    PB_OVERLAY_READONLY = 2,
+    PB_OVERLAY_BY_NAME = 4, /* for tests: as kernels before 6.13 need it */
+    PB_OVERLAY_CLASSIC = 8  /* for tests: as kernels before 6.5 need it */
+};
+/* Make a detached mount of stacked layers and return its descriptor, usable at once for openat and for pb_launch; the mount
+ * ends when the last descriptor and process using it are gone. `lowers`: `count` (at most 500) paths relative to
+ * `base_fd`, topmost first. With `upper` NULL the mount is read-only. `upper` and the empty directory `work` are relative
+ * to base_fd too and on one file system; `work` cannot be used again. Nothing is flushed to disk through the mount or at its
+ * end: who wants `upper` to last syncs it. One lower without upper, and an upper without lowers, are plain binds. */
 int pb_overlay_mount(int base_fd, const char *const *lowers, size_t count, const char *upper, const char *work,
                      int flags, pb_error *error);
 
 /* Put the calling process (one thread only) into a new user and mount namespace where it is root, its other ids from
- * /etc/subuid and /etc/subgid through newuidmap and newgidmap. `uid_map`, `gid_map`: argument lists "inside outside count". */
+ * /etc/subuid and /etc/subgid through newuidmap and newgidmap. `uid_map`, `gid_map`: argument lists that end with NULL,
+ * "inside", "outside", "count" and so on. Supplementary groups stay, so that what they may read stays readable. */
 int pb_enter_userns(const char *const *uid_map, const char *const *gid_map, pb_error *error);
 
 typedef struct {
-    const char *source; /* path on the host, or NULL with source_fd */
-    int source_fd;      /* a descriptor to bind (a detached mount is moved), or -1 */
-    const char *target; /* absolute inside the rootfs, resolved there, made if missing (remembered, removed afterwards) */
-    const char *type;   /* NULL for a bind, else "tmpfs", "proc", "sysfs", "mqueue", "devpts" */
-    const char *options; /* mount data ("size=65536k,mode=1777") or NULL */
+    const char *source;  /* path on the host (links are followed), or NULL with source_fd */
+    int source_fd;       /* a descriptor to bind (a detached mount may be moved), or -1 */
+    const char *target;  /* absolute inside the rootfs, resolved there; see pb_stubs_make for a missing one */
+    const char *type;    /* NULL for a bind with all below it, else a file system: "tmpfs" ... */
+    const char *options; /* its options ("size=65536k,mode=1777") or NULL */
     int read_only;
 } pb_mount;
 
 enum {
-    PB_NEW_NETWORK = 1,   /* an empty network namespace, lo up */
-    PB_KEEP_CAPS = 2,     /* no capability is dropped (--security=insecure) */
-    PB_NEW_SESSION = 4,   /* setsid */
-    PB_TERMINAL = 8       /* stdin is a terminal that becomes the controlling one */
+    PB_NEW_NETWORK = 1, /* an empty network namespace, lo up */
+    PB_KEEP_CAPS = 2,   /* --security=insecure: no capability dropped, nothing masked or read-only, devices usable */
+    PB_TERMINAL = 4     /* stdin is a terminal that becomes the controlling one */
 };
 
 typedef struct {
-    int root_fd;                 /* the rootfs: a detached mount */
-    const char *mount_point;     /* an existing empty directory of the host to put it on, in the child's namespace only */
+    int root_fd;                 /* the rootfs: a mount, detached or not, or a directory */
+    const char *mount_point;     /* an existing directory of the host to put it on, in the child's namespace only */
     const char *const *argv;     /* ends with NULL; argv[0] is looked up in PATH of `env` inside the rootfs */
     const char *const *env;      /* ends with NULL */
     const char *cwd;             /* absolute inside the rootfs; made (0755, the process's owner) if missing */
@@ -246,9 +253,10 @@ typedef struct {
     uint32_t uid, gid;
     const uint32_t *groups;
     size_t group_count;
-    const pb_mount *mounts;      /* besides the standard /proc /sys /dev /dev/shm /dev/pts /dev/mqueue */
+    const pb_mount *mounts;      /* besides the standard /proc /sys /dev /dev/shm /dev/pts /dev/mqueue, in order */
     size_t mount_count;
-    uint64_t capabilities;       /* the bounding, permitted, effective (uid 0) set */
+    uint64_t capabilities;       /* bounding set, and for uid 0 permitted and effective: bit N is capability N */
+    uint64_t shm_size;           /* bytes of /dev/shm */
     const uint64_t *limits;      /* triples resource, soft, hard */
     size_t limit_count;
     int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
@@ -256,19 +264,27 @@ typedef struct {
     uint32_t umask_bits;
 } pb_launch_spec;
 
+/* Mount points that a rootfs lacks (for the standard mounts and for spec->mounts), made before a launch and removed after
+ * the process has ended: nothing of them stays in a layer, and directories get their times back unless the process
+ * changed them itself. What the process put into such a directory stays. Links resolve inside the rootfs. */
+typedef struct pb_stubs pb_stubs;
+int pb_stubs_make(const pb_launch_spec *spec, pb_stubs **ret, pb_error *error);
+int pb_stubs_remove(pb_stubs *stubs, pb_error *error);
+void pb_stubs_free(pb_stubs *stubs);
+
 typedef struct {
     int pid;
     int pidfd;
 } pb_child;
 
-/* Start a process in new mount, pid, ipc and uts (and cgroup, network) namespaces on a rootfs. It is pid 1 there; it dies
- * with the calling thread. A failure before exec is reported with its own operation and path ("exec", "/bin/nosuch"). */
+/* Start a process in new mount, pid, ipc and uts (and, where allowed, cgroup; and network) namespaces on a rootfs. It is
+ * pid 1 there, in a session of its own, and is killed when the calling thread ends. A failure before exec is reported with
+ * its own operation and path ("exec", "/bin/nosuch"). The memory of the caller is shared until the exec, not copied. */
 int pb_launch(const pb_launch_spec *spec, pb_child *ret, pb_error *error);
-/* Wait for the end: *status is 0..255, or 256 + the signal's number. timeout_ms -1 waits for ever; -ETIME after it. */
-int pb_wait(const pb_child *child, int timeout_ms, int *status, pb_error *error);
+/* Wait for the end of it and of all it started: *status is 0..255, or 256 + the signal's number. timeout_ms -1 waits for
+ * ever; -ETIME after it, -EINTR when a signal handler ran. Closes pidfd on success. */
+int pb_wait(pb_child *child, int timeout_ms, int *status, pb_error *error);
 int pb_kill(const pb_child *child, int signal, pb_error *error);
-/* Remove from an upper directory the mount stubs that pb_launch made there, and give their parents their times back. */
-int pb_remove_stubs(int upper_fd, int lower_fd, const pb_launch_spec *spec, pb_error *error);
 
 /* CDEF-END */
 

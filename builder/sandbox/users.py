@@ -1,0 +1,195 @@
+"""Users and groups of a rootfs: what USER and `--chown` mean there.
+
+The files are hostile input: they are opened inside the rootfs only, must be regular files, and a line that
+is not as passwd(5) and group(5) want it is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
+
+from builder.core.files import open_in_root
+from builder.errors import CoreError, SandboxError
+
+__all__ = ["User", "lookup_owner", "lookup_user"]
+
+_FILE_LIMIT = 10 << 20
+_ID_LIMIT = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who a process is: ids, supplementary groups (with the primary one), and the home directory."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+def lookup_user(root_fd: int, user: str) -> User:
+    """The user that the text of USER names: `name`, `uid`, `name:group`, `uid:gid`, mixed; "" is root.
+
+    As BuildKit: with two numbers nothing is looked up but the home; with a group given, supplementary
+    groups are left out; a number that passwd does not know has group 0. Raises `SandboxError` for a name
+    that is not there.
+    """
+    name, colon, group = user.partition(":")
+    uid, gid = _number(name), _number(group)
+    accounts = _accounts(root_fd)
+    if colon and uid is not None and gid is not None:
+        return User(uid, gid, (gid,), _home(accounts, uid))
+    account = _find(accounts, name or "0")
+    if account is None and uid is None and name:
+        raise SandboxError(
+            f'unable to find user "{name}" in /etc/passwd of the root file system',
+            hint="create it in an earlier step (RUN adduser ...), or give a number as USER",
+        )
+    if account is not None:
+        uid, primary = account.uid, account.gid
+    else:
+        uid, primary = uid or 0, 0
+    if group:
+        primary = _group_id(root_fd, group)
+        groups: tuple[int, ...] = (primary,)
+    else:
+        groups = (primary, *_memberships(root_fd, account, primary))
+    return User(uid, primary, groups, _home(accounts, uid))
+
+
+def lookup_owner(
+    root_fd: int, owner: str, *, on_unknown: Callable[[str], None] | None = None
+) -> tuple[int, int]:
+    """The uid and gid that `--chown=OWNER` means: `user`, `user:group`, names or numbers.
+
+    A number alone is user and group; a name alone brings its primary group. As in BuildKit a name that the
+    rootfs does not know is 0, which is told to `on_unknown`.
+    """
+    name, _, group = owner.partition(":")
+    uid, gid = _number(name), None
+    if uid is not None:
+        gid = uid
+    elif name == "root":
+        uid = gid = 0
+    elif name:
+        account = next((entry for entry in _accounts(root_fd) if entry.name == name), None)
+        if account is not None:
+            uid, gid = account.uid, account.gid
+        elif on_unknown is not None:
+            on_unknown(name)
+    if group:
+        gid = _number(group)
+        if gid is None and group != "root":
+            gid = next((entry.gid for entry in _groups(root_fd) if entry.name == group), None)
+            if gid is None and on_unknown is not None:
+                on_unknown(group)
+    return uid or 0, gid or 0
+
+
+def _number(text: str) -> int | None:
+    if not text.isascii() or not text.isdigit():
+        return None
+    number = int(text) if len(text) <= 10 else _ID_LIMIT
+    return number if number < _ID_LIMIT - 1 else None
+
+
+def _find(accounts: list[_Account], name: str) -> _Account | None:
+    uid = _number(name)
+    if uid is None:
+        return next((account for account in accounts if account.name == name), None)
+    return next((account for account in accounts if account.uid == uid), None)
+
+
+def _home(accounts: list[_Account], uid: int) -> str:
+    account = next((account for account in accounts if account.uid == uid), None)
+    return account.home if account is not None and account.home else "/"
+
+
+def _group_id(root_fd: int, group: str) -> int:
+    gid = _number(group)
+    if gid is not None:
+        return gid
+    for entry in _groups(root_fd):
+        if entry.name == group:
+            return entry.gid
+    raise SandboxError(
+        f'unable to find group "{group}" in /etc/group of the root file system',
+        hint="create it in an earlier step (RUN addgroup ...), or give a number in USER",
+    )
+
+
+def _memberships(root_fd: int, account: _Account | None, primary: int) -> list[int]:
+    if account is None:
+        return []
+    found = {entry.gid: None for entry in _groups(root_fd) if account.name in entry.members}
+    return [gid for gid in found if gid != primary]
+
+
+def _accounts(root_fd: int) -> list[_Account]:
+    accounts = []
+    for fields in _lines(root_fd, b"/etc/passwd"):
+        if len(fields) < 4:
+            continue
+        uid, gid = _number(fields[2]), _number(fields[3])
+        if fields[0] and uid is not None and gid is not None:
+            accounts.append(_Account(fields[0], uid, gid, fields[5] if len(fields) > 5 else ""))
+    return accounts
+
+
+def _groups(root_fd: int) -> list[_Group]:
+    groups = []
+    for fields in _lines(root_fd, b"/etc/group"):
+        gid = _number(fields[2]) if len(fields) > 2 else None
+        if fields[0] and gid is not None:
+            members = tuple(fields[3].split(",")) if len(fields) > 3 and fields[3] else ()
+            groups.append(_Group(fields[0], gid, members))
+    return groups
+
+
+def _lines(root_fd: int, path: bytes) -> Iterator[list[str]]:
+    for line in _read(root_fd, path).decode("utf-8", "surrogateescape").split("\n"):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield text.split(":")
+
+
+def _read(root_fd: int, path: bytes) -> bytes:
+    """A regular file of the rootfs; nothing if it is missing, and an error if it is too large or no file."""
+    shown = path.decode()
+    try:
+        fd = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except CoreError as error:
+        if error.errno in (ENOENT, ENOTDIR):
+            return b""
+        if error.errno in (ELOOP, ENXIO):
+            raise SandboxError(f"{shown} of the root file system cannot be read: {error.message}") from None
+        raise
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise SandboxError(f"{shown} of the root file system is not a regular file")
+        content = bytearray()
+        while chunk := file.read(1 << 20):
+            content += chunk
+            if len(content) > _FILE_LIMIT:
+                raise SandboxError(f"{shown} of the root file system is larger than {_FILE_LIMIT >> 20} MiB")
+    return bytes(content)
