@@ -80,9 +80,9 @@ def plan_stage(
 ) -> StagePlan:
     """Plan a stage on top of `base`: first the base's triggers, then the stage's own lines.
 
-    `base` is the config of the base image, `empty_config(stage.platform)` for scratch and folders, or the config
-    that the plan of the base stage ended with; `base_args` are the `args` of that plan. Raises `BuildFileError`
-    for lines that mean nothing.
+    `base` is the config of the base image, `empty_config(stage.platform)` for scratch and folders, or the
+    config that the plan of the base stage ended with; `base_args` are the `args` of that plan. Raises
+    `BuildFileError` for lines that mean nothing.
     """
     if stage.replaced:
         return StagePlan((), replace(base, onbuild=()), (), tuple(base_args))

@@ -55,9 +55,9 @@ class Stage:
     """One FROM and the instructions below it.
 
     `name` is as given, in small letters, None if it has none; `label` is how progress lines call it, empty
-    for a lone stage. `dependencies` are the stages that it is known to need before its base is: its own base stage,
-    those of `COPY --from` and `RUN --mount=from=`, also of triggers of a base stage. A stage that is
-    `replaced` by a named context has that as base and no instructions, and its triggers do not run.
+    for a lone stage. `dependencies` are the stages that it is known to need before its base is: its own
+    base stage, those of `COPY --from` and `RUN --mount=from=`, also of triggers of a base stage. A stage
+    that is `replaced` by a named context has that as base and no instructions, and its triggers do not run.
     """
 
     index: int

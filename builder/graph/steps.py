@@ -106,9 +106,9 @@ class RunStep:
 class CopyStep:
     """COPY or ADD. `destination` is absolute, clean, and ends in a slash where a folder was written.
 
-    `sources` are as written, with variables expanded: paths and patterns, which a leading `/` or `..` does not
-    lead out of the origin, and for ADD URLs and git addresses. `unpack` is whether archives are unpacked: None
-    is the default, local ones of ADD.
+    `sources` are as written, with variables expanded: paths and patterns, which a leading `/` or `..` does
+    not lead out of the origin, and for ADD URLs and git addresses. `unpack` is whether archives are
+    unpacked: None is the default, local ones of ADD.
     """
 
     title: str
@@ -130,7 +130,7 @@ class CopyStep:
 
 @dataclass(frozen=True, slots=True)
 class WorkdirStep:
-    """Make a directory, its missing parents too, owned by `user` (a USER value, empty for root), mode 0755."""
+    """Make a directory and its missing parents, mode 0755, owned by `user` (empty for root)."""
 
     title: str
     span: Span
