@@ -13,10 +13,8 @@ from builder.graph.paths import clean_path, join_path, names_folder
 from builder.graph.steps import CopyStep, FromContext, InlineFile, WorkdirStep
 from builder.graph.titles import heredoc_summary
 
-_SYMBOLIC_MODE = re.compile(
-    r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+(?:,[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+)*\Z"
-)
-_COMMIT = re.compile(r"[0-9a-f]{4,64}\Z")
+_SYMBOLIC_MODE = r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+"
+_COMMIT = r"[0-9a-f]{4,64}"
 _GIT_SCHEMES = ("git://", "ssh://")
 
 
@@ -86,7 +84,7 @@ def _mode(draft: Draft, line: Copy) -> str:
         octal = all(digit < "8" for digit in mode) and len(mode) < 12
         if octal and int(mode, 8) <= 0o7777:
             return mode
-    elif not mode or _SYMBOLIC_MODE.match(mode):
+    elif not mode or all(re.fullmatch(_SYMBOLIC_MODE, change) for change in mode.split(",")):
         return mode
     raise draft.bad(
         line.chmod.span,
@@ -105,7 +103,7 @@ def _checksum(draft: Draft, line: Copy, sources: tuple[str, ...]) -> str | None:
     if len(sources) != 1 or line.heredocs:
         raise draft.bad(span, "--checksum needs exactly one source")
     if is_git(sources[0]):
-        if not _COMMIT.match(text):
+        if not re.fullmatch(_COMMIT, text):
             raise draft.bad(span, f"invalid --checksum={text[:80]}", "give the id of a git commit")
         return text
     if not is_remote(sources[0]):

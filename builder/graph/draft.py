@@ -17,7 +17,7 @@ from builder.image.config import ImageConfig
 
 @dataclass(slots=True)
 class Draft:
-    """Grows with each line. `trigger` is true while the base's triggers run, whose place is the FROM."""
+    """Grows with each line. `trigger` is where to point to while a trigger of the base runs."""
 
     graph: Graph
     stage: Stage
@@ -27,19 +27,19 @@ class Draft:
     total: int
     hidden_env: tuple[tuple[str, str], ...] = ()
     network: str = "default"
-    trigger: bool = False
+    trigger: Span | None = None
     has_cmd: bool = False
     steps: list[Step] = field(default_factory=list)
     history: list[HistoryItem] = field(default_factory=list)
     warnings: list[tuple[str, Span]] = field(default_factory=list)
 
     def place(self, span: Span) -> Span:
-        """Where to point for something at `span`: a trigger's own text is not in the file."""
-        return self.stage.span if self.trigger else span
+        """Where to point for something at `span`: a trigger's own text may not be in this file."""
+        return self.trigger or span
 
     def bad(self, span: Span, message: str, hint: str | None = None) -> BuildFileError:
         """The error for a line of this stage."""
-        if self.trigger:
+        if self.trigger is not None:
             message = f"in a trigger of the base: {message}"
         return mistake(self.graph.file, self.place(span), message, hint)
 
@@ -81,7 +81,7 @@ class Draft:
         shown = show_values(text, lambda name: masks.get(name, self.scope.lookup(name)))
         number = self.number
         self.number += 1
-        return step_title(self.stage, number, self.total, shown, trigger=self.trigger)
+        return step_title(self.stage, number, self.total, shown, trigger=self.trigger is not None)
 
     @property
     def working_dir(self) -> str:

@@ -38,7 +38,7 @@ _KEYS = (
 _BARE = ("readonly", "readwrite", "required")
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgtp]?)i?b?\Z", re.IGNORECASE | re.ASCII)
+_SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([kmgtp]?)i?b?"
 _MAX_ID = 1 << 32
 
 
@@ -226,10 +226,10 @@ class _Draft:
         text = self.given.get("size")
         if text is None:
             return 0
-        found = _SIZE.match(text)
+        found = re.fullmatch(_SIZE, text.lower())
         if found is None:
             raise self.bad(f"invalid value for size: {text[:80]!r}", "write bytes, or 64m, or 1g")
-        power = "kmgtp".find(found[2].lower()) + 1 if found[2] else 0
+        power = "kmgtp".find(found[2]) + 1 if found[2] else 0
         size = int(float(found[1]) * 1024**power) if "." in found[1] else int(found[1]) * 1024**power
         if size >= 1 << 63:
             raise self.bad(f"invalid value for size: {text[:80]!r}", "write bytes, or 64m, or 1g")

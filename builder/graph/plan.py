@@ -21,6 +21,7 @@ from builder.buildfile.syntax import (
     Onbuild,
     Run,
     Shell,
+    Span,
     StopSignal,
     User,
     Volume,
@@ -33,14 +34,14 @@ from builder.graph.draft import Draft
 from builder.graph.places import mistake
 from builder.graph.run import plan_run
 from builder.graph.scope import Scope, proxy_environment
-from builder.graph.stages import ContextBase, Graph, ImageBase, Stage
+from builder.graph.stages import ContextBase, Graph, ImageBase, Stage, StageBase
 from builder.graph.steps import StagePlan
-from builder.graph.titles import count_steps
+from builder.graph.titles import count_steps, step_title
 from builder.image.config import DEFAULT_PATH, ImageConfig
 from builder.image.platform import Platform
 
 ParseTrigger = Callable[[str], Instruction]
-"""Parses one stored ONBUILD instruction; raises `BuildFileError`."""
+"""Parses one instruction that an ONBUILD stored; raises `BuildFileError`."""
 
 _PLANNERS: Mapping[type[Any], Callable[[Draft, Any], None]] = {
     Arg: configs.apply_arg,
@@ -76,17 +77,17 @@ def plan_stage(
     base: ImageConfig,
     base_args: Iterable[tuple[str, str | None]] = (),
     options: PlanOptions | None = None,
-    parse_trigger: ParseTrigger,
+    parse_trigger: ParseTrigger | None = None,
 ) -> StagePlan:
     """Plan a stage on top of `base`: first the base's triggers, then the stage's own lines.
 
     `base` is the config of the base image, `empty_config(stage.platform)` for scratch and folders, or the
-    config that the plan of the base stage ended with; `base_args` are the `args` of that plan. Raises
-    `BuildFileError` for lines that mean nothing.
+    config that the plan of the base stage ended with; `base_args` are the `args` of that plan.
+    `parse_trigger` reads the triggers of an image. Raises `BuildFileError` for lines that mean nothing.
     """
     if stage.replaced:
         return StagePlan((), replace(base, onbuild=()), (), tuple(base_args))
-    triggers = [_parse(graph, stage, text, parse_trigger) for text in base.onbuild]
+    triggers = _triggers(graph, stage, base, parse_trigger)
     config = replace(base, onbuild=(), env=_with_path(base))
     fetched = isinstance(stage.base, ImageBase | ContextBase)
     draft = Draft(
@@ -99,10 +100,9 @@ def plan_stage(
         hidden_env=proxy_environment(graph.build_args.items()),
         network=(options or PlanOptions()).network,
     )
-    draft.trigger = True
-    for trigger in triggers:
+    for draft.trigger, trigger in triggers:
         _PLANNERS[type(trigger)](draft, trigger)
-    draft.trigger = False
+    draft.trigger = None
     for line in stage.instructions:
         _PLANNERS[type(line)](draft, line)
     return StagePlan(
@@ -140,6 +140,31 @@ def finish_config(
         variant=found.variant,
         os_version=found.os_version,
     )
+
+
+def base_title(graph: Graph, stage: Stage, reference: str = "") -> str:
+    """The progress line for a base that is fetched: `[build 1/5] FROM debian:12`.
+
+    `reference` is a fuller name than the one in the file, if there is one by now.
+    """
+    del graph
+    return step_title(stage, 1, count_steps(stage), f"FROM {reference or stage.base_text}")
+
+
+def _triggers(
+    graph: Graph, stage: Stage, base: ImageConfig, parse_trigger: ParseTrigger | None
+) -> list[tuple[Span, Instruction]]:
+    """The triggers to run and where they stand: those of a stage were parsed with the file."""
+    if isinstance(stage.base, StageBase):
+        lines = graph.stages[stage.base.index].instructions
+        return [(line.span, line.instruction) for line in lines if isinstance(line, Onbuild)]
+    if not base.onbuild:
+        return []
+    if parse_trigger is None:
+        from builder.buildfile import parse  # late: needs the grammar
+
+        parse_trigger = parse.parse_trigger
+    return [(stage.span, _parse(graph, stage, text, parse_trigger)) for text in base.onbuild]
 
 
 def _parse(graph: Graph, stage: Stage, text: str, parse_trigger: ParseTrigger) -> Instruction:

@@ -18,7 +18,7 @@ NETWORKS = ("default", "none", "host")
 SECURITY_MODES = ("sandbox", "insecure")
 SCRIPTS = "/dev/pipes"
 
-_LONE_HEREDOC = re.compile(r"\s*\d*<<-?[ \t]*([^<\s]+)\s*\Z")
+_LONE_HEREDOC = r"\s*\d*<<-?[ \t]*([^<\s]+)\s*"
 _AGENT = "SSH_AUTH_SOCK"
 
 
@@ -94,7 +94,7 @@ def _shell_text(command: ShellForm) -> tuple[str, tuple[InlineFile, ...], str]:
 
 
 def _is_alone(text: str, heredoc: Heredoc) -> bool:
-    found = _LONE_HEREDOC.match(text)
+    found = re.fullmatch(_LONE_HEREDOC, text)
     return found is not None and re.sub(r"[\"'\\]", "", found[1]) == heredoc.name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.buildfile.syntax import BuildFile, Copy, Heredoc, Instruction, Run, Workdir
-from builder.graph.stages import ContextBase, Graph, ImageBase, Stage
+from builder.graph.stages import ContextBase, ImageBase, Stage
 
 MASK = "****"
 """Stands for the value of a secret's variable."""
@@ -15,12 +15,6 @@ def count_steps(stage: Stage, triggers: int = 0) -> int:
     """The `n` of a stage: its base, if that is fetched, all triggers, and the lines that make layers."""
     base = isinstance(stage.base, ImageBase | ContextBase)
     return base + triggers + sum(isinstance(line, Copy | Run | Workdir) for line in stage.instructions)
-
-
-def base_title(graph: Graph, stage: Stage, reference: str) -> str:
-    """The line for fetching a stage's base: `[build 1/5] FROM docker.io/library/debian:12@sha256:…`."""
-    del graph
-    return step_title(stage, 1, count_steps(stage), f"FROM {reference}")
 
 
 def step_title(stage: Stage, number: int, total: int, text: str, *, trigger: bool = False) -> str:

@@ -1,11 +1,13 @@
 """Plans of stages: variables, steps, config and history."""
 
 import pytest
-from trees import BASE, copy, from_, heredoc, line, onbuild, plan, run
+from trees import BASE, copy, from_, graph, heredoc, line, onbuild, plan, plan_graph, run
 
 from builder.errors import BuildFileError
+from builder.graph.plan import base_title, finish_config
 from builder.graph.steps import FromContext, FromImage, FromNamed, FromStage, InlineFile, WorkdirStep
 from builder.image.config import DEFAULT_PATH, ImageConfig
+from builder.image.platform import Platform
 
 SH = ("/bin/sh", "-c")
 
@@ -320,3 +322,37 @@ def test_networks_are_checked():
     assert plan(from_("base"), run("t", network="none")).steps[0].network == "none"
     with pytest.raises(BuildFileError, match="--network=nome"):
         plan(from_("base"), run("t", network="nome"))
+
+
+def test_triggers_of_an_image_are_parsed_and_point_at_the_from_line():
+    base = ImageConfig(onbuild=("ENV A=1", "EXPOSE http"))
+    lines = {"ENV A=1": line("ENV", "A=1"), "EXPOSE http": line("EXPOSE", "http")}
+    with pytest.raises(BuildFileError) as caught:
+        plan_graph(graph(from_("base", number=7), run("t")), base=base, triggers=lines)
+    assert caught.value.location.line == 7
+    assert caught.value.message == "in a trigger of the base: invalid port 'http'"
+    found = plan_graph(graph(from_("base"), run("t")), base=ImageConfig(onbuild=("ENV A=1",)), triggers=lines)
+    assert dict(found.steps[0].env)["A"] == "1"
+    assert found.steps[0].title == "[2/3] RUN t"
+
+
+def test_a_replaced_stage_is_its_context_and_runs_no_triggers():
+    found = graph(from_("base", "tools"), run("false"), named_contexts=["tools"])
+    planned = plan_graph(found, base=ImageConfig(onbuild=("RUN x",), user="app"))
+    assert planned.steps == ()
+    assert planned.config == ImageConfig(user="app")
+
+
+def test_labels_and_platform_of_the_caller_win_in_the_result():
+    config = ImageConfig(labels=(("a", "file"), ("b", "file")), variant="v2")
+    found = finish_config(config, platform=Platform("linux", "arm64"), labels={"a": "line"})
+    assert dict(found.labels) == {"a": "line", "b": "file"}
+    assert found.platform == Platform("linux", "arm64")
+    assert finish_config(config, platform=Platform("linux", "amd64")).variant == "v2"
+    assert finish_config(ImageConfig(architecture="x86_64")).architecture == "amd64"
+
+
+def test_the_title_of_a_base():
+    found = graph(from_("base", "b"), run("t"), from_("b"))
+    assert base_title(found, found.stages[0]) == "[b 1/2] FROM base"
+    assert base_title(found, found.stages[0], "base@sha256:x") == "[b 1/2] FROM base@sha256:x"

@@ -154,9 +154,8 @@ def graph(*lines: Instruction, **options: object) -> Graph:
 
 
 def plan(*lines: Instruction, base: ImageConfig = BASE, **options: object) -> StagePlan:
-    """The plan of the target, its base stages planned first; triggers come from the lines' own texts."""
-    texts = {item.trigger: item.instruction for item in lines if isinstance(item, Onbuild)}
-    return plan_graph(graph(*lines, **options), base=base, triggers=texts)
+    """The plan of the target, its base stages planned first."""
+    return plan_graph(graph(*lines, **options), base=base)
 
 
 def plan_graph(
