@@ -24,7 +24,7 @@ from builder.errors import BuildFileError
 from builder.graph import created
 from builder.graph.draft import Draft
 from builder.graph.places import suggest
-from builder.graph.ports import exposed_ports
+from builder.graph.ports import MAX_PORTS, exposed_ports
 from builder.graph.signals import NAMES, is_signal
 from builder.image.config import Health
 
@@ -118,13 +118,18 @@ def apply_user(draft: Draft, line: User) -> None:
 
 def apply_expose(draft: Draft, line: Expose) -> None:
     """Add ports; here alone a value with blanks makes several words."""
-    ports: list[str] = []
+    ports: dict[str, None] = {}
+    count = 0
     for word in sorted(line.ports, key=lambda word: word.text):
         for text in draft.expand(word).split():
             try:
-                ports += exposed_ports(text)
+                found = exposed_ports(text)
             except BuildFileError as error:
                 raise draft.bad(word.span, error.message, error.hint) from None
+            count += len(found)
+            if count > MAX_PORTS:
+                raise draft.bad(word.span, f"EXPOSE names more than {MAX_PORTS} ports")
+            ports.update(dict.fromkeys(found))
     draft.set(exposed_ports=tuple(sorted({*draft.config.exposed_ports, *ports})))
     draft.record("EXPOSE " + created.list_text(ports))
 

@@ -47,7 +47,7 @@ def plan_copy(draft: Draft, line: Copy) -> None:
         destination=destination,
         chown=chown or None,
         chmod=chmod or None,
-        link=line.link,
+        link=line.link and not chmod,  # with --chmod BuildKit makes an ordinary copy
         parents=line.parents,
         exclude=line.exclude,
         unpack=line.unpack,

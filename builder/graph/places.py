@@ -5,6 +5,8 @@ from __future__ import annotations
 from builder.buildfile.syntax import BuildFile, Span
 from builder.errors import BuildFileError, Location
 
+_CHOICES = 1000
+
 
 def locate(file: BuildFile, span: Span) -> Location:
     """The place of a span, with its first line's text; width reaches to the span's end or the line's."""
@@ -22,8 +24,8 @@ def nearest(word: str, choices: list[str]) -> str | None:
     """The choice that is spelled most like `word`, if one is near."""
     import difflib
 
-    lowered = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    lowered = {choice.lower(): choice for choice in choices[:_CHOICES]}
+    found = difflib.get_close_matches(word.lower()[:100], lowered, n=1, cutoff=0.6)
     return lowered[found[0]] if found else None
 
 

@@ -38,7 +38,7 @@ from builder.graph.stages import ContextBase, Graph, ImageBase, Stage, StageBase
 from builder.graph.steps import StagePlan
 from builder.graph.titles import count_steps, step_title
 from builder.image.config import DEFAULT_PATH, ImageConfig
-from builder.image.platform import Platform
+from builder.image.platform import Platform, compatible
 
 ParseTrigger = Callable[[str], Instruction]
 """Parses one instruction that an ONBUILD stored; raises `BuildFileError`."""
@@ -103,6 +103,8 @@ def plan_stage(
     for draft.trigger, trigger in triggers:
         _PLANNERS[type(trigger)](draft, trigger)
     draft.trigger = None
+    if isinstance(stage.base, ImageBase):
+        _warn_of_other_platform(draft, base)
     for line in stage.instructions:
         _PLANNERS[type(line)](draft, line)
     return StagePlan(
@@ -178,6 +180,14 @@ def _parse(graph: Graph, stage: Stage, text: str, parse_trigger: ParseTrigger) -
         name = type(found).__name__.upper()
         raise mistake(graph.file, stage.span, f"{name} is not allowed as a trigger of the base")
     return found
+
+
+def _warn_of_other_platform(draft: Draft, base: ImageConfig) -> None:
+    """Say so if an image is not for the platform that the stage is for: its commands may not start."""
+    stage, found = draft.stage, base.platform.normalised()
+    if base.os and base.architecture and found not in compatible(stage.platform):
+        message = f"base image {stage.base_text} is for {found}, not for {stage.platform}"
+        draft.warnings.append((message, stage.span))
 
 
 def _with_path(base: ImageConfig) -> tuple[tuple[str, str], ...]:

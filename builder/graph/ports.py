@@ -5,6 +5,8 @@ from __future__ import annotations
 from builder.errors import BuildFileError
 
 PROTOCOLS = ("tcp", "udp", "sctp")
+MAX_PORTS = 65536 * len(PROTOCOLS)
+"""All that exist; a line that names more means no good."""
 
 
 def exposed_ports(text: str) -> tuple[str, ...]:

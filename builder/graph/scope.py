@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from builder.buildfile.syntax import BuildFile, Span, Word
+from builder.buildfile.syntax import BuildFile, Literal, Span, Word
 from builder.buildfile.words import expand
 from builder.errors import BuildFileError
-from builder.graph.places import locate
+from builder.graph.places import mistake
 
 PROXY_NAMES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 """Build arguments that need no ARG line and enter neither keys nor history, in both cases."""
@@ -46,6 +46,20 @@ class Scope:
             self.values[name] = value
             self._from_arg.add(name)
 
+    def bound(self, word: Word) -> int:
+        """How long a word can become at most, in characters."""
+        length = 0
+        for part in word.parts:
+            if isinstance(part, Literal):
+                length += len(part.text)
+                continue
+            value = len(self.values.get(part.name, ""))
+            argument = self.bound(part.argument) if part.argument else 0
+            replacement = self.bound(part.replacement) if part.replacement else 0
+            copies = value + 1 if part.operator == "//" else 1
+            length += value + argument + replacement * copies
+        return length
+
     def environment(self) -> tuple[tuple[str, str], ...]:
         """What a RUN command gets to see."""
         return tuple(self.values.items())
@@ -59,6 +73,10 @@ class Scope:
         return tuple((name, self.values.get(name, value or "")) for name, value in self.declared.items())
 
 
+MAX_VALUE = 16 << 20
+"""Characters that a word may have once expanded: a few lines of `ENV A=$A$A` would fill any memory."""
+
+
 class Expander:
     """Words of one build file, expanded in a scope, with errors that say where."""
 
@@ -67,11 +85,15 @@ class Expander:
 
     def expand(self, word: Word, scope: Scope, where: Span | None = None) -> str:
         """The value of a word; `where` takes the place of the word's own span (for triggers)."""
+        span = where or word.span
+        if scope.bound(word) > MAX_VALUE:
+            raise mistake(
+                self.file, span, f"the value may be longer than {MAX_VALUE >> 20} MiB once expanded"
+            )
         try:
             return expand(word, scope.lookup)
         except BuildFileError as error:
-            place = locate(self.file, where or word.span)
-            raise BuildFileError(error.message, hint=error.hint, location=place) from None
+            raise mistake(self.file, span, error.message, error.hint) from None
 
 
 def proxy_environment(build_args: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

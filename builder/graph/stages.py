@@ -319,12 +319,13 @@ def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
     """Find a stage that needs itself; iterative, since the chain may be as long as the file."""
     done: set[int] = set()
     for start in range(len(stages)):
-        path: list[int] = []
+        path: dict[int, None] = {}  # in order, with a quick look-up
         left: list[tuple[int, Iterator[int]]] = []
         entered = start
         while True:
             if entered in path:
-                circle = [*path[path.index(entered) :], entered]
+                circle = [*path, entered]
+                del circle[: circle.index(entered)]
                 chain = " → ".join(_call(stages[index]) for index in circle)
                 raise mistake(
                     file,
@@ -333,7 +334,7 @@ def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
                     "a stage can only use what stages before it made",
                 )
             if entered not in done:
-                path.append(entered)
+                path[entered] = None
                 left.append((entered, iter(stages[entered].dependencies)))
             following = _next_of(left, path, done)
             if following is None:
@@ -341,14 +342,14 @@ def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
             entered = following
 
 
-def _next_of(left: list[tuple[int, Iterator[int]]], path: list[int], done: set[int]) -> int | None:
+def _next_of(left: list[tuple[int, Iterator[int]]], path: dict[int, None], done: set[int]) -> int | None:
     while left:
         index, rest = left[-1]
         following = next(rest, None)
         if following is not None:
             return following
         left.pop()
-        path.pop()
+        path.popitem()
         done.add(index)
     return None
 

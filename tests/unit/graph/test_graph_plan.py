@@ -356,3 +356,25 @@ def test_the_title_of_a_base():
     found = graph(from_("base", "b"), run("t"), from_("b"))
     assert base_title(found, found.stages[0]) == "[b 1/2] FROM base"
     assert base_title(found, found.stages[0], "base@sha256:x") == "[b 1/2] FROM base@sha256:x"
+
+
+def test_values_that_grow_without_end_are_refused():
+    lines = [line("ENV", "A=0123456789"), *[line("ENV", "A=$A$A$A$A")] * 60]
+    with pytest.raises(BuildFileError, match="16 MiB"):
+        plan(from_("base"), *lines)
+
+
+def test_ports_without_end_are_refused():
+    with pytest.raises(BuildFileError, match="ports"):
+        plan(from_("base"), line("EXPOSE", *["0-65535"] * 6000))
+
+
+def test_a_base_for_another_platform_is_warned_about():
+    planned = plan(from_("base", None, "linux/arm64"))
+    assert planned.warnings[0][0] == "base image base is for linux/amd64, not for linux/arm64"
+    assert plan(from_("base")).warnings == ()
+
+
+def test_link_with_a_mode_is_an_ordinary_copy():
+    assert plan(from_("base"), copy("a", "/", link=True)).steps[0].link
+    assert not plan(from_("base"), copy("a", "/", link=True, chmod="755")).steps[0].link
