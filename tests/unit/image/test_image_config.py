@@ -89,6 +89,11 @@ def test_null_counts_as_absent():
     assert parse_config(b'{"config": null}').cmd is None
 
 
+def test_a_lone_surrogate_in_an_unknown_field_comes_out_as_it_came_in():
+    document = b'{"config":{"Odd":"\\ud800"}}'
+    assert rb'"Odd":"\ud800"' in render_config(parse_config(document))
+
+
 def test_of_a_variable_given_twice_the_last_counts():
     assert parse_config(b'{"config":{"Env":["A=1","B=2","A=3","C"]}}').env == (
         ("A", "3"),
@@ -104,6 +109,8 @@ def test_of_a_variable_given_twice_the_last_counts():
         (b"{", "JSON"),
         (b"\xff", "JSON"),
         (b"[" * 100_000, "JSON"),
+        (b'{"x": NaN}', "NaN"),
+        (b'{"x": 1e999}', "1e999"),
         (b'{"config": []}', "config"),
         (b'{"config": {"Env": [1]}}', "config.Env"),
         (b'{"config": {"Env": ["=x"]}}', "config.Env"),
