@@ -17,11 +17,22 @@ def load_object(document: bytes, what: str) -> dict[str, Any]:
     if len(document) > MAX_DOCUMENT:
         raise ImageError(f"{what} is larger than {MAX_DOCUMENT >> 20} MiB")
     try:
-        value = json.loads(document)
+        value = json.loads(document, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what} is no valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise ImageError(f"{what} is a JSON {kind_of(value)}, not an object")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):  # could be read, but never be written again
+        raise ValueError(f"the number {text[:40]} is too large")
     return value
 
 

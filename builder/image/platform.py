@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from builder.errors import UsageError
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_OS_PART = re.compile(r"(?P<os>[A-Za-z0-9_-]+)(?:\((?P<version>[A-Za-z0-9_.-]*)\))?\Z")
+_PART = r"[A-Za-z0-9_.-]+"
+_OS_PART = r"(?P<os>[A-Za-z0-9_-]+)(?:\((?P<version>[A-Za-z0-9_.-]*)\))?"
 
 _SYSTEMS = frozenset(
     {"linux", "windows", "darwin", "macos", "freebsd", "netbsd", "openbsd", "solaris", "wasi"}
@@ -68,8 +68,8 @@ def parse_platform(text: str, *, host: Platform | None = None) -> Platform:
     What is not said comes from `host` (default: this machine).
     """
     parts = text.split("/")
-    found = _OS_PART.match(parts[0])
-    if len(parts) > 3 or found is None or not all(_PART.match(part) for part in parts[1:]):
+    found = re.fullmatch(_OS_PART, parts[0])
+    if len(parts) > 3 or found is None or not all(re.fullmatch(_PART, part) for part in parts[1:]):
         raise _not_a_platform(text)
     system, version = found["os"].lower(), found["version"] or ""
     if len(parts) == 1:
