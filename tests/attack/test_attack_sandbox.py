@@ -127,9 +127,8 @@ def test_passwd_as_a_fifo_or_a_directory(trap: Trap) -> None:
 
 
 def test_passwd_of_garbage(trap: Trap) -> None:
-    (trap.base / "etc/passwd").write_bytes(
-        os.urandom(5000) + b"\napp:x:5:6::/h:/s\n" + b":" * 5000 + b"\n\xff:x:1:1\n"
-    )
+    lines = [os.urandom(5000), b"app:x:5:6::/h:/s", b":" * 5000, b"\xff:x:1:1", b""]
+    (trap.base / "etc/passwd").write_bytes(b"\n".join(lines))
     root = os.open(trap.base, os.O_PATH)
     try:
         assert lookup_user(root, "app").uid == 5
@@ -145,7 +144,8 @@ def test_the_program_is_looked_up_inside(trap: Trap) -> None:
 
 def test_processes_that_multiply_and_refuse_to_end(trap: Trap) -> None:
     started = time.monotonic()
-    script = "trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do (trap '' TERM HUP; while :; do sleep 9; done) & done; exit 3"
+    loop = "(trap '' TERM HUP; while :; do sleep 9; done) &"
+    script = f"trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do {loop} done; exit 3"
     assert trap.run(script, limits=(Limit("nproc", 4000, 4000),))[0] == 3
     assert time.monotonic() - started < 10
 

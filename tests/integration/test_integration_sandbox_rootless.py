@@ -1,4 +1,4 @@
-"""The same sandbox as an ordinary user with subordinate ids: a child becomes one, then works in a user namespace."""
+"""The same sandbox as an ordinary user with subordinate ids, which a child of the test becomes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def script(text: str, **fields: object) -> Process:
 
 
 def test_root_inside(account: pwd.struct_passwd, folder: str) -> None:
-    text = "id -u; echo $$; touch /f; chown 1000:50 /f; stat -c %u:%g /f; test -d /sys/kernel && test -c /dev/null"
+    text = "id -u; echo $$; touch /f; chown 1000:50 /f; stat -c %u:%g /f; test -d /sys/kernel -a -c /dev/null"
     answer = as_user(account, lambda: run_in(folder, script(text)))
     assert answer == "0 0\n1\n1000:50\n"
     assert sorted(os.listdir(f"{folder}/upper")) == ["etc", "f"]
@@ -110,9 +110,7 @@ def test_root_inside(account: pwd.struct_passwd, folder: str) -> None:
 
 
 def test_user_inside(account: pwd.struct_passwd, folder: str) -> None:
-    answer = as_user(
-        account, lambda: run_in(folder, script("id -u; id -G; touch f", user="app", cwd="/srv/a"))
-    )
+    answer = as_user(account, lambda: run_in(folder, script("id -u; id -G; touch f", user="app", cwd="/a")))
     assert answer == "0 1000\n1000\n"
 
 
