@@ -12,6 +12,7 @@
 #include "pybuild.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { PB_LAYERS_MAX = 500 }; /* OVL_MAX_STACK */
@@ -104,6 +106,8 @@ static int configure(int fs_fd, const overlay_request *request, int by_name, pb_
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         if (pb_fsconfig(fs_fd, PB_SET_STRING, settings[i][0], settings[i][1], 0) < 0)
             return fail_with_log(fs_fd, errno, settings[i][0], error);
+    if (pb_fsconfig(fs_fd, PB_SET_STRING, "source", "overlay", 0) < 0)
+        return fail_with_log(fs_fd, errno, "source", error);
     if ((request->flags & PB_OVERLAY_USERXATTR) && pb_fsconfig(fs_fd, PB_SET_FLAG, "userxattr", NULL, 0) < 0)
         return fail_with_log(fs_fd, errno, "userxattr", error);
     return 0;
@@ -153,8 +157,34 @@ static int append_layer(char *options, size_t size, size_t *used, const overlay_
     return 0;
 }
 
-static int mount_classic(const overlay_request *request, int *fds, pb_error *error)
+/* The base directory again, in the child's own mount namespace: overlayfs takes layers from no other. */
+static int reopen_base(int base_fd, pb_error *error)
 {
+    char link[40], path[PATH_MAX];
+    struct stat given, found;
+    ssize_t size;
+    int fd;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", base_fd);
+    size = base_fd == AT_FDCWD ? readlink("/proc/self/cwd", path, sizeof path - 1) : readlink(link, path, sizeof path - 1);
+    if (size < 0)
+        return pb_fail(error, errno, "read link", "%s", link);
+    path[size] = '\0';
+    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return pb_fail(error, errno, "open", "%s", path);
+    if (fstatat(base_fd, "", &given, AT_EMPTY_PATH) < 0 || fstat(fd, &found) < 0 || given.st_dev != found.st_dev ||
+        given.st_ino != found.st_ino) {
+        close(fd);
+        return pb_fail(error, ESTALE, "open", "%s", path);
+    }
+    return fd;
+}
+
+static int mount_classic(const overlay_request *given, int *fds, pb_error *error)
+{
+    overlay_request own = *given;
+    const overlay_request *request = &own;
     char options[4096];
     const struct rlimit many = {4096, 4096};
     size_t used = 0;
@@ -164,6 +194,10 @@ static int mount_classic(const overlay_request *request, int *fds, pb_error *err
     (void)setrlimit(RLIMIT_NOFILE, &many);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return pb_fail(error, errno, "make mounts private", "/");
+    PB_CLOSE int base_fd = reopen_base(given->base_fd, error);
+    if (base_fd < 0)
+        return base_fd;
+    own.base_fd = base_fd;
     for (size_t i = 0; i < request->count; i++) {
         result = append_layer(options, sizeof options, &used, request, i == 0 ? "lowerdir=" : ":", request->lowers[i],
                               &fds[i], error);

@@ -55,7 +55,7 @@ static int new_filesystem(const char *type, const char *options, unsigned attrib
     PB_CLOSE int fs_fd = pb_fsopen(type);
     int fd;
 
-    if (fs_fd < 0 || set_options(fs_fd, options) < 0 || pb_fsconfig(fs_fd, PB_CREATE, NULL, NULL, 0) < 0 ||
+    if (fs_fd < 0 || pb_fsconfig(fs_fd, PB_SET_STRING, "source", type, 0) < 0 || set_options(fs_fd, options) < 0 || pb_fsconfig(fs_fd, PB_CREATE, NULL, NULL, 0) < 0 ||
         (fd = pb_fsmount(fs_fd, attributes)) < 0)
         return pb_fail(error, errno, "mount", "%s", type);
     return fd;

@@ -149,14 +149,17 @@ def overlay_mount(
     *,
     userxattr: bool = False,
     read_only: bool = False,
+    method: str = "newest",
 ) -> int:
     """Stack directories into a detached mount and return its descriptor, owned by the caller.
 
     `lowers` are topmost first and, as `upper` and the empty `work`, relative to `base_fd`. Nothing is
-    synced to disk at the end of the mount; `work` cannot be used again. Raises `CoreError`.
+    synced to disk at the end of the mount; `work` cannot be used again. `method` "by-name" or "classic" does
+    it as older kernels need it. Raises `CoreError`.
     """
     error = new_error()
     flags = (lib.PB_OVERLAY_USERXATTR if userxattr else 0) | (lib.PB_OVERLAY_READONLY if read_only else 0)
+    flags |= {"newest": 0, "by-name": lib.PB_OVERLAY_BY_NAME, "classic": lib.PB_OVERLAY_CLASSIC}[method]
     paths = [_text(lower) for lower in lowers]
     upper_path = ffi.NULL if upper is None else _text(upper)
     work_path = ffi.NULL if work is None else _text(work)

@@ -25,7 +25,9 @@ def attend(start: Start, interactive: bool) -> tuple[int, int | None]:
     """Run with the caller's streams, input only if `interactive`; gives `Child.wait`'s answer."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with start((0 if interactive else -1, 1, 2)) as child, _signals(child):
+    relay = _Relay()
+    with relay.handlers(), start((0 if interactive else -1, 1, 2)) as child:
+        relay.attach(child)
         return child.wait()
 
 
@@ -34,12 +36,14 @@ def attend_terminal(start: Start, interactive: bool) -> tuple[int, int | None]:
     master, slave = os.openpty()
     try:
         _copy_size(master)
-        with start((slave, slave, slave)) as child:
+        relay = _Relay()
+        with relay.handlers(), start((slave, slave, slave)) as child:
+            relay.attach(child)
             os.close(slave)
             slave = -1
-            with _signals(child), _size_changes(master), _raw_input(interactive):
+            with _size_changes(master), _raw_input(interactive):
                 _join(child, master, interactive)
-                return child.wait()
+            return child.wait()
     finally:
         os.close(master)
         if slave >= 0:
@@ -60,23 +64,36 @@ def _handlers(table: dict[signal.Signals, Callable[[int, object], None]]) -> Ite
             signal.signal(number, handler)
 
 
-def _signals(child: Child) -> AbstractContextManager[None]:
-    """Pass signals on. One that would end any other process ends this one too.
+class _Relay:
+    """Passes signals on. One that would end any other process ends this one too.
 
     The kernel keeps a signal from the first process of a pid namespace if that has no handler for it, so such
-    a one is killed instead; so is one that stays after a second signal.
+    a one is killed instead; so is one that stays after a second signal. What comes too early is kept until
+    the process is there.
     """
-    ending: list[int] = []
 
-    def pass_on(number: int, _frame: object) -> None:
-        if number in _ENDING and (ending or not _catches(child.pid, number)):
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._early: list[int] = []
+        self._asked_to_end = False
+
+    def handlers(self) -> AbstractContextManager[None]:
+        return _handlers(dict.fromkeys(_PASSED_ON, self._receive))
+
+    def attach(self, child: Child) -> None:
+        self._child = child
+        for number in self._early:
+            self._receive(number, None)
+
+    def _receive(self, number: int, _frame: object) -> None:
+        child = self._child
+        if child is None:
+            self._early.append(number)
+        elif number in _ENDING and (self._asked_to_end or not _catches(child.pid, number)):
             child.kill(signal.SIGKILL)
-            return
-        if number in _ENDING:
-            ending.append(number)
-        child.kill(number)
-
-    return _handlers(dict.fromkeys(_PASSED_ON, pass_on))
+        else:
+            self._asked_to_end = self._asked_to_end or number in _ENDING
+            child.kill(number)
 
 
 def _catches(pid: int, number: int) -> bool:
@@ -113,7 +130,7 @@ def _raw_input(interactive: bool) -> Iterator[None]:
     import tty
 
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSADRAIN)  # what was typed already is kept
     try:
         yield
     finally:

@@ -170,7 +170,7 @@ def _bounds(soft: int, hard: int) -> tuple[int, int]:
 
 @contextmanager
 def _explained(process: Process) -> Iterator[None]:
-    """Make of a failure to start the error that says whose it is: the command's, the step's, the machine's."""
+    """Say of a failure to start whose it is: the command's, the step's or the machine's."""
     try:
         yield
     except CoreError as error:

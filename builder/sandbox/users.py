@@ -183,13 +183,14 @@ def _read(root_fd: int, path: bytes) -> bytes:
         if error.errno in (ELOOP, ENXIO):
             raise SandboxError(f"{shown} of the root file system cannot be read: {error.message}") from None
         raise
-    with os.fdopen(fd, "rb", buffering=0) as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise SandboxError(f"{shown} of the root file system is not a regular file")
         content = bytearray()
-        while chunk := file.read(1 << 20):
+        while chunk := os.read(fd, 1 << 20):
             content += chunk
             if len(content) > _FILE_LIMIT:
                 raise SandboxError(f"{shown} of the root file system is larger than {_FILE_LIMIT >> 20} MiB")
+    finally:
+        os.close(fd)
     return bytes(content)
