@@ -1,0 +1,96 @@
+"""Names of images: `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]` (distribution/reference), completed as Docker does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from builder.digest import Digest, parse_digest
+from builder.errors import ImageError, UsageError
+
+DEFAULT_REGISTRY = "docker.io"
+_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+    r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z"
+)
+_LONGEST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A complete name. A tag is there unless a digest is; `str()` is the canonical form."""
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: Digest | None = None
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.registry}/{self.repository}{tag}{digest}"
+
+    @property
+    def familiar(self) -> str:
+        """The short form that people write; the tag stays."""
+        text = str(self)
+        return text.removeprefix(f"{DEFAULT_REGISTRY}/").removeprefix("library/") if self._on_hub else text
+
+    @property
+    def _on_hub(self) -> bool:
+        return self.registry == DEFAULT_REGISTRY
+
+    @property
+    def api_host(self) -> str:
+        """The host that speaks the protocol for this registry."""
+        return "registry-1.docker.io" if self._on_hub else self.registry
+
+    @property
+    def wanted(self) -> str:
+        """What to ask the registry for: the digest if there is one, else the tag."""
+        return str(self.digest) if self.digest else self.tag or "latest"
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a name and complete it: `app` is `docker.io/library/app:latest`.
+
+    The first part is a registry if it has a dot or a colon or is `localhost`. A `UsageError` says what is wrong.
+    """
+    rest, mark, digest_text = text.partition("@")
+    digest = None
+    if mark:
+        try:
+            digest = parse_digest(digest_text)
+        except ImageError as error:
+            raise _bad(text, error.message) from None
+    first, slash, others = rest.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        registry, path = first, others
+        if not _HOST.match(registry):
+            raise _bad(text, f"{registry!r} is no host name")
+    else:
+        registry, path = DEFAULT_REGISTRY, rest
+    if registry in ("index.docker.io", "registry-1.docker.io"):
+        registry = DEFAULT_REGISTRY
+    repository, colon, tag = path.partition(":")
+    if colon and not _TAG.match(tag):
+        raise _bad(text, f"{tag!r} is no tag")
+    if not repository:
+        raise _bad(text, "it is empty")
+    for part in repository.split("/"):
+        if not _PART.match(part):
+            hint = "repository names are in small letters" if part != part.lower() else None
+            raise _bad(text, f"{part!r} cannot be part of a repository's name", hint)
+    if registry == DEFAULT_REGISTRY and "/" not in repository:
+        repository = f"library/{repository}"
+    if len(registry) + len(repository) + 1 > _LONGEST:
+        raise _bad(text, f"it is longer than {_LONGEST} characters")
+    return Reference(registry, repository, tag or (None if digest else "latest"), digest)
+
+
+def _bad(text: str, why: str, hint: str | None = None) -> UsageError:
+    return UsageError(
+        f"not an image name: {text[:80]!r}: {why}", hint=hint or "write it as [REGISTRY/]NAME[:TAG]"
+    )

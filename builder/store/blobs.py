@@ -1,0 +1,123 @@
+"""Blobs: bytes by their digest, `blobs/sha256/…`, as in any OCI image layout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from types import TracebackType
+from typing import BinaryIO
+
+from builder.digest import Digest
+from builder.errors import ImageError, StoreError
+
+
+class BlobWriter:
+    """Takes bytes, and makes them a blob only when `commit` is called; else nothing of them stays."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._name = f"blobs/sha256/.{os.urandom(8).hex()}"
+        opened = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=fd)
+        self._stream = open(opened, "wb", buffering=0)
+        self._hash = hashlib.sha256()
+        self._done = False
+        self.size = 0
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        if not self._done:
+            os.unlink(self._name, dir_fd=self._fd)
+
+    def write(self, data: bytes) -> None:
+        """More bytes."""
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._stream.write(left) :]
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the store: {error.strerror}", hint="free some space where the store is"
+            ) from error
+        self._hash.update(data)
+        self.size += len(data)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written by now."""
+        return Digest("sha256", self._hash.hexdigest())
+
+    def commit(self, expected: Digest | None = None) -> Digest:
+        """Make it a blob; an `ImageError` if its digest is not the expected one."""
+        digest = self.digest
+        if expected is not None and expected.algorithm == "sha256" and digest != expected:
+            raise ImageError(f"a blob should have the digest {expected}, but has {digest}")
+        os.rename(
+            self._name, f"blobs/sha256/{digest.hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd
+        )
+        self._done = True
+        return digest
+
+
+class Blobs:
+    """All blobs of a store."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @staticmethod
+    def path(digest: Digest) -> str:
+        """Where a blob is, relative to the store."""
+        if digest.algorithm != "sha256":
+            raise ImageError(f"blobs are kept by SHA-256 only, not by {digest.algorithm}")
+        return f"blobs/sha256/{digest.hex}"
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a blob is there."""
+        try:
+            os.stat(self.path(digest), dir_fd=self._fd)
+        except OSError:
+            return False
+        return True
+
+    def size(self, digest: Digest) -> int:
+        """How many bytes a blob has."""
+        with self.open(digest) as stream:
+            return os.fstat(stream.fileno()).st_size
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """A stream of a blob's bytes, which are not verified."""
+        try:
+            fd = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._fd)
+        except OSError as error:
+            raise ImageError(f"the store has no blob {digest}: {error.strerror}") from None
+        return open(fd, "rb")
+
+    def read(self, digest: Digest, limit: int = 16 << 20) -> bytes:
+        """The bytes of a small blob, verified."""
+        with self.open(digest) as stream:
+            data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise ImageError(f"the blob {digest} is larger than {limit} bytes")
+        if hashlib.new(digest.algorithm, data).hexdigest() != digest.hex:
+            raise ImageError(
+                f"the blob {digest} in the store is damaged", hint="remove the image and pull or build it again"
+            )
+        return data
+
+    def put(self, data: bytes) -> Digest:
+        """Keep some bytes."""
+        digest = Digest("sha256", hashlib.sha256(data).hexdigest())
+        if not self.has(digest):
+            with self.writer() as writer:
+                writer.write(data)
+                writer.commit()
+        return digest
+
+    def writer(self) -> BlobWriter:
+        """A blob to be."""
+        return BlobWriter(self._fd)

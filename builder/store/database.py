@@ -1,0 +1,122 @@
+"""The store's SQLite database: its schema, and one connection that threads share."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from builder.errors import StoreError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS states (
+    id BLOB PRIMARY KEY, parent BLOB, snapshot TEXT, entries INTEGER, size INTEGER, created REAL,
+    boot TEXT NOT NULL, durable INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (
+    key BLOB PRIMARY KEY, state BLOB NOT NULL, slot TEXT NOT NULL, parts TEXT NOT NULL, created REAL NOT NULL,
+    seconds REAL NOT NULL, size INTEGER NOT NULL, listing TEXT NOT NULL,
+    boot TEXT NOT NULL, durable INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS records_by_slot ON records (slot, created);
+CREATE TABLE IF NOT EXISTS layers (
+    state BLOB NOT NULL, diff_id TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER NOT NULL,
+    tar_size INTEGER NOT NULL, pulled INTEGER NOT NULL, PRIMARY KEY (state, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS layers_by_digest ON layers (digest);
+CREATE TABLE IF NOT EXISTS images (
+    manifest TEXT PRIMARY KEY, config TEXT NOT NULL, state BLOB NOT NULL, platform TEXT NOT NULL, created REAL NOT NULL,
+    size INTEGER NOT NULL, media_type TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names (
+    name TEXT NOT NULL, platform TEXT NOT NULL, manifest TEXT NOT NULL, PRIMARY KEY (name, platform)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, tree TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One connection behind a lock: statements are short, and what takes long happens outside."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+            version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"the store was made by a newer version of pybuild (its form is {version}, "
+                    f"this one knows {SCHEMA_VERSION})",
+                    hint="use that version, or another store with --store",
+                )
+            if version < SCHEMA_VERSION:
+                self._create()
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def _create(self) -> None:
+        if self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+            raise StoreError(
+                f"the store's database cannot be shared on this file system: {self._path}",
+                hint="keep the store on a local disk: set PYBUILD_STORE",
+            )
+        self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+
+    def _broken(self, error: sqlite3.Error) -> StoreError:
+        text = str(error)
+        if "full" in text:
+            return StoreError("no space is left for the store's database", hint="free some space")
+        if "readonly" in text or "unable to open" in text:
+            return StoreError(
+                f"the store's database cannot be written: {self._path}", hint="check who owns the store"
+            )
+        return StoreError(
+            f"the store's database is damaged: {self._path}: {text}",
+            hint=f"images are safe in blobs/; remove {os.path.basename(self._path)}* to begin a new cache",
+        )
+
+    def all(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        try:
+            with self._lock:
+                return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def one(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query, None if there is none."""
+        try:
+            with self._lock:
+                row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+                return row
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Carry out one statement by itself; how many rows it changed."""
+        try:
+            with self._lock:
+                return self._connection.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several statements that count as one."""
+        with self._lock:
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.rollback()
+                raise
+            self.run("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,70 @@
+"""Layers: which blobs are the tar of which state's snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.digest import Digest, parse_digest
+from builder.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as images name it: `diff_id` is the digest of its tar, `digest` that of the blob.
+
+    `size` is the blob's, `tar_size` the tar's (0 if unknown); `pulled` tells one that came from elsewhere and stays as it is.
+    """
+
+    diff_id: Digest
+    digest: Digest
+    media_type: str
+    size: int
+    tar_size: int = 0
+    pulled: bool = False
+
+
+_COLUMNS = "diff_id, digest, media_type, size, tar_size, pulled"
+
+
+class Layers:
+    """All layers that the store knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_state(self, state: bytes) -> list[Layer]:
+        """The layers of a state's own snapshot: one for each compression it was asked in."""
+        rows = self._database.all(f"SELECT {_COLUMNS} FROM layers WHERE state = ? ORDER BY pulled DESC", (state,))  # noqa: S608
+        return [_layer(row) for row in rows]
+
+    def by_digest(self, digest: Digest) -> Layer | None:
+        """A layer by the digest of its blob."""
+        row = self._database.one(f"SELECT {_COLUMNS} FROM layers WHERE digest = ? LIMIT 1", (str(digest),))  # noqa: S608
+        return None if row is None else _layer(row)
+
+    def put(self, state: bytes, layer: Layer) -> None:
+        """Remember the layer of a state."""
+        self._database.run(
+            f"INSERT OR REPLACE INTO layers (state, {_COLUMNS}) VALUES (?,?,?,?,?,?,?)",
+            (
+                state,
+                str(layer.diff_id),
+                str(layer.digest),
+                layer.media_type,
+                layer.size,
+                layer.tar_size,
+                layer.pulled,
+            ),
+        )
+
+
+def _layer(row: tuple[object, ...]) -> Layer:
+    diff_id, digest, media_type, size, tar_size, pulled = row
+    return Layer(
+        parse_digest(str(diff_id)),
+        parse_digest(str(digest)),
+        str(media_type),
+        int(str(size)),
+        int(str(tar_size)),
+        bool(pulled),
+    )

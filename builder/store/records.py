@@ -1,0 +1,88 @@
+"""Records: what a key led to. They are trusted only as far as what they point to is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from builder.store.database import Database
+
+_COLUMNS = "key, state, slot, parts, created, seconds, size, listing"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A step that was done: its key with its parts, and the state it led to.
+
+    `slot` names the step across builds, to find earlier records of it; `seconds` is how long it took, `size` the bytes of
+    file content in its layer, `listing` the file that says what its sources were, or empty.
+    """
+
+    key: bytes
+    state: bytes
+    slot: str
+    parts: tuple[tuple[str, str, str], ...]
+    created: float
+    seconds: float
+    size: int
+    listing: str = ""
+
+
+class Records:
+    """All records of a store.
+
+    A record is seen by other builds at once, but until the store was flushed it counts only in the boot it was made in:
+    what a power cut may have lost is then a miss.
+    """
+
+    def __init__(self, database: Database, boot: str) -> None:
+        self._database = database
+        self._boot = boot
+
+    def get(self, key: bytes) -> Record | None:
+        """The record of a key, None if there is none that can be trusted."""
+        row = self._database.one(
+            f"SELECT {_COLUMNS} FROM records r WHERE key = ? AND (durable OR boot = ?) AND (state = zeroblob(16) OR "  # noqa: S608
+            "EXISTS (SELECT 1 FROM states s WHERE s.id = r.state AND (s.durable OR s.boot = ?)))",
+            (key, self._boot, self._boot),
+        )
+        return None if row is None else _record(row)
+
+    def put(self, record: Record) -> None:
+        """Keep a record, in place of an earlier one of the same key."""
+        self._database.run(
+            f"INSERT OR REPLACE INTO records ({_COLUMNS}, boot, durable) VALUES (?,?,?,?,?,?,?,?,?,0)",
+            (
+                record.key,
+                record.state,
+                record.slot,
+                json.dumps(record.parts, separators=(",", ":")),
+                record.created,
+                record.seconds,
+                record.size,
+                record.listing,
+                self._boot,
+            ),
+        )
+
+    def nearest(self, slot: str, limit: int) -> list[Record]:
+        """Earlier records of the same step, the newest first."""
+        rows = self._database.all(
+            f"SELECT {_COLUMNS} FROM records WHERE slot = ? ORDER BY created DESC LIMIT ?",  # noqa: S608
+            (slot, limit),
+        )
+        return [record for record in map(_record, rows) if record is not None]
+
+
+def _record(row: tuple[object, ...]) -> Record | None:
+    """A row as a record; None for one that nobody of this program wrote."""
+    key, state, slot, parts_text, created, seconds, size, listing = row
+    try:
+        parts = tuple((str(kind), str(name), str(value)) for kind, name, value in json.loads(str(parts_text)))
+    except (ValueError, TypeError):
+        return None
+    if not isinstance(key, bytes) or not isinstance(state, bytes) or len(state) != 16 or "/" in str(listing):
+        return None
+    return Record(
+        key, state, str(slot), parts, float(str(created)), float(str(seconds)), int(str(size)), str(listing)
+    )

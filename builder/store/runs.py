@@ -1,0 +1,81 @@
+"""Runs: private places of steps that are going on, gone when the step or its process is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from types import TracebackType
+
+from builder.core.files import remove_tree
+
+
+@dataclass(slots=True)
+class Run:
+    """The folders of one step, relative to the store: `upper` takes its changes, `work` is the overlay's own.
+
+    `scratch` is an absolute path for anything else. A lock on the folder tells that its process lives.
+    """
+
+    name: str
+    store_fd: int
+    scratch: str
+    lock: int
+
+    @property
+    def upper(self) -> str:
+        """Where the step's changes go."""
+        return f"runs/{self.name}/upper"
+
+    @property
+    def work(self) -> str:
+        """What the overlay needs beside it."""
+        return f"runs/{self.name}/work"
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        runs = os.open("runs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.store_fd)
+        try:
+            remove_tree(runs, self.name.encode())
+        finally:
+            os.close(runs)
+            os.close(self.lock)
+
+
+def new_run(store_fd: int, store_path: str) -> Run:
+    """Make the folders of a run, locked from the first moment on."""
+    name = os.urandom(8).hex()
+    os.mkdir(f"runs/{name}", 0o700, dir_fd=store_fd)
+    lock = os.open(f"runs/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store_fd)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    for part in ("upper", "work", "scratch"):
+        os.mkdir(part, 0o755, dir_fd=lock)
+        os.chmod(part, 0o755, dir_fd=lock)
+    return Run(name, store_fd, os.path.join(store_path, "runs", name, "scratch"), lock)
+
+
+def sweep(store_fd: int) -> int:
+    """Remove what killed builds left behind; how many runs that were."""
+    runs = os.open("runs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store_fd)
+    swept = 0
+    try:
+        for name in os.listdir(runs):
+            try:
+                fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=runs)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(runs, os.fsencode(name))
+                swept += 1
+            except OSError:
+                pass  # somebody works there
+            finally:
+                os.close(fd)
+    finally:
+        os.close(runs)
+    return swept

@@ -1,0 +1,252 @@
+"""The store: one folder that holds all that is kept between builds.
+
+It is an OCI image layout (`oci-layout`, `index.json`, `blobs/`) with more beside it; see docs/store.md.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from builder.digest import Digest
+from builder.errors import StoreError
+from builder.image.manifest import Manifest, parse_manifest
+from builder.image.platform import Platform
+from builder.store.blobs import Blobs
+from builder.store.database import Database
+from builder.store.images import Images, StoredImage
+from builder.store.layers import Layers
+from builder.store.locks import locked
+from builder.store.records import Records
+from builder.store.runs import Run, new_run, sweep
+from builder.store.states import State, States
+
+_FOLDERS = ("blobs/sha256", "snapshots", "runs", "indexes", "listings", "locks")
+_LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
+_EMPTY_INDEX = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
+_SECRET_SIZE = 192
+_LOCKS = 256
+
+
+class Store:
+    """An open store; threads may share it. `fd` is its folder, `secret` what its fingerprints are made with.
+
+    `userxattr` tells that overlay marks are those of a user namespace.
+    """
+
+    def __init__(self, path: str, fd: int, secret: bytes, database: Database, *, userxattr: bool) -> None:
+        self.path = path
+        self.fd = fd
+        self.secret = secret
+        self.userxattr = userxattr
+        self._database = database
+        boot = _boot_id()
+        self._boot = boot
+        self.records = Records(database, boot)
+        self.states = States(database, fd, boot)
+        self.layers = Layers(database)
+        self.blobs = Blobs(fd)
+        self.images = Images(database, fd, self.blobs)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._database.close()
+        os.close(self.fd)
+
+    def flush(self) -> None:
+        """Bring to the disk what was made, then let its records count after a power cut too.
+
+        One sync for a whole build, none for a file: until then records count only in this boot, in which nothing can
+        be lost that a process has written.
+        """
+        mine = (self._boot,)
+        pending = self._database.one(
+            "SELECT (SELECT count(*) FROM records WHERE boot = ? AND NOT durable) + "
+            "(SELECT count(*) FROM states WHERE boot = ? AND NOT durable)",
+            mine * 2,
+        )
+        if pending is None or not pending[0]:
+            return
+        keys = self._database.all("SELECT key FROM records WHERE boot = ? AND NOT durable", mine)
+        states = self._database.all("SELECT id FROM states WHERE boot = ? AND NOT durable", mine)
+        _syncfs(self.fd)
+        with self._database.transaction():
+            for state in states:
+                self._database.run("UPDATE states SET durable = 1 WHERE id = ?", state)
+            for key in keys:
+                self._database.run("UPDATE records SET durable = 1 WHERE key = ?", key)
+
+    # --- files of builds ---
+
+    def chain(self, state: bytes) -> tuple[State, ...]:
+        """The states that a state is made of, the lowest first."""
+        return self.states.chain(state)
+
+    def lowers(self, state: bytes) -> list[str]:
+        """The snapshots of a state, relative to the store, the topmost first."""
+        return [self.states.path(part) for part in reversed(self.states.chain(state))]
+
+    def new_run(self) -> Run:
+        """A private place to carry out a step in."""
+        return new_run(self.fd, self.path)
+
+    def step_lock(self, key: bytes) -> AbstractContextManager[None]:
+        """Held while a step is carried out, so that two builds do not do the same work at once."""
+        return locked(self.fd, f"step-{int.from_bytes(key[:4], 'big') % _LOCKS:02x}")
+
+    def index_path(self, name: str) -> str:
+        """The file of a context's stat index."""
+        return os.path.join(self.path, "indexes", name)
+
+    def listing_path(self, key: bytes) -> str:
+        """The file of what a step's sources were."""
+        return os.path.join(self.path, "listings", key.hex())
+
+    def listing_file(self, name: str) -> str:
+        """The path of a listing that a record names."""
+        return os.path.join(self.path, "listings", name)
+
+    def get_parsed(self, digest: Digest) -> str | None:
+        """The syntax tree kept for a build file's text."""
+        row = self._database.one("SELECT tree FROM parsed WHERE digest = ?", (str(digest),))
+        return None if row is None else str(row[0])
+
+    def put_parsed(self, digest: Digest, tree: str) -> None:
+        """Keep a syntax tree."""
+        self._database.run("INSERT OR REPLACE INTO parsed (digest, tree) VALUES (?,?)", (str(digest), tree))
+
+    # --- images ---
+
+    def find_image(self, text: str, platform: Platform | None = None) -> StoredImage | None:
+        """An image by name or id; see `Images.find`."""
+        return self.images.find(text, platform)
+
+    def put_image(
+        self, manifest: bytes, config: bytes, *, state: bytes, platform: Platform
+    ) -> StoredImage:
+        """Keep an image whose layers' blobs are there."""
+        parsed = parse_manifest(manifest)
+        assert isinstance(parsed, Manifest)
+        config_digest = self.blobs.put(config)
+        size = sum(layer.size for layer in parsed.layers)
+        return self.images.put(
+            self.blobs.put(manifest),
+            config_digest,
+            state=state,
+            platform=platform,
+            size=size,
+            media_type=parsed.media_type,
+        )
+
+    def read_blob(self, digest: Digest) -> bytes:
+        """The bytes of a small blob, verified."""
+        return self.blobs.read(digest)
+
+    def manifest_of(self, image: StoredImage) -> Manifest:
+        """The manifest of an image."""
+        parsed = parse_manifest(self.blobs.read(image.manifest))
+        assert isinstance(parsed, Manifest)
+        return parsed
+
+
+def open_store(path: str, *, userxattr: bool = False) -> Store:
+    """Open a store, or make a new one where there is none.
+
+    A `StoreError` says what is in the way: a folder that is something else, no right to write, a newer version.
+    """
+    path = os.path.abspath(path)
+    try:
+        new = _prepare(path)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StoreError(
+            f'the store "{path}" cannot be used: {error.strerror}',
+            hint="choose a folder that you can write to, with --store or PYBUILD_STORE",
+        ) from None
+    try:
+        secret = _read_secret(fd)
+        database = Database(os.path.join(path, "pybuild.db"))
+        if not new:
+            sweep(fd)
+    except OSError as error:
+        os.close(fd)
+        raise StoreError(
+            f'the store "{path}" cannot be used: {error.strerror}',
+            hint="choose another folder with --store or PYBUILD_STORE",
+        ) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return Store(path, fd, secret, database, userxattr=userxattr)
+
+
+def _prepare(path: str) -> bool:
+    """Make the folders of a new store; False if there is one already."""
+    if os.path.exists(os.path.join(path, "secret")):
+        return False
+    os.makedirs(path, exist_ok=True)
+    strangers = [name for name in os.listdir(path) if name.split("/")[0] not in _OWN_NAMES and not name.startswith(".")]
+    if strangers:
+        raise StoreError(
+            f'"{path}" is no store: it holds {strangers[0]!r}', hint="choose an empty folder for the store"
+        )
+    for folder in _FOLDERS:
+        os.makedirs(os.path.join(path, folder), mode=0o755, exist_ok=True)
+    _write_new(os.path.join(path, "oci-layout"), _LAYOUT, 0o644)
+    _write_new(os.path.join(path, "index.json"), _EMPTY_INDEX, 0o644)
+    # Last: its being there says that the rest is.
+    _write_new(os.path.join(path, "secret"), os.urandom(_SECRET_SIZE), 0o600)
+    return True
+
+
+_OWN_NAMES = frozenset(
+    {*(folder.split("/")[0] for folder in _FOLDERS), "oci-layout", "index.json", "secret"}
+    | {"pybuild.db", "pybuild.db-wal", "pybuild.db-shm"}
+)
+
+
+def _write_new(path: str, data: bytes, mode: int) -> None:
+    """Write a file that appears whole; if another process was first, its file stays."""
+    temporary = f"{os.path.dirname(path)}/.{os.urandom(8).hex()}"
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as stream:
+        stream.write(data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(temporary)
+
+
+def _read_secret(fd: int) -> bytes:
+    with open(os.open("secret", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=fd), "rb") as stream:
+        secret = stream.read(_SECRET_SIZE + 1)
+    if len(secret) != _SECRET_SIZE:
+        raise StoreError(
+            "the store's secret is damaged",
+            hint="remove the file `secret` and pybuild.db of the store: what was cached is built anew",
+        )
+    return secret
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def _syncfs(fd: int) -> None:
+    from builder.core.process import sync_file_system
+
+    sync_file_system(fd)
