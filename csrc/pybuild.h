@@ -111,8 +111,8 @@ int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, con
 /* What differs between two listings, as text: one line each, "KIND\tPATH\tDETAIL\n" with KIND of added, removed, content,
  * mode, owner, type, target, xattrs; control bytes in paths as \xHH. At most `limit` lines are written, *total counts
  * all. Descends only where Merkle fingerprints differ. *ret is malloc'ed, freed by pb_free. */
-int pb_listing_diff(const char *old_file, const char *new_file, size_t limit, char **ret, uint64_t *total,
-                    pb_error *error);
+int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret *secret, size_t limit, char **ret,
+                    uint64_t *total, pb_error *error);
 void pb_free(void *memory);
 
 /* --- copying (copy.c): from a tree into a root file system --------------------------------------------------- */
@@ -156,7 +156,7 @@ int pb_open_in_root(int root_fd, const char *path, int flags, uint32_t mode, pb_
 /* Remove a tree below dir_fd, whatever its modes; never follows links, never crosses a mount. */
 int pb_remove_tree(int dir_fd, const char *name, pb_error *error);
 
-/* --- changes (upper.c, plain.c): what a step changed --------------------------------------------------------- */
+/* --- changes (upper.c): what a step changed --------------------------------------------------------- */
 
 typedef struct {
     pb_fingerprint fingerprint; /* of the normalised changes: as pb_tree_fingerprint, with paths, whiteouts, opaques */
@@ -169,8 +169,6 @@ typedef struct {
  * the rest. mtime is not fingerprinted; a file that differs in nothing but mtime stays, a directory that differs
  * in nothing but mtime and has no changes below it goes. */
 int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_changes *ret, pb_error *error);
-/* Without overlayfs: write to `upper_fd` (empty) what changed from `old_fd` to `new_fd`, in overlay form. */
-int pb_plain_changes(int old_fd, int new_fd, int upper_fd, pb_error *error);
 
 /* --- tar (tarwrite.c, tarread.c) ------------------------------------------------------------------------------ */
 
@@ -203,6 +201,9 @@ int pb_untar_open(int root_fd, const char *prefix, int flags, int64_t uid, int64
 int pb_untar_feed(pb_untar *untar, const uint8_t *data, size_t size, pb_error *error);
 /* After the last byte: -EBADMSG if the archive is cut short. Sets directory times. */
 int pb_untar_finish(pb_untar *untar, pb_untar_result *ret, pb_error *error);
+/* After finish, of a layer: folders that it has no entry for get the attributes that they have in the merged view of the
+ * layers below, and hard links to files that only those have become copies. */
+int pb_untar_adopt(pb_untar *untar, int lower_fd, pb_error *error);
 void pb_untar_free(pb_untar *untar);
 /* 1 if these first bytes (at least 512) begin a tar archive, 0 if not. */
 int pb_is_tar(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from builder.buildfile.syntax import Span
 from builder.image.config import ImageConfig
@@ -14,8 +14,13 @@ class FromContext:
 
 
 @dataclass(frozen=True, slots=True)
+class FromScratch:
+    """No files at all: `from=scratch`, and the first content of a cache."""
+
+
+@dataclass(frozen=True, slots=True)
 class FromNamed:
-    """Files of a named context that is a folder (`--build-context name=DIR`)."""
+    """Files of a named context, a folder or an image; `name` is its key as the caller gave it."""
 
     name: str
 
@@ -34,7 +39,7 @@ class FromImage:
     reference: str
 
 
-Origin = FromContext | FromNamed | FromStage | FromImage
+Origin = FromContext | FromScratch | FromNamed | FromStage | FromImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,10 @@ class InlineFile:
 class MountSpec:
     """One `RUN --mount`, checked and expanded. `kind` is bind, cache, tmpfs, secret or ssh.
 
-    `origin` and `source` say what a bind or the first content of a cache comes from. `target` is absolute.
+    `origin` and `source` say what a bind shows or a cache begins with; `source` is absolute within it.
+    `target` is absolute and clean, and empty for a secret that is only the variable `env`. A bind that is not
+    `read_only` takes writes and forgets them. `id` names a cache (with its namespace), a secret or an agent.
+    `mode` is None where a kind has none; `size` is the limit of a tmpfs in bytes, 0 for none.
     """
 
     kind: str
@@ -70,15 +78,19 @@ class MountSpec:
 
 @dataclass(frozen=True, slots=True)
 class RunStep:
-    """Run one process. `env` is all of its environment but HOME, which the rootfs decides; `hidden_env` holds
-    the proxy variables, which enter no key and no history. `scripts` are files for `/dev/pipes/NAME`.
+    """Run one process. `env` is its environment; where it has no HOME, the rootfs decides that.
+
+    `args` is the part of `env` that comes from ARG, for explanations. `hidden_env` holds the proxy variables,
+    which enter no key and no history. `scripts` are files for `/dev/pipes/NAME`, read-only. `user` is a USER
+    value, empty for root. `network` is `default`, `none` or `host`, `security` `sandbox` or `insecure`;
+    `devices` are CDI names as written. An empty `hostname` means the sandbox's own.
     """
 
     title: str
     span: Span
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
-    args: tuple[tuple[str, str], ...]  # the part of env that comes from ARG, for explanations
+    args: tuple[tuple[str, str], ...]
     hidden_env: tuple[tuple[str, str], ...]
     cwd: str
     user: str
@@ -86,11 +98,18 @@ class RunStep:
     mounts: tuple[MountSpec, ...] = ()
     network: str = "default"
     security: str = "sandbox"
+    devices: tuple[str, ...] = ()
+    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyStep:
-    """COPY or ADD. `destination` is absolute and keeps the slash at its end, if one was written."""
+    """COPY or ADD. `destination` is absolute, clean, and ends in a slash where a folder was written.
+
+    `sources` are as written, with variables expanded: paths and patterns, which a leading `/` or `..` does
+    not lead out of the origin, and for ADD URLs and git addresses. `unpack` is whether archives are
+    unpacked: None is the default, local ones of ADD.
+    """
 
     title: str
     span: Span
@@ -106,12 +125,12 @@ class CopyStep:
     exclude: tuple[str, ...] = ()
     unpack: bool | None = None
     checksum: str | None = None
-    keep_git_dir: bool = False
+    keep_git_dir: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkdirStep:
-    """Make a directory, its missing parents too, owned by `user` (a USER value, empty for root), mode 0755."""
+    """Make a directory and its missing parents, mode 0755, owned by `user` (empty for root)."""
 
     title: str
     span: Span
@@ -141,4 +160,4 @@ class StagePlan:
     config: ImageConfig
     history: tuple[HistoryItem, ...]
     args: tuple[tuple[str, str | None], ...] = ()
-    warnings: tuple[tuple[str, Span], ...] = field(default=())
+    warnings: tuple[tuple[str, Span], ...] = ()

@@ -1,0 +1,40 @@
+"""pybuild: build OCI images from a Dockerfile-style build file, without a daemon.
+
+The library's front door. Everything is imported when first used, so that `import builder` costs nothing:
+
+    import builder
+
+    result = builder.build(".", tags=["example/app:1"])
+    print(result.image_id)
+    for step in result.steps:
+        print(step.outcome, step.reasons)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from builder.engine.api import build as build
+    from builder.engine.request import Output as Output
+    from builder.engine.result import BuildResult as BuildResult
+    from builder.errors import BuilderError as BuilderError
+
+__version__ = "0.1.0"
+__all__ = ["BuildResult", "BuilderError", "Output", "__version__", "build"]
+
+_PLACES = {
+    "build": "builder.engine.api",
+    "BuildResult": "builder.engine.result",
+    "Output": "builder.engine.request",
+    "BuilderError": "builder.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from where it lives (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)

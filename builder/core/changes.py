@@ -1,0 +1,29 @@
+"""What a step changed, read from the upper directory of its overlay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.core.binding import check, ffi, lib, new_error
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The normalised changes: a fingerprint without times (16 bytes), how many, bytes of files in them, and how many
+    entries were dropped because they equalled the lower ones.
+    """
+
+    fingerprint: bytes
+    entries: int
+    bytes: int
+    dropped: int
+
+
+def settle(upper_fd: int, lower_fd: int, secret: bytes) -> Changes:
+    """Drop from an upper directory what equals the lower view (-1: there is none) and fingerprint the rest."""
+    found = ffi.new("pb_changes *")
+    held = ffi.from_buffer("uint8_t[]", secret)
+    key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
+    error = new_error()
+    check(lib.pb_upper_settle(upper_fd, lower_fd, key, found, error), error)
+    return Changes(bytes(ffi.buffer(found.fingerprint.bytes)), found.entries, found.bytes, found.dropped)

@@ -1,0 +1,142 @@
+"""Copying into root file systems, and paths inside them, resolved as a chroot would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from builder.core.binding import check, ffi, lib, new_error
+from builder.core.tree import Ignore, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOptions:
+    """How files are copied; the fields are those of `pb_copy_options`.
+
+    -1 keeps what the source has (for `mode` octal permissions, for `time` nanoseconds). `parent_*` are for directories
+    made on the way to a destination.
+    """
+
+    uid: int = -1
+    gid: int = -1
+    mode: int = -1
+    symbolic_mode: str | None = None
+    parent_uid: int = 0
+    parent_gid: int = 0
+    parent_mode: int = -1
+    keep_directory_times: bool = False
+    no_follow_destination: bool = False
+    into_directory: bool = False
+    time: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """What was copied."""
+
+    files: int
+    directories: int
+    links: int
+    bytes: int
+
+
+class Copier:
+    """Copies nodes of trees into one root, with COPY's rules; hard links among all that it copied stay links."""
+
+    def __init__(self, dest_root_fd: int, options: CopyOptions) -> None:
+        symbolic = ffi.NULL
+        if options.symbolic_mode is not None:
+            symbolic = ffi.new("char[]", options.symbolic_mode.encode("utf-8", "surrogateescape"))
+        settings = ffi.new(
+            "pb_copy_options *",
+            {
+                "uid": options.uid,
+                "gid": options.gid,
+                "mode": options.mode,
+                "symbolic_mode": symbolic,
+                "parent_uid": options.parent_uid,
+                "parent_gid": options.parent_gid,
+                "parent_mode": options.parent_mode,
+                "keep_directory_times": options.keep_directory_times,
+                "no_follow_destination": options.no_follow_destination,
+                "into_directory": options.into_directory,
+                "time": options.time,
+            },
+        )
+        found = ffi.new("pb_copier **")
+        error = new_error()
+        check(lib.pb_copier_new(dest_root_fd, settings, found, error), error)
+        self._handle: Any = ffi.gc(found[0], lib.pb_copier_free)
+
+    def __enter__(self) -> Copier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(
+        self,
+        tree: Tree,
+        node: int,
+        destination: bytes,
+        *,
+        base: bytes | None = None,
+        exclude: Ignore | None = None,
+    ) -> None:
+        """Copy a node to an absolute path inside the root; a file that lands in a directory is called `base`."""
+        error = new_error()
+        name = ffi.NULL if base is None else base
+        rules = exclude.handle if exclude else ffi.NULL
+        check(lib.pb_copier_add(self._handle, tree.handle, node, destination, name, rules, error), error)
+
+    def add_bytes(self, data: bytes, destination: bytes, *, base: bytes, mode: int) -> None:
+        """Make a file of some bytes, with the same rules."""
+        error = new_error()
+        check(
+            lib.pb_copier_add_bytes(
+                self._handle, ffi.from_buffer("uint8_t[]", data), len(data), destination, base, mode, error
+            ),
+            error,
+        )
+
+    def finish(self) -> CopyResult:
+        """What was copied by now."""
+        found = ffi.new("pb_copy_result *")
+        error = new_error()
+        check(lib.pb_copier_finish(self._handle, found, error), error)
+        return CopyResult(found.files, found.directories, found.links, found.bytes)
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+
+def copy_rootfs(source_fd: int, dest_fd: int, *, keep_owner: bool) -> CopyResult:
+    """Copy all files below one descriptor to another; without `keep_owner` they belong to the caller."""
+    found = ffi.new("pb_copy_result *")
+    error = new_error()
+    check(lib.pb_copy_rootfs(source_fd, dest_fd, keep_owner, found, error), error)
+    return CopyResult(found.files, found.directories, found.links, found.bytes)
+
+
+def make_directory(root_fd: int, path: bytes, mode: int, uid: int, gid: int) -> None:
+    """`mkdir -p` inside a root; directories that exist stay as they are."""
+    error = new_error()
+    check(lib.pb_make_directory(root_fd, path, mode, uid, gid, error), error)
+
+
+def open_in_root(root_fd: int, path: bytes, flags: int, mode: int = 0) -> int:
+    """Open a path as a chroot in `root_fd` would see it; the descriptor is the caller's."""
+    error = new_error()
+    return check(lib.pb_open_in_root(root_fd, path, flags, mode, error), error)
+
+
+def remove_tree(dir_fd: int, name: bytes) -> None:
+    """Remove a name in a directory and all below it, whatever its modes; what is missing is no error."""
+    error = new_error()
+    check(lib.pb_remove_tree(dir_fd, name, error), error)

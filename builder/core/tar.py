@@ -1,0 +1,121 @@
+"""Tar archives: a deterministic writer that is pulled, and a safe reader that is fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from builder.core.binding import check, ffi, lib, new_error
+
+_LAYER, _ROOTFS = 1, 2
+_UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2
+
+
+class TarWriter:
+    """The tar of the files below a descriptor: the same files give the same bytes.
+
+    With `layer` overlay whiteouts become `.wh.` entries. `max_mtime` (nanoseconds, -1: none) clamps times.
+    """
+
+    def __init__(self, dir_fd: int, *, layer: bool, max_mtime: int = -1) -> None:
+        found = ffi.new("pb_tar_writer **")
+        error = new_error()
+        check(lib.pb_tar_open(dir_fd, _LAYER if layer else _ROOTFS, max_mtime, found, error), error)
+        self._handle: Any = ffi.gc(found[0], lib.pb_tar_free)
+        self._buffer: Any = None
+        self._error = error
+
+    def __enter__(self) -> TarWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, size: int = 1 << 20) -> memoryview:
+        """The next bytes, none at the end; they are valid until the next call."""
+        if self._buffer is None or len(self._buffer) != size:
+            self._buffer = ffi.new("uint8_t[]", size)
+        count = check(lib.pb_tar_read(self._handle, self._buffer, size, self._error), self._error)
+        return memoryview(ffi.buffer(self._buffer, count))
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+
+@dataclass(frozen=True, slots=True)
+class UntarResult:
+    """How many entries an archive had, and how many bytes of file contents."""
+
+    entries: int
+    bytes: int
+
+
+class Untar:
+    """Unpacks a tar stream below `prefix` in a root that nothing leaves.
+
+    With `layer` `.wh.` entries become overlay whiteouts (`userxattr` for those of a user namespace). `uid` and `gid` -1
+    keep the archive's. More than `max_bytes` or `max_entries` (0: no bound) is a `CoreError` with EFBIG.
+    """
+
+    def __init__(
+        self,
+        root_fd: int,
+        prefix: bytes = b"",
+        *,
+        layer: bool,
+        userxattr: bool = False,
+        uid: int = -1,
+        gid: int = -1,
+        max_bytes: int = 0,
+        max_entries: int = 0,
+    ) -> None:
+        flags = (_UNTAR_LAYER if layer else 0) | (_UNTAR_USERXATTR if userxattr else 0)
+        found = ffi.new("pb_untar **")
+        error = new_error()
+        check(
+            lib.pb_untar_open(root_fd, prefix, flags, uid, gid, max_bytes, max_entries, found, error), error
+        )
+        self._handle: Any = ffi.gc(found[0], lib.pb_untar_free)
+        self._error = error
+
+    def __enter__(self) -> Untar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """The next bytes of the archive, in pieces of any size."""
+        check(
+            lib.pb_untar_feed(self._handle, ffi.from_buffer("uint8_t[]", data), len(data), self._error),
+            self._error,
+        )
+
+    def finish(self) -> UntarResult:
+        """After the last byte; an archive that is cut short is a `CoreError`."""
+        found = ffi.new("pb_untar_result *")
+        check(lib.pb_untar_finish(self._handle, found, self._error), self._error)
+        return UntarResult(found.entries, found.bytes)
+
+    def adopt(self, lower_fd: int) -> None:
+        """After `finish`, of a layer: take from the layers below what this one implies but does not say."""
+        check(lib.pb_untar_adopt(self._handle, lower_fd, self._error), self._error)
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+
+def is_tar(data: bytes) -> bool:
+    """Whether some first bytes (at least 512) begin a tar archive."""
+    return bool(lib.pb_is_tar(ffi.from_buffer("uint8_t[]", data), len(data)))

@@ -1,0 +1,252 @@
+"""Trees: what a folder holds, walked lazily and at most once; ignore rules; fingerprints and listings of selections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from builder.core.binding import check, ffi, lib, new_error
+from builder.errors import CoreError
+
+_WITHOUT_OWNER = 1
+_PATH_SIZE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file, folder, link, … of a tree.
+
+    `kind` is one of `d f l c b p s`; `mode` has no type bits; times are nanoseconds since 1970; `path` is relative to
+    the tree's root, empty for the root itself.
+    """
+
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    nlink: int
+    size: int
+    mtime: int
+    ctime: int
+    device: int
+    inode: int
+    rdev: int
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TreeStats:
+    """What a tree cost: directories read, entries looked at, files read and files that the index knew."""
+
+    directories: int
+    entries: int
+    files_hashed: int
+    bytes_hashed: int
+    files_known: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between two listings.
+
+    `kind` is one of `added removed content mode owner type target xattrs`; `detail` is for people.
+    """
+
+    kind: str
+    path: str
+    detail: str
+
+
+def hash_bytes(data: bytes, secret: bytes = b"") -> bytes:
+    """XXH3-128 of some bytes, canonical form; the secret is empty or at least 136 bytes."""
+    found = ffi.new("pb_fingerprint *")
+    held = ffi.from_buffer("uint8_t[]", secret)
+    key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
+    if lib.pb_hash_bytes(ffi.from_buffer("uint8_t[]", data), len(data), key, found) < 0:
+        raise ValueError("a secret has at least 136 bytes")
+    return bytes(ffi.buffer(found.bytes))
+
+
+class Ignore:
+    """Compiled ignore rules, as moby/patternmatcher has them: the last that matches decides, `!` makes an exception.
+
+    A path is left out if it or a folder above it is matched. A pattern that cannot be understood is a `CoreError` with
+    the pattern as its path.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        text = b"".join(pattern.encode("utf-8", "surrogateescape") + b"\0" for pattern in patterns)
+        found = ffi.new("pb_ignore **")
+        error = new_error()
+        check(lib.pb_ignore_new(text, len(text), found, error), error)
+        self._handle: Any = ffi.gc(found[0], lib.pb_ignore_free)
+
+    def __enter__(self) -> Ignore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def handle(self) -> Any:
+        """For the other modules of this package."""
+        return self._handle
+
+    def match(self, path: str) -> tuple[bool, int]:
+        """Whether a relative path is left out, and the index of the rule that decided, -1 for none."""
+        rule = ffi.new("int *")
+        found = lib.pb_ignore_match(self._handle, path.encode("utf-8", "surrogateescape"), rule)
+        return bool(found), int(rule[0])
+
+    def close(self) -> None:
+        """Let go of the memory; safe to call twice."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+
+class Tree:
+    """The files below a descriptor, as ignore rules let them be seen. One thread at a time.
+
+    `index` is the file of an earlier `save`: what has not changed by its stat data is not read again. Nodes are
+    numbers, stable while the tree is open.
+    """
+
+    def __init__(
+        self, root_fd: int, *, ignore: Ignore | None = None, secret: bytes = b"", index: str | None = None
+    ) -> None:
+        found = ffi.new("pb_tree **")
+        error = new_error()
+        self._ignore = ignore  # the core keeps a pointer to it
+        held = ffi.from_buffer("uint8_t[]", secret)
+        key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
+        self._secret = secret
+        rules = ignore.handle if ignore else ffi.NULL
+        file = index.encode("utf-8", "surrogateescape") if index else ffi.NULL
+        check(lib.pb_tree_open(root_fd, rules, key, file, found, error), error)
+        self._handle: Any = ffi.gc(found[0], lib.pb_tree_free)
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def handle(self) -> Any:
+        """For the other modules of this package."""
+        return self._handle
+
+    def find(self, path: bytes, *, follow: bool = True) -> int:
+        """The node at a path; links are resolved inside the tree, the last one only with `follow`."""
+        found = ffi.new("uint32_t *")
+        error = new_error()
+        check(lib.pb_tree_find(self._handle, path, follow, found, error), error)
+        return int(found[0])
+
+    def glob(self, pattern: bytes, *, double_star: bool = False) -> list[int]:
+        """The nodes that match a pattern of Go's filepath.Match, sorted by path; `**` is any depth if asked for."""
+        found = ffi.new("uint32_t **")
+        count = ffi.new("size_t *")
+        error = new_error()
+        check(lib.pb_tree_glob(self._handle, pattern, double_star, found, count, error), error)
+        try:
+            return [int(found[0][i]) for i in range(count[0])]
+        finally:
+            lib.pb_free(found[0])
+
+    def entry(self, node: int) -> Entry:
+        """What a node is."""
+        found = ffi.new("pb_entry *")
+        path = ffi.new("char[]", _PATH_SIZE)
+        error = new_error()
+        check(lib.pb_tree_entry(self._handle, node, found, path, _PATH_SIZE, error), error)
+        return Entry(
+            found.kind.decode(),
+            found.mode,
+            found.uid,
+            found.gid,
+            found.nlink,
+            found.size,
+            found.mtime,
+            found.ctime,
+            found.device,
+            found.inode,
+            found.rdev,
+            ffi.string(path),
+        )
+
+    def fingerprint(self, node: int, *, exclude: Ignore | None = None, without_owner: bool = False) -> bytes:
+        """The Merkle fingerprint of a node and all below it (16 bytes); times are no part of it."""
+        found = ffi.new("pb_fingerprint *")
+        error = new_error()
+        rules = exclude.handle if exclude else ffi.NULL
+        flags = _WITHOUT_OWNER if without_owner else 0
+        check(lib.pb_tree_fingerprint(self._handle, node, rules, flags, found, error), error)
+        return bytes(ffi.buffer(found.bytes))
+
+    def measure(self, node: int, *, exclude: Ignore | None = None) -> tuple[int, int]:
+        """The number of entries at and below a node, and the bytes of the files among them."""
+        entries = ffi.new("uint64_t *")
+        size = ffi.new("uint64_t *")
+        error = new_error()
+        rules = exclude.handle if exclude else ffi.NULL
+        check(lib.pb_tree_measure(self._handle, node, rules, entries, size, error), error)
+        return int(entries[0]), int(size[0])
+
+    def stats(self) -> TreeStats:
+        """What the tree cost so far."""
+        found = ffi.new("pb_tree_stats *")
+        lib.pb_tree_get_stats(self._handle, found)
+        return TreeStats(
+            found.directories, found.entries, found.files_hashed, found.bytes_hashed, found.files_known
+        )
+
+    def save(self, file: str) -> None:
+        """Write the index file, atomically."""
+        error = new_error()
+        check(lib.pb_tree_save(self._handle, file.encode("utf-8", "surrogateescape"), error), error)
+
+    def save_listing(
+        self, nodes: Sequence[int], file: str, *, exclude: Ignore | None = None, without_owner: bool = False
+    ) -> None:
+        """Keep what some nodes and all below them are now, for `listing_diff`."""
+        error = new_error()
+        rules = exclude.handle if exclude else ffi.NULL
+        flags = _WITHOUT_OWNER if without_owner else 0
+        path = file.encode("utf-8", "surrogateescape")
+        check(
+            lib.pb_tree_save_listing(self._handle, list(nodes), len(nodes), rules, flags, path, error), error
+        )
+
+    def close(self) -> None:
+        """Let go of memory and descriptors; safe to call twice."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+            self._ignore = None
+
+
+def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[tuple[Change, ...], int]:
+    """What differs between two listings made with the same secret: at most `limit` changes, and how many there are."""
+    text = ffi.new("char **")
+    total = ffi.new("uint64_t *")
+    error = new_error()
+    held = ffi.from_buffer("uint8_t[]", secret)
+    key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
+    files = [name.encode("utf-8", "surrogateescape") for name in (old, new)]
+    check(lib.pb_listing_diff(files[0], files[1], key, limit, text, total, error), error)
+    try:
+        lines = ffi.string(text[0]).decode("utf-8", "surrogateescape").splitlines()
+    finally:
+        lib.pb_free(text[0])
+    changes = [line.split("\t") for line in lines]
+    if any(len(change) != 3 for change in changes):
+        raise CoreError("compare listings", 22, new, "compare listings: unreadable answer")
+    return tuple(Change(*change) for change in changes), int(total[0])

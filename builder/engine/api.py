@@ -1,0 +1,106 @@
+"""`builder.build`: the library's one call to build an image."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
+
+from builder.engine.request import BuildRequest, Output
+from builder.engine.result import BuildResult
+from builder.events import Event
+
+
+def build(
+    context: str = ".",
+    *,
+    file: str | None = None,
+    tags: Sequence[str] = (),
+    target: str | None = None,
+    build_args: Mapping[str, str] | None = None,
+    build_contexts: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    outputs: Sequence[Output] = (),
+    platform: str | None = None,
+    no_cache: bool = False,
+    no_cache_filter: Sequence[str] = (),
+    pull: bool = False,
+    push: bool = False,
+    load: bool = False,
+    network: str = "default",
+    add_hosts: Sequence[tuple[str, str]] = (),
+    shm_size: int | None = None,
+    ulimits: Sequence[tuple[str, int, int]] = (),
+    jobs: int | None = None,
+    store: str | None = None,
+    docker_config: str | None = None,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> BuildResult:
+    """Build an image from a build file and a context folder.
+
+    Args:
+        context: The folder that COPY and ADD take files from.
+        file: Path of the build file; `-` reads it from `stdin`. Default: `Buildfile`, `Dockerfile` or
+            `Containerfile` in the context.
+        tags: Names for the image in the store, and to push it by.
+        target: The stage to build; default is the last.
+        build_args: Values of `ARG`s. SOURCE_DATE_EPOCH among them sets the image's times.
+        build_contexts: Named contexts: a folder, `oci-layout://FOLDER[:TAG]` or `docker-image://REFERENCE`.
+        labels: Labels of the image; they win over `LABEL` lines.
+        outputs: Where results go; default is an image in the store.
+        platform: `os/architecture[/variant]`; default is this machine's.
+        no_cache: Look nothing up in the cache; results are kept all the same.
+        no_cache_filter: Names of stages for which nothing is looked up.
+        pull: Ask registries what a base's name stands for, even if the store has an image of that name.
+        push: Push the image by each of its names.
+        load: Keep the image in the store, whatever the other outputs.
+        network: What RUN sees: `default` and `host` are this machine's network, `none` is an empty one.
+        add_hosts: Names and addresses for /etc/hosts.
+        shm_size: Bytes of /dev/shm.
+        ulimits: Limits as (name, soft, hard).
+        jobs: Steps that may work at once; default is the number of processors.
+        store: The store's folder; default is the user's own, `default_store_path()` says which.
+        docker_config: Path of Docker's config.json, for credentials.
+        stdin: Where `file="-"` reads.
+        stdout: Where outputs with `dest="-"` go.
+        on_event: Called with every event, by one thread at a time.
+        cancelled: Set it to stop the build.
+
+    Returns:
+        The image's digests and how each step ended.
+
+    Raises:
+        BuilderError: With a message for people, where it happened, and what to do; see `builder.errors`.
+    """
+    request = BuildRequest(
+        context=context,
+        file=file,
+        tags=tuple(tags),
+        target=target,
+        build_args=dict(build_args or {}),
+        build_contexts=dict(build_contexts or {}),
+        labels=dict(labels or {}),
+        outputs=tuple(outputs),
+        platform=platform,
+        no_cache=no_cache,
+        no_cache_filter=tuple(no_cache_filter),
+        pull=pull,
+        network=network,
+        add_hosts=tuple(add_hosts),
+        shm_size=shm_size,
+        ulimits=tuple(ulimits),
+        push=push,
+        load=load,
+        jobs=jobs,
+        store=store,
+        docker_config=docker_config,
+        stdin=stdin,
+        stdout=stdout,
+    )
+    # Late: what is above is all that a caller needs to prepare a build.
+    from builder.engine.build import run_build
+
+    return run_build(request, on_event, cancelled or threading.Event())

@@ -1,0 +1,80 @@
+"""What a stage begins with: nothing, a folder, or an image from a layout, the store or a registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.cache.key import SCRATCH
+from builder.engine.fetch import fetch_image
+from builder.engine.session import Session, StepReporter
+from builder.errors import UsageError
+from builder.events import Outcome, Reason
+from builder.image.config import ConfigDocument, ImageConfig, empty_config, parse_document
+from builder.image.history import HistoryEntry, align_history
+from builder.image.platform import Platform
+from builder.store.images import StoredImage
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Files (a state), config and history to begin with.
+
+    `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else.
+    """
+
+    state: bytes
+    config: ImageConfig
+    history: tuple[HistoryEntry, ...] = ()
+    created: str = ""
+    image: str | None = None
+
+
+def scratch_base(platform: Platform) -> Base:
+    """The base of `FROM scratch`: no files, and a config with nothing but the default PATH."""
+    return Base(SCRATCH, empty_config(platform))
+
+
+def image_base(session: Session, image: StoredImage) -> Base:
+    """The base that an image of the store is."""
+    document = image_document(session, image)
+    history = align_history(document.history, len(document.diff_ids))
+    return Base(image.state, document.config, history, document.created, str(image.manifest))
+
+
+def image_document(session: Session, image: StoredImage) -> ConfigDocument:
+    """The config of an image of the store."""
+    return parse_document(session.store.read_blob(image.config))
+
+
+def context_image(session: Session, name: str, platform: Platform, reporter: StepReporter) -> StoredImage | None:
+    """The image that a named context is, None for one that is a folder."""
+    inputs = session.inputs
+    if name in inputs.folders:
+        return None
+    if name in inputs.layouts:
+        from builder.store.importing import import_image
+        from builder.store.layouts import LayoutSource
+
+        return import_image(
+            session.store,
+            LayoutSource(inputs.layouts[name]),
+            platform=platform,
+            on_progress=reporter.progress,
+        )
+    if name in inputs.images:
+        return fetch_image(session, inputs.images[name], platform, reporter)
+    raise UsageError(f'there is no build context "{name}"')
+
+
+def named_image(session: Session, reference: str, platform: Platform, reporter: StepReporter) -> StoredImage:
+    """The image of a reference: from the store, or else pulled."""
+    return fetch_image(session, reference, platform, reporter)
+
+
+def report_base(reporter: StepReporter, base: Base, *, known: bool) -> None:
+    """Tell how a base was come by: a hit if the store had all of it."""
+    if known:
+        reporter.finish(Outcome.HIT, state=base.state)
+        return
+    reason = Reason("changed", f"base {base.image or ''}".rstrip(), "not in the store yet")
+    reporter.finish(Outcome.MISS, state=base.state, reasons=(reason,))

@@ -1,0 +1,110 @@
+"""One build, from request to result. This module reads like a table of contents."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from builder.engine.contexts import Contexts
+from builder.engine.deliver import check_outputs, deliver
+from builder.engine.inputs import Inputs, open_inputs
+from builder.engine.request import BuildRequest, Output
+from builder.engine.result import BuildResult
+from builder.engine.schedule import Stages
+from builder.engine.session import Emit, Events, Session
+from builder.engine.stage import StageResult, run_stage
+from builder.events import BuildFinished
+from builder.graph.plan import PlanOptions
+from builder.graph.stages import resolve_stages
+from builder.image.platform import host_platform, parse_platform
+from builder.store.images import StoredImage
+from builder.store.store import Store, open_store
+
+
+def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Event) -> BuildResult:
+    """Build what `request` asks for.
+
+    Every event goes to `emit`; setting `cancelled` stops the build. Errors are `BuilderError`s; what was finished
+    before one stays in the store.
+    """
+    begin = time.monotonic()
+    events = Events(emit)
+    result: BuildResult | None = None
+    try:
+        outputs = _outputs(request)
+        check_outputs(outputs)
+        with open_store(request.store) as store:
+            inputs = open_inputs(request, store)
+            session = _session(request, inputs, store, events, cancelled)
+            try:
+                stages = Stages(lambda index: run_stage(session, index, stages.result), cancelled)
+                target = stages.run(session.graph.needed, session.graph.target)
+                image = deliver(session, target, outputs)
+            finally:
+                session.contexts.close()
+                store.flush()
+            result = _result(session, target, image, time.monotonic() - begin)
+            return result
+    finally:
+        ok = result is not None
+        image_id, names = (result.image_id, result.names) if result else ("", ())
+        events.send(BuildFinished(time.time(), time.monotonic() - begin, ok, image_id, names))
+
+
+def _outputs(request: BuildRequest) -> tuple[Output, ...]:
+    """What to deliver: what was asked for, and without a word an image in the store."""
+    outputs = request.outputs
+    if request.push:
+        outputs = (*outputs, Output("registry"))
+    if request.load or not outputs or (request.tags and all(o.type in ("local", "tar") for o in outputs)):
+        outputs = (Output("image"), *outputs)
+    return outputs
+
+
+def _session(
+    request: BuildRequest, inputs: Inputs, store: Store, events: Events, cancelled: threading.Event
+) -> Session:
+    here = host_platform()
+    graph = resolve_stages(
+        inputs.file,
+        target=request.target,
+        build_args=request.build_args,
+        platform=parse_platform(request.platform) if request.platform else here,
+        build_platform=here,
+        named_contexts=tuple(request.build_contexts),
+    )
+    for message, span in graph.warnings:
+        events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
+    return Session(
+        request=request,
+        inputs=inputs,
+        store=store,
+        graph=graph,
+        plan_options=PlanOptions(),
+        contexts=Contexts(store, request.context, inputs.ignore_file, inputs.folders),
+        events=events,
+        cancelled=cancelled,
+        workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),
+    )
+
+
+def _result(
+    session: Session, target: StageResult, image: StoredImage | None, seconds: float
+) -> BuildResult:
+    steps = tuple(session.events.finished)
+    if image is None:
+        return BuildResult("", "", (), steps, seconds)
+    names = session.request.tags
+    metadata = {
+        "containerimage.config.digest": str(image.config),
+        "containerimage.digest": str(image.manifest),
+        "containerimage.descriptor": {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": str(image.manifest),
+            "size": session.store.blob_size(image.manifest),
+        },
+    }
+    if names:
+        metadata["image.name"] = ",".join(names)
+    return BuildResult(str(image.config), str(image.manifest), names, steps, seconds, metadata)

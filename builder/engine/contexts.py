@@ -1,0 +1,128 @@
+"""Folders that a build takes files from: the context and named contexts, with their ignore rules and indexes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from builder.buildfile.ignorefile import read_ignore_file
+from builder.core.tree import Ignore, Tree, hash_bytes
+from builder.errors import BuilderError, CoreError, Location, UsageError
+from builder.store.store import Store
+
+# The first of these at the root of a context holds its ignore rules.
+_IGNORE_FILES = (".dockerignore", ".containerignore")
+_IGNORE_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder on this machine, seen through its ignore rules.
+
+    `tree` belongs to whoever holds `lock`; `fd` is the folder's descriptor.
+    """
+
+    path: str
+    fd: int
+    tree: Tree
+    lock: threading.RLock
+    index: str
+
+
+class Contexts:
+    """Opens each folder of a build once, when a step first needs it, and saves the indexes at the end."""
+
+    def __init__(self, store: Store, context: str, ignore_file: str | None, named: Mapping[str, str]) -> None:
+        """`ignore_file` takes the place of the context's own one; `named` maps names to folders."""
+        self._store = store
+        self._context = context
+        self._ignore_file = ignore_file
+        self._named = named
+        self._folders: dict[str, Folder] = {}
+        self._lock = threading.Lock()
+
+    def main(self) -> Folder:
+        """The build context."""
+        return self._folder("", self._context, self._ignore_file)
+
+    def named(self, name: str) -> Folder:
+        """A named context that is a folder."""
+        return self._folder(name, self._named[name], None)
+
+    def _folder(self, name: str, path: str, ignore_file: str | None) -> Folder:
+        with self._lock:
+            if name not in self._folders:
+                self._folders[name] = self._open(path, ignore_file)
+            return self._folders[name]
+
+    def _open(self, path: str, ignore_file: str | None) -> Folder:
+        fd = open_folder(path)
+        try:
+            ignore = _ignore_rules(fd, path, ignore_file)
+            real = os.path.realpath(path)
+            index = self._store.index_path(hash_bytes(os.fsencode(real)).hex())
+            tree = Tree(fd, ignore=ignore, secret=self._store.secret, index=index)
+        except BaseException:
+            os.close(fd)
+            raise
+        return Folder(path, fd, tree, threading.RLock(), index)
+
+    def close(self) -> None:
+        """Keep what was learned about the files for the next build, and let go of them."""
+        for folder in self._folders.values():
+            with folder.lock:
+                # Files that were read are those that the index did not know: else it is as good as before.
+                if folder.tree.stats().files_hashed:
+                    folder.tree.save(folder.index)
+                folder.tree.close()
+                os.close(folder.fd)
+        self._folders.clear()
+
+
+def open_folder(path: str) -> int:
+    """A descriptor of a context folder, or a `UsageError` that says what is wrong with it."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UsageError(
+            f'the build context "{path}" does not exist', hint="give the folder that COPY takes files from"
+        ) from None
+    except NotADirectoryError:
+        raise UsageError(f'the build context "{path}" is not a folder') from None
+    except OSError as error:
+        raise UsageError(f'the build context "{path}" cannot be opened: {error.strerror}') from None
+
+
+def _ignore_rules(fd: int, path: str, ignore_file: str | None) -> Ignore | None:
+    name, text = _read_ignore_file(fd, path, ignore_file)
+    rules = read_ignore_file(text) if text else ()
+    if not rules:
+        return None
+    try:
+        return Ignore([rule.pattern for rule in rules])
+    except CoreError as error:
+        rule = next((rule for rule in rules if rule.pattern.lstrip("!") == error.path.lstrip("!")), rules[0])
+        raise BuilderError(
+            f"the ignore pattern {rule.pattern!r} cannot be understood: {error.message}",
+            location=Location(name, rule.line, 1, max(len(rule.text), 1), rule.text),
+            hint="close every [ with a ], and write \\[ for the character itself",
+        ) from None
+
+
+def _read_ignore_file(fd: int, path: str, ignore_file: str | None) -> tuple[str, bytes]:
+    """The name and content of the rules that hold, or nothing."""
+    if ignore_file is not None:
+        with open(ignore_file, "rb") as stream:
+            return ignore_file, stream.read(_IGNORE_LIMIT)
+    for name in _IGNORE_FILES:
+        try:
+            opened = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=fd)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f'"{os.path.join(path, name)}" cannot be read: {error.strerror}') from None
+        with open(opened, "rb") as stream:
+            return os.path.join(path, name), stream.read(_IGNORE_LIMIT)
+    return "", b""

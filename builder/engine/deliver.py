@@ -1,0 +1,150 @@
+"""Outputs: bring the result where the caller wants it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from builder.engine.assemble import assemble, final_config
+from builder.engine.request import Output
+from builder.engine.session import Session, StepReporter
+from builder.engine.stage import StageResult
+from builder.errors import BuilderError, UsageError
+from builder.events import Outcome
+from builder.execute.rootfs import open_state
+from builder.store.images import StoredImage
+
+_IMAGE_TYPES = frozenset({"image", "oci", "docker", "registry"})
+_KNOWN_ATTRIBUTES = {
+    "image": {"name", "push", "compression", "store", "oci-mediatypes"},
+    "registry": {"name", "compression", "oci-mediatypes"},
+    "oci": {"name", "tar", "compression", "oci-mediatypes"},
+    "docker": {"name", "compression"},
+    "local": set(),
+    "tar": set(),
+    "cacheonly": set(),
+}
+COMPRESSIONS = ("gzip", "zstd", "uncompressed")
+
+
+def check_outputs(outputs: tuple[Output, ...]) -> None:
+    """Refuse what cannot be delivered before anything is built."""
+    for output in outputs:
+        known = _KNOWN_ATTRIBUTES.get(output.type)
+        if known is None:
+            raise UsageError(
+                f'there is no output type "{output.type}"', hint=f"use one of {', '.join(_KNOWN_ATTRIBUTES)}"
+            )
+        for name in output.attributes:
+            if name not in known:
+                raise UsageError(f'the output type {output.type} does not support "{name}" yet')
+        compression = output.attributes.get("compression", "gzip")
+        if compression not in COMPRESSIONS:
+            raise UsageError(
+                f'there is no compression "{compression}"', hint=f"use one of {', '.join(COMPRESSIONS)}"
+            )
+        folder = output.type == "local" or output.attributes.get("tar") == "false"
+        if output.type in ("local", "oci", "docker", "tar") and not output.dest:
+            raise UsageError(f"the output type {output.type} needs dest=")
+        if folder and output.dest == "-":
+            raise UsageError("a folder cannot be written to standard output")
+
+
+def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) -> StoredImage | None:
+    """Write every output in turn; the image of the first that is one, None if none is."""
+    first: StoredImage | None = None
+    images: dict[str, StoredImage] = {}
+    for output in outputs:
+        if output.type == "cacheonly":
+            continue
+        reporter = session.events.start(f"exporting to {_describe(output)}", "")
+        try:
+            session.check()
+            image = None
+            if output.type in _IMAGE_TYPES:
+                compression = output.attributes.get("compression", "gzip")
+                image = images.get(compression) or assemble(session, result, compression=compression)
+                images[compression] = image
+                first = first or image
+            _write(session, result, output, image, reporter)
+        except BuilderError as error:
+            reporter.finish(Outcome.FAILED, error=error.message)
+            raise
+        except OSError as error:
+            reporter.finish(Outcome.FAILED, error=str(error))
+            raise BuilderError(f"cannot write the output to {_describe(output)}: {error.strerror}") from error
+        reporter.finish(Outcome.MISS)
+    return first
+
+
+def _describe(output: Output) -> str:
+    where = {"-": " on standard output", None: ""}.get(output.dest, f" {output.dest}")
+    return f"{output.type}{where}"
+
+
+def _names(session: Session, output: Output) -> tuple[str, ...]:
+    named = output.attributes.get("name", "")
+    return session.request.tags or tuple(name for name in named.split(",") if name)
+
+
+def _write(
+    session: Session, result: StageResult, output: Output, image: StoredImage | None, reporter: StepReporter
+) -> None:
+    if image is None:
+        _write_files(session, result, output)
+        return
+    names = _names(session, output)
+    if output.type in ("image", "registry"):
+        for name in names:
+            session.store.tag(image, name)
+        if output.type == "registry" or output.attributes.get("push") == "true":
+            _push(session, image, names, reporter)
+    elif output.type == "oci" and output.attributes.get("tar") == "false":
+        from builder.store.archives import write_layout
+
+        assert output.dest is not None
+        write_layout(session.store, image, output.dest, names=names)
+    else:
+        from builder.output.destination import open_destination
+        from builder.store.archives import save_archive
+
+        assert output.dest is not None
+        with open_destination(output.dest, session.request.stdout) as stream:
+            save_archive(session.store, [(image, names)], stream, form=output.type)
+
+
+def _push(session: Session, image: StoredImage, names: tuple[str, ...], reporter: StepReporter) -> None:
+    from builder.engine.images import push_image
+
+    if not names:
+        raise UsageError("an image without a name cannot be pushed", hint="name it with -t")
+    for name in names:
+        push_image(
+            session.store,
+            image,
+            name,
+            docker_config=session.request.docker_config,
+            on_progress=reporter.progress,
+        )
+
+
+def _write_files(session: Session, result: StageResult, output: Output) -> None:
+    """The root file system itself, as a folder or a tar."""
+    assert output.dest is not None
+    epoch = session.graph.epoch
+    root = open_state(session.store, result.state)
+    try:
+        if output.type == "local":
+            from builder.output.folder import write_folder
+
+            write_folder(root, output.dest, keep_owner=os.geteuid() == 0 and not session.store.userxattr)
+        else:
+            from builder.output.destination import open_destination
+            from builder.output.tarball import write_rootfs_tar
+
+            with open_destination(output.dest, session.request.stdout) as stream:
+                write_rootfs_tar(root, stream, max_mtime=-1 if epoch is None else epoch)
+    finally:
+        if root >= 0:
+            os.close(root)

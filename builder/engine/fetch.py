@@ -1,0 +1,32 @@
+"""Images by reference: from the store if they are there, else pulled from their registry."""
+
+from __future__ import annotations
+
+from builder.engine.session import Session, StepReporter
+from builder.image.platform import Platform
+from builder.store.images import StoredImage
+
+
+def fetch_image(
+    session: Session, reference: str, platform: Platform, reporter: StepReporter
+) -> StoredImage:
+    """The image that a reference names, for a platform.
+
+    With `--pull` the registry is always asked what the name stands for now; layers that the store has are never
+    fetched again.
+    """
+    store = session.store
+    if not session.request.pull:
+        image = store.find_image(reference, platform=platform)
+        if image is not None:
+            return image
+    # Late: a build whose images are at hand needs no HTTP.
+    from builder.engine.images import pull_image
+
+    return pull_image(
+        store,
+        reference,
+        platform=platform,
+        docker_config=session.request.docker_config,
+        on_progress=reporter.progress,
+    )

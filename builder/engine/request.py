@@ -1,0 +1,50 @@
+"""What a caller asks a build for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One `--output`: its type (`image`, `oci`, `docker`, `local`, `tar`, `registry`, `cacheonly`), where it goes
+    (`-` is standard output), and its other attributes by name.
+    """
+
+    type: str
+    dest: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """The arguments of `builder.build`, checked for nothing yet."""
+
+    context: str = "."
+    file: str | None = None
+    tags: tuple[str, ...] = ()
+    target: str | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    build_contexts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[Output, ...] = ()
+    platform: str | None = None
+    no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
+    pull: bool = False
+    network: str = "default"
+    add_hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    push: bool = False
+    load: bool = False
+    jobs: int | None = None
+    store: str | None = None
+    source_date_epoch: str | None = None
+    docker_config: str | None = None
+    stdin: BinaryIO | None = None
+    stdout: BinaryIO | None = None
+

@@ -1,0 +1,155 @@
+"""One stage, from its base to its last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from builder.cache.key import SCRATCH
+from builder.engine.base import Base, context_image, image_base, named_image, report_base, scratch_base
+from builder.engine.moment import moment, seconds_of
+from builder.engine.session import Session, StepReporter
+from builder.engine.step import Place, perform
+from builder.engine.work import work_for
+from builder.errors import BuilderError, Cancelled
+from builder.events import Outcome
+from builder.graph.places import locate
+from builder.graph.plan import base_title, plan_stage
+from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
+from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem
+from builder.image.config import ImageConfig
+from builder.image.history import COMMENT, HistoryEntry
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage came to: its files (a state), its config, how it got there and when its newest files were made."""
+
+    state: bytes
+    config: ImageConfig
+    history: tuple[HistoryEntry, ...]
+    created: str
+    args: tuple[tuple[str, str | None], ...] = ()
+
+
+def run_stage(session: Session, index: int, other: Callable[[int], StageResult]) -> StageResult:
+    """Bring a stage to its end; `other` gives the results of stages that it needs."""
+    graph = session.graph
+    stage = graph.stages[index]
+    base, base_args = _base(session, stage, other)
+    plan = plan_stage(graph, stage, base=base.config, base_args=base_args, options=session.plan_options)
+    for message, span in plan.warnings:
+        session.events.warn(message, f"{graph.file.name}:{span.line}")
+
+    def state_of(origin: object) -> bytes:
+        return _state_of(session, stage, origin, other)
+
+    slot = f"{session.inputs.path or graph.file.name}\n{stage.name or index}\n"
+    cached = not session.request.no_cache and (stage.name or "") not in session.request.no_cache_filter
+    states: list[tuple[bytes, bytes]] = []
+    created = seconds_of(base.created)
+    state, cause = base.state, ""
+    for step in plan.steps:
+        keyword = step.keyword if isinstance(step, CopyStep) else type(step).__name__
+        place = Place(slot + keyword, locate(graph.file, step.span), cached, cause)
+        reporter = session.events.start(step.title, stage.name or "", step.span.line)
+        try:
+            work = work_for(session, step, state, str(stage.platform), state_of)
+        except BuilderError as error:
+            outcome = Outcome.CANCELLED if isinstance(error, Cancelled) else Outcome.FAILED
+            reporter.finish(outcome, error=error.message)
+            raise
+        done = perform(session, place, reporter, state, work)
+        states.append((state, done.state))
+        state, cause = done.state, done.missed or cause
+        created = max(created, done.created)
+    made = moment(created) if plan.steps else base.created
+    history = tuple(_entry(item, states, made) for item in plan.history)
+    return StageResult(state, plan.config, base.history + history, made, plan.args)
+
+
+def _entry(item: HistoryItem, states: list[tuple[bytes, bytes]], created: str) -> HistoryEntry:
+    """A line of history; a step that changed nothing has no layer."""
+    empty = item.step is None or states[item.step][0] == states[item.step][1]
+    return HistoryEntry(created, item.created_by, comment=COMMENT, empty_layer=empty)
+
+
+def _base(
+    session: Session, stage: Stage, other: Callable[[int], StageResult]
+) -> tuple[Base, tuple[tuple[str, str | None], ...]]:
+    """The base of a stage, and the arguments it inherits."""
+    if isinstance(stage.base, ScratchBase):
+        return scratch_base(stage.platform), ()
+    if isinstance(stage.base, StageBase):
+        result = other(stage.base.index)
+        return Base(result.state, result.config, result.history, result.created), result.args
+    reporter = session.events.start(base_title(session.graph, stage), stage.name or "", stage.span.line)
+    try:
+        session.check()
+        known = session.store.image_count()
+        if isinstance(stage.base, ImageBase):
+            image = named_image(session, stage.base.reference, stage.platform, reporter)
+        else:
+            found = context_image(session, stage.base.name, stage.platform, reporter)
+            if found is None:
+                return _folder_base(session, stage, stage.base, reporter), ()
+            image = found
+        base = image_base(session, image)
+        report_base(reporter, base, known=session.store.image_count() == known)
+    except BuilderError as error:
+        if error.location is None:
+            error.location = locate(session.graph.file, stage.span)
+        reporter.finish(
+            Outcome.CANCELLED if isinstance(error, Cancelled) else Outcome.FAILED, error=error.message
+        )
+        raise
+    if stage.replaced:
+        base = replace(base, config=replace(base.config, onbuild=()))
+    return base, ()
+
+
+def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: StepReporter) -> Base:
+    """A folder as base: its files, copied to the root of an empty file system."""
+    step = CopyStep(
+        title=reporter.title,
+        span=stage.span,
+        keyword="COPY",
+        origin=FromNamed(named.name),
+        sources=("/",),
+        inline=(),
+        destination="/",
+    )
+    work = work_for(session, step, SCRATCH, str(stage.platform), lambda origin: SCRATCH)
+    place = Place(
+        f"context {named.name}", locate(session.graph.file, stage.span), not session.request.no_cache
+    )
+    done = perform(session, place, reporter, SCRATCH, work)
+    base = scratch_base(stage.platform)
+    created = moment(done.created)
+    entry = HistoryEntry(created, f"COPY {named.name} / # buildkit", comment=COMMENT, empty_layer=done.state == SCRATCH)
+    return replace(base, state=done.state, history=(entry,), created=created)
+
+
+def _state_of(
+    session: Session, stage: Stage, origin: object, other: Callable[[int], StageResult]
+) -> bytes:
+    """The files that `--from` names."""
+    if isinstance(origin, FromStage):
+        return other(origin.index).state
+    if isinstance(origin, FromScratch):
+        return SCRATCH
+    assert isinstance(origin, FromImage | FromNamed)
+    name = origin.reference if isinstance(origin, FromImage) else origin.name
+    reporter = session.events.start(f"[{stage.name or 'context'}] FROM {name}", stage.name or "")
+    try:
+        if isinstance(origin, FromImage):
+            image = named_image(session, origin.reference, stage.platform, reporter)
+        else:
+            found = context_image(session, origin.name, stage.platform, reporter)
+            assert found is not None, "folders are opened by the copy itself"
+            image = found
+    except BuilderError as error:
+        reporter.finish(Outcome.FAILED, error=error.message)
+        raise
+    reporter.finish(Outcome.HIT, state=image.state)
+    return image.state

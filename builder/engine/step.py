@@ -1,0 +1,179 @@
+"""One step: look its key up, and where that misses carry it out and keep the result."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+
+from builder.cache.explain import explain, nearest
+from builder.cache.key import Part, key_of, state_after
+from builder.core.tree import listing_diff
+from builder.engine.session import Session, StepReporter
+from builder.engine.work import Work
+from builder.errors import BuilderError, Cancelled, CoreError, Location
+from builder.events import Outcome, Reason
+from builder.execute.rootfs import StepRoot
+from builder.store.records import Record
+
+# File names that an explanation lists; the rest is counted.
+_LISTED = 20
+# Earlier records that an explanation compares with.
+_COMPARED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a step ended: the state it leads to, when its files were made, and its title if it missed."""
+
+    state: bytes
+    created: float
+    missed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a step stands, across builds (`slot`) and in this one.
+
+    `cause` is the title of the nearest step above that missed, or empty.
+    """
+
+    slot: str
+    location: Location
+    cached: bool
+    cause: str = ""
+
+
+def perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
+    """Bring one step to its end: from the cache, or by its work. Every way out is reported as an event."""
+    try:
+        session.check()
+        return _perform(session, place, reporter, parent, work)
+    except Cancelled:
+        reporter.finish(Outcome.CANCELLED)
+        raise
+    except BuilderError as error:
+        if isinstance(error, CoreError):
+            error = _from_core(error)
+        if error.location is None:
+            error.location = place.location
+        reporter.finish(Outcome.FAILED, error=error.message)
+        raise error from None
+    finally:
+        work.close()
+
+
+def _perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
+    store = session.store
+    keys: list[bytes] = []
+    parts: tuple[Part, ...] = ()
+    for parts in work.keys():
+        keys.append(key_of(parts, store.secret))
+        if place.cached and (record := store.records.get(keys[-1])):
+            for key in keys[:-1]:  # next time the cheap key is enough
+                store.records.put(replace(record, key=key))
+            return _hit(session, reporter, record)
+    with store.step_lock(keys[-1]):
+        # Another build may have done it while this one waited.
+        if place.cached and (record := store.records.get(keys[-1])):
+            return _hit(session, reporter, record)
+        with session.workers:
+            session.check()
+            listing = store.listing_path(keys[-1])
+            has_listing = work.save_listing(listing)
+            reasons = _reasons(session, place, parts, listing if has_listing else "")
+            state, size = _carry_out(session, place, reporter, parent, work)
+        record = Record(
+            key=keys[-1],
+            state=state,
+            slot=place.slot,
+            parts=tuple((part.kind, part.name, part.value) for part in parts),
+            created=time.time(),
+            seconds=reporter.seconds,
+            size=size,
+            listing=os.path.basename(listing) if has_listing else "",
+        )
+        for key in keys:
+            store.records.put(replace(record, key=key))
+    reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, reasons=reasons)
+    return Done(state, record.created, missed=reporter.title)
+
+
+def _hit(session: Session, reporter: StepReporter, record: Record) -> Done:
+    del session
+    reporter.finish(Outcome.HIT, size=record.size, key=record.key, state=record.state)
+    return Done(record.state, record.created)
+
+
+def _carry_out(
+    session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work
+) -> tuple[bytes, int]:
+    """Do the work and keep what it changed: the new state, and the bytes of file content in its layer."""
+    store = session.store
+    with store.new_run() as run:
+        with StepRoot(store, run, parent, alone=work.alone, process=work.process) as root:
+            work.carry_out(root, reporter)
+            changes = root.settle()
+        if changes.entries == 0:
+            return parent, 0
+        state = state_after(parent, changes.fingerprint, store.secret)
+        if not place.cached and store.states.get(state) is not None:
+            # Who asks for no cache wants the files just made, with their times, not equal ones of an earlier build.
+            state = state_after(state, os.urandom(16), store.secret)
+        store.states.adopt(run, state, parent, entries=changes.entries, size=changes.bytes)
+        return state, changes.bytes
+
+
+def _reasons(
+    session: Session, place: Place, parts: tuple[Part, ...], listing: str
+) -> tuple[Reason, ...]:
+    """Why there was no record for these parts."""
+    if not place.cached:
+        return (Reason("no-cache", "", "the cache was not asked"),)
+    store = session.store
+    records = store.records.nearest(place.slot, _COMPARED)
+    lists = [tuple(Part(*fields) for fields in record.parts) for record in records]
+    closest = nearest(parts, lists)
+    if closest is None:
+        return explain(parts, None)
+    record = records[lists.index(tuple(closest))]
+
+    def changed_files() -> tuple[Reason, ...]:
+        if not listing or not record.listing:
+            return ()
+        try:
+            changes, total = listing_diff(store.listing_file(record.listing), listing, store.secret, _LISTED)
+        except CoreError:
+            return ()
+        reasons = [
+            Reason(_KINDS.get(change.kind, "changed"), f"file {change.path}", _describe(change.kind, change.path, change.detail))
+            for change in changes
+        ]
+        if total > len(changes):
+            reasons.append(Reason("changed", "file", f"and {total - len(changes)} more"))
+        return tuple(reasons)
+
+    cause = f"{place.cause} changed the files below" if place.cause else "the base or an earlier step is another"
+    return explain(parts, closest, parent_reason=cause, changed_files=changed_files)
+
+
+_KINDS = {"added": "added", "removed": "removed"}
+
+
+def _describe(kind: str, path: str, detail: str) -> str:
+    if kind == "added":
+        return f"+{path}"
+    if kind == "removed":
+        return f"-{path}"
+    return f"{path} ({kind}{' ' + detail if detail else ''})"
+
+
+def _from_core(error: CoreError) -> BuilderError:
+    """A failure of the C core as an error of the build."""
+    import errno
+
+    from builder.errors import StepError, StoreError
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"no space is left: {error.message}", hint="free some space where the store is")
+    return StepError(error.message)

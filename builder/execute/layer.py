@@ -1,0 +1,143 @@
+"""Layers: the tar blob of one snapshot, made when an output first needs it and remembered with its state."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from builder.core.tar import TarWriter
+from builder.digest import Digest
+from builder.errors import CoreError, ImageError
+from builder.image.compression import CHUNK
+from builder.store.layers import Layer
+from builder.store.store import Store
+
+_MEDIA_TYPES = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+    "uncompressed": "application/vnd.oci.image.layer.v1.tar",
+}
+# Chunks between the thread that reads files and the one that compresses: enough to keep both busy.
+_QUEUED = 4
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+class _Plain:
+    """No compression, with the shape of one."""
+
+    def compress(self, data: bytes) -> bytes:
+        """The data themselves."""
+        return data
+
+    def flush(self) -> bytes:
+        """Nothing is held back."""
+        return b""
+
+
+def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1) -> Layer:
+    """The layer of a state's own snapshot: a blob that the store has already, or one made now.
+
+    `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
+    none) clamps the times of files; such layers are not remembered with the state.
+    """
+    if max_mtime < 0:
+        for layer in store.layers.of_state(state):
+            if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(layer.digest):
+                return layer
+    snapshot = store.states.get(state)
+    if snapshot is None or snapshot.snapshot is None:
+        raise ImageError(f"the store has no files for state {state.hex()[:12]}")
+    layer = _write(store, store.states.path(snapshot), compression, max_mtime)
+    if max_mtime < 0:
+        store.layers.put(state, layer)
+    return layer
+
+
+def _write(store: Store, path: str, compression: str, max_mtime: int) -> Layer:
+    """Write the tar of a snapshot to a blob: one thread reads and hashes the tar, another compresses and stores it."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+    try:
+        with (
+            store.blobs.writer() as blob,
+            TarWriter(folder, layer=True, max_mtime=max_mtime * 10**9 if max_mtime >= 0 else -1) as tar,
+        ):
+            diff_id, size = hashlib.sha256(), 0
+            with _Pump(_compressor(compression), blob.write) as pump:
+                while chunk := tar.read(CHUNK):
+                    data = bytes(chunk)
+                    pump.put(data)
+                    diff_id.update(data)
+                    size += len(data)
+            digest = blob.commit()
+            return Layer(
+                diff_id=Digest("sha256", diff_id.hexdigest()),
+                digest=digest,
+                media_type=_MEDIA_TYPES[compression],
+                size=blob.size,
+                tar_size=size,
+                pulled=False,
+            )
+    except CoreError as error:
+        raise ImageError(f"cannot make a layer: {error.message}") from error
+    finally:
+        os.close(folder)
+
+
+class _Pump:
+    """A thread that compresses what it is given, in order, and writes it."""
+
+    def __init__(self, compressor: _Compressor, write: Callable[[bytes], object]) -> None:
+        self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUED)
+        self._compressor, self._write = compressor, write
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="compress", daemon=True)
+
+    def __enter__(self) -> _Pump:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None and kind is None:
+            raise self._error
+
+    def put(self, data: bytes) -> None:
+        """Hand over the next bytes; raises what went wrong with earlier ones."""
+        if self._error is not None:
+            raise self._error
+        self._queue.put(data)
+
+    def _work(self) -> None:
+        while (data := self._queue.get()) is not None:
+            if self._error is None:
+                self._guard(lambda data=data: self._write(self._compressor.compress(data)))
+        if self._error is None:
+            self._guard(lambda: self._write(self._compressor.flush()))
+
+    def _guard(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+            self._error = error
+
+
+def _compressor(compression: str) -> _Compressor:
+    if compression == "gzip":
+        from isal import isal_zlib
+
+        gzip: _Compressor = isal_zlib.compressobj(level=2, wbits=31)
+        return gzip
+    if compression == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
+    return _Plain()

@@ -1,0 +1,76 @@
+"""Root file systems to read from and to work in, made of a state's snapshots.
+
+A merged view is a detached overlay mount: nothing but a descriptor, gone when its last user is gone, so that a
+killed build leaves no mount behind.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from builder.core.changes import Changes, settle
+from builder.core.process import overlay_mount
+from builder.store.runs import Run
+from builder.store.store import Store
+
+
+def open_state(store: Store, state: bytes) -> int:
+    """A descriptor of a state's files, for reading only; -1 for the empty state, which has none."""
+    lowers = store.lowers(state)
+    if not lowers:
+        return -1
+    if len(lowers) == 1:
+        return os.open(lowers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+    return overlay_mount(store.fd, lowers, None, None, userxattr=store.userxattr)
+
+
+class StepRoot:
+    """The root file system that one step works in: a parent state below, an empty directory for changes on top.
+
+    Use it as a context manager; what was not taken by `settle` and the store is removed at its end.
+    """
+
+    def __init__(self, store: Store, run: Run, parent: bytes, *, alone: bool = False, process: bool = False):
+        """Mount it. With `alone` the parent is out of sight (`COPY --link`); `process` says that one will run."""
+        self.run = run
+        self._store = store
+        self._lowers = [] if alone else store.lowers(parent)
+        if self._lowers or process:
+            self.fd = overlay_mount(
+                store.fd, self._lowers, run.upper, run.work, userxattr=store.userxattr
+            )
+        else:
+            self.fd = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+        self._parent = parent
+
+    def __enter__(self) -> StepRoot:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the mount; safe to call twice."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def settle(self) -> Changes:
+        """Unmount, drop from the changes what equals the parent after all, and fingerprint the rest."""
+        self.close()
+        upper = os.open(self.run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._store.fd)
+        try:
+            lower = open_state(self._store, self._parent)
+            try:
+                return settle(upper, lower, self._store.secret)
+            finally:
+                if lower >= 0:
+                    os.close(lower)
+        finally:
+            os.close(upper)

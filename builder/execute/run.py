@@ -1,0 +1,89 @@
+"""RUN: one process in a sandbox on a step's root file system."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from builder.errors import Cancelled, CommandError
+from builder.graph.steps import RunStep
+from builder.sandbox.process import Mount, Process
+from builder.sandbox.run import run_process
+
+# How much of a failed command's output an error repeats.
+_TAIL = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the build as a whole gives to every process."""
+
+    network: str = "default"
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int | None = None
+    limits: tuple[tuple[str, int, int], ...] = ()
+
+
+class _Tail:
+    """The last bytes of a stream of output."""
+
+    def __init__(self) -> None:
+        self._chunks: collections.deque[bytes] = collections.deque()
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        self._chunks.append(data[-_TAIL:])
+        self._size += len(self._chunks[-1])
+        while self._size - len(self._chunks[0]) >= _TAIL:
+            self._size -= len(self._chunks.popleft())
+
+    def bytes(self) -> bytes:
+        return b"".join(self._chunks)[-_TAIL:]
+
+
+def run_command(
+    step: RunStep,
+    root_fd: int,
+    scratch: str,
+    *,
+    mounts: Sequence[Mount],
+    surroundings: Surroundings,
+    on_output: Callable[[str, bytes], None],
+    cancelled: threading.Event,
+) -> None:
+    """Run the step's command to its end; a status other than 0 is a `CommandError` with its last output.
+
+    `scratch` is a private directory of the host for what the sandbox needs; `on_output` gets `stdout` or `stderr` and
+    bytes as they come.
+    """
+    tail = _Tail()
+
+    def output(stream: str, data: bytes) -> None:
+        tail.add(data)
+        on_output(stream, data)
+
+    process = Process(
+        argv=step.argv,
+        env=(*step.env, *step.hidden_env),
+        cwd=step.cwd,
+        user=step.user,
+        network=surroundings.network if step.network == "default" else step.network,
+        security=step.security,
+        mounts=tuple(mounts),
+        extra_hosts=surroundings.extra_hosts,
+        limits=surroundings.limits,
+        shm_size=surroundings.shm_size,
+    )
+    result = run_process(process, root_fd, scratch=scratch, on_output=output, cancelled=cancelled)
+    if cancelled.is_set():
+        raise Cancelled("the build was stopped")
+    if result.signal is None and result.status == 0:
+        return
+    how = f"exit code: {result.status}" if result.signal is None else f"killed by signal {result.signal}"
+    raise CommandError(
+        f'process "{" ".join(step.argv)}" did not complete successfully: {how}',
+        status=result.status if result.signal is None else 128 + result.signal,
+        output=tail.bytes(),
+    )

@@ -1,0 +1,35 @@
+"""From spans to locations: errors of the graph with the line that they are about."""
+
+from __future__ import annotations
+
+from builder.buildfile.syntax import BuildFile, Span
+from builder.errors import BuildFileError, Location
+
+_CHOICES = 1000
+
+
+def locate(file: BuildFile, span: Span) -> Location:
+    """The place of a span, with its first line's text; width reaches to the span's end or the line's."""
+    source = file.lines[span.line - 1] if 0 < span.line <= len(file.lines) else ""
+    end = span.end_column if span.end_line == span.line else len(source) + 1
+    return Location(file.name, span.line, span.column, max(1, end - span.column), source)
+
+
+def mistake(file: BuildFile, span: Span, message: str, hint: str | None = None) -> BuildFileError:
+    """The error for something that the build file says wrongly."""
+    return BuildFileError(message, hint=hint, location=locate(file, span))
+
+
+def nearest(word: str, choices: list[str]) -> str | None:
+    """The choice that is spelled most like `word`, if one is near."""
+    import difflib
+
+    lowered = {choice.lower(): choice for choice in choices[:_CHOICES]}
+    found = difflib.get_close_matches(word.lower()[:100], lowered, n=1, cutoff=0.6)
+    return lowered[found[0]] if found else None
+
+
+def suggest(word: str, choices: list[str], otherwise: str | None = None) -> str | None:
+    """A hint that names the nearest choice, or `otherwise`."""
+    near = nearest(word, choices)
+    return f"did you mean {near}?" if near else otherwise

@@ -1,0 +1,66 @@
+"""EXPOSE: from `[[ip:]host:]port[-port][/protocol]` to `port/protocol` names."""
+
+from __future__ import annotations
+
+from builder.errors import BuildFileError
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+MAX_PORTS = 65536 * len(PROTOCOLS)
+"""All that exist; a line that names more means no good."""
+
+
+def exposed_ports(text: str) -> tuple[str, ...]:
+    """The ports that one word of EXPOSE means; a `BuildFileError` (without a place) if it means none.
+
+    Addresses and host ports are checked and then forgotten, as in Docker: an image cannot choose them.
+    """
+    address, host, container = _parts(text)
+    ports, _, protocol = container.partition("/")
+    protocol = protocol.lower() or "tcp"
+    if protocol not in PROTOCOLS:
+        raise _bad(text, f"the protocol must be one of {', '.join(PROTOCOLS)}")
+    first, last = _range(text, ports)
+    if host:
+        low, high = _range(text, host)
+        if first != last and last - first != high - low:
+            raise _bad(text, "the two ranges differ in length")
+    if address and not _is_address(address):
+        raise _bad(text, f"{address[:80]!r} is no IP address")
+    return tuple(f"{number}/{protocol}" for number in range(first, last + 1))
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Address, host port and container port; an IPv6 address has colons of its own."""
+    front, _, container = text.rpartition(":")
+    address, _, host = front.rpartition(":")
+    return address, host, container
+
+
+def _is_address(text: str) -> bool:
+    import ipaddress  # late: few build files name an address
+
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        return False
+    return True
+
+
+def _range(text: str, ports: str) -> tuple[int, int]:
+    start, dash, end = ports.partition("-")
+    first = _number(text, start)
+    last = _number(text, end) if dash else first
+    if last < first:
+        raise _bad(text, f"the range {ports[:80]} runs backwards")
+    return first, last
+
+
+def _number(text: str, digits: str) -> int:
+    if digits.isascii() and digits.isdecimal() and len(digits) < 10 and int(digits) <= 65535:
+        return int(digits)
+    raise _bad(text, f"{digits[:80]!r} is no port between 0 and 65535")
+
+
+def _bad(text: str, hint: str) -> BuildFileError:
+    return BuildFileError(f"invalid port {text[:80]!r}", hint=hint)

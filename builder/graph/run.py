@@ -1,0 +1,104 @@
+"""RUN: from the line to the process that is to run."""
+
+from __future__ import annotations
+
+import re
+
+from builder.buildfile.syntax import ExecForm, Heredoc, Run, ShellForm
+from builder.graph import created
+from builder.graph.configs import in_shell
+from builder.graph.draft import Draft
+from builder.graph.mounts import MountPlace, plan_mounts
+from builder.graph.paths import join_path
+from builder.graph.places import suggest
+from builder.graph.steps import InlineFile, MountSpec, RunStep
+from builder.graph.titles import MASK, heredoc_summary
+
+NETWORKS = ("default", "none", "host")
+SECURITY_MODES = ("sandbox", "insecure")
+SCRIPTS = "/dev/pipes"
+
+_LONE_HEREDOC = r"\s*\d*<<-?[ \t]*([^<\s]+)\s*"
+_AGENT = "SSH_AUTH_SOCK"
+
+
+def plan_run(draft: Draft, line: Run) -> None:
+    """Add the step of a RUN line. Raises `BuildFileError` for wrong flags and mounts."""
+    network = _choice(draft, line, "network", line.network, NETWORKS)
+    security = _choice(draft, line, "security", line.security, SECURITY_MODES)
+    scripts: tuple[InlineFile, ...] = ()
+    summary = ""
+    if isinstance(line.command, ExecForm):
+        argv = line.command.argv
+        if not argv:
+            raise draft.bad(line.span, "RUN [] runs nothing", "give a command")
+    else:
+        text, scripts, summary = _shell_text(line.command)
+        argv = in_shell(draft, text)
+    place = MountPlace(
+        file=draft.graph.file,
+        working_dir=draft.working_dir,
+        namespace=draft.graph.build_args.get("BUILDKIT_CACHE_MOUNT_NS", ""),
+        expand=draft.expand,
+        origin=lambda name: draft.origin(name, line.span),
+    )
+    mounts = plan_mounts(line.mounts, place)
+    masks = {mount.env: MASK for mount in mounts if mount.env}
+    env = draft.scope.environment()
+    known = {name for name, _ in env}
+    step = RunStep(
+        title=draft.title(line, masks, summary),
+        span=draft.place(line.span),
+        argv=argv,
+        env=(*env, *_agent_variable(mounts, known)),
+        args=draft.scope.arguments(),
+        hidden_env=tuple(item for item in draft.hidden_env if item[0] not in known),
+        cwd=join_path("/", draft.working_dir),
+        user=draft.config.user,
+        scripts=scripts,
+        mounts=mounts,
+        network=draft.network if network == "default" else network,
+        security=security,
+        devices=line.devices,
+        hostname=draft.graph.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
+    )
+    draft.add(step, created.run_text(argv, draft.scope.recorded_arguments()))
+
+
+def _choice(draft: Draft, line: Run, flag: str, value: str | None, choices: tuple[str, ...]) -> str:
+    if value is None:
+        return choices[0]
+    if value not in choices:
+        hint = suggest(value, list(choices), f"use one of {', '.join(choices)}")
+        raise draft.bad(line.span, f"unsupported value --{flag}={value[:80]}", hint)
+    return value
+
+
+def _shell_text(command: ShellForm) -> tuple[str, tuple[InlineFile, ...], str]:
+    """What the shell is to run, the scripts that it needs as files, and an addition to the title.
+
+    A line that is nothing but a heredoc is a script: its body goes to the shell, or, with `#!` at its
+    begin, into a file that the shell starts. In any other line the shell reads the heredocs itself.
+    """
+    if not command.heredocs:
+        return command.text, (), ""
+    first = command.heredocs[0]
+    if len(command.heredocs) == 1 and _is_alone(command.text, first):
+        summary = heredoc_summary(first)
+        if first.body.startswith("#!"):
+            script = InlineFile(first.name, first.body.encode("utf-8", "surrogateescape"), 0o755)
+            return f"{SCRIPTS}/{first.name}", (script,), summary
+        return first.body, (), summary
+    bodies = "".join(f"\n{heredoc.body}{heredoc.name}" for heredoc in command.heredocs)
+    return command.text + bodies, (), ""
+
+
+def _is_alone(text: str, heredoc: Heredoc) -> bool:
+    found = re.fullmatch(_LONE_HEREDOC, text)
+    return found is not None and re.sub(r"[\"'\\]", "", found[1]) == heredoc.name
+
+
+def _agent_variable(mounts: tuple[MountSpec, ...], known: set[str]) -> tuple[tuple[str, str], ...]:
+    """The variable that says where the first ssh agent is, unless the build file sets it."""
+    agents = [mount.target for mount in mounts if mount.kind == "ssh"]
+    return ((_AGENT, agents[0]),) if agents and _AGENT not in known else ()

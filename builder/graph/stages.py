@@ -1,0 +1,395 @@
+"""Stages: what each is built from, which others it needs, and which of them the target needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from builder.buildfile.syntax import Arg, BuildFile, Copy, From, Instruction, Onbuild, Run, Span
+from builder.errors import BuildFileError, UsageError
+from builder.graph.arguments import (
+    global_arguments,
+    platform_arguments,
+    read_epoch,
+    unused_arguments,
+)
+from builder.graph.mounts import mount_origin_name
+from builder.graph.names import SCRATCH, StageNames, make_contexts, number_stages
+from builder.graph.places import mistake, nearest, suggest
+from builder.graph.scope import Expander, Scope
+from builder.graph.steps import FromStage
+from builder.image.platform import Platform, parse_platform
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchBase:
+    """`FROM scratch`: no files."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageBase:
+    """`FROM` an earlier stage."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextBase:
+    """`FROM` a named context; `name` is its key as the caller gave it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBase:
+    """`FROM` an image, its reference as written, with variables expanded."""
+
+    reference: str
+
+
+Base = ScratchBase | StageBase | ContextBase | ImageBase
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One FROM and the instructions below it.
+
+    `name` is as given, in small letters, None if it has none; `label` is how progress lines call it, empty
+    for a lone stage. `dependencies` are the stages that it is known to need before its base is: its own
+    base stage, those of `COPY --from` and `RUN --mount=from=`, also of triggers of a base stage. A stage
+    that is `replaced` by a named context has that as base and no instructions, and its triggers do not run.
+    """
+
+    index: int
+    name: str | None
+    label: str
+    base: Base
+    base_text: str
+    platform: Platform
+    instructions: tuple[Instruction, ...]
+    dependencies: tuple[int, ...]
+    span: Span
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """All stages of a build file, and those that `target` needs, in an order in which they can be built.
+
+    `epoch` is SOURCE_DATE_EPOCH in seconds. `unused_build_args` are arguments of the caller that no ARG
+    takes; `warnings` say so and more, with a place where there is one.
+    """
+
+    file: BuildFile
+    stages: tuple[Stage, ...]
+    target: int
+    needed: tuple[int, ...]
+    names: StageNames
+    platform: Platform
+    build_platform: Platform
+    build_args: Mapping[str, str]
+    global_args: Mapping[str, str]
+    epoch: int | None
+    unused_build_args: tuple[str, ...]
+    warnings: tuple[tuple[str, Span | None], ...]
+
+
+def resolve_stages(
+    file: BuildFile,
+    *,
+    target: str | None = None,
+    build_args: Mapping[str, str] | None = None,
+    platform: Platform,
+    build_platform: Platform,
+    named_contexts: Collection[str] = (),
+) -> Graph:
+    """Find the stages of a build file and what they need of one another.
+
+    `target` is the name of the stage to build (any case), None for the last. `build_args` are the caller's
+    values of ARG. `platform` is what to build for, `build_platform` where. `named_contexts` are the names of
+    `--build-context` flags. Raises `BuildFileError`, and `UsageError` for a target that does not exist.
+    """
+    given = dict(build_args or {})
+    before, sections = _split(file)
+    names_in_order = [section[0].name for section in sections]
+    goal = (target or names_in_order[-1] or "").lower()
+    predefined = platform_arguments(goal if target is None else target, platform, build_platform)
+    global_args = global_arguments(file, before, predefined, given)
+    contexts = make_contexts(named_contexts)
+    index = _find_target(target, names_in_order)
+
+    replaced = {}
+    for number, (line, _) in enumerate(sections):
+        context = contexts.find(line.name, platform) if line.name else None
+        if context is not None:
+            replaced[number] = context
+    names = StageNames(number_stages(names_in_order), replaced, len(sections), contexts)
+    stages = _Resolver(file, sections, names, global_args, platform).resolve()
+    _refuse_circles(file, stages)
+    needed = _reachable(stages, index)
+    for number in needed:
+        _refuse_later_sources(file, stages, stages[number])
+    used: list[Instruction] = [*before, *(line for number in needed for line in stages[number].instructions)]
+    unused = unused_arguments(given, predefined, used)
+    warnings: list[tuple[str, Span | None]] = list(file.warnings)
+    if unused:
+        warnings.append((f"one or more build arguments were not consumed: {', '.join(unused)}", None))
+    known = [name for name in names_in_order if name] + list(named_contexts)
+    return Graph(
+        file=file,
+        stages=stages,
+        target=index,
+        needed=needed,
+        names=names,
+        platform=platform,
+        build_platform=build_platform,
+        build_args=given,
+        global_args=global_args,
+        epoch=read_epoch(given, global_args, known),
+        unused_build_args=unused,
+        warnings=tuple(warnings),
+    )
+
+
+_Section = tuple[From, tuple[Instruction, ...]]
+
+
+def _split(file: BuildFile) -> tuple[list[Arg], list[_Section]]:
+    """The ARG lines before the first FROM, and each FROM with its lines."""
+    before: list[Arg] = []
+    sections: list[tuple[From, list[Instruction]]] = []
+    for line in file.instructions:
+        if isinstance(line, From):
+            sections.append((line, []))
+        elif sections:
+            sections[-1][1].append(line)
+        elif isinstance(line, Arg):
+            before.append(line)
+        else:
+            raise mistake(
+                file, line.span, "no build stage in the current context", "begin the file with a FROM line"
+            )
+    if not sections:
+        raise BuildFileError(f"{file.name} has no build stage", hint="begin it with a FROM line")
+    return before, [(line, tuple(lines)) for line, lines in sections]
+
+
+def _find_target(target: str | None, names: list[str | None]) -> int:
+    if not target:
+        return len(names) - 1
+    found = number_stages(names).get(target.lower())
+    if found is not None:
+        return found
+    choices = [name for name in names if name]
+    near = nearest(target, choices)
+    hint = f"did you mean {near}? " if near else ""
+    listed = f"the stages are {', '.join(choices)}" if choices else "no stage of the file has a name"
+    raise UsageError(f"target stage {target[:80]!r} could not be found", hint=hint + listed)
+
+
+class _Resolver:
+    """Goes down the file once, knowing the stages above."""
+
+    def __init__(
+        self,
+        file: BuildFile,
+        sections: list[_Section],
+        names: StageNames,
+        global_args: Mapping[str, str],
+        platform: Platform,
+    ) -> None:
+        self.file = file
+        self.sections = sections
+        self.names = names
+        self.platform = platform
+        self.expander = Expander(file)
+        self.scope = Scope(global_args.items(), ())
+        self.above: dict[str, int] = {}
+        self.stages: list[Stage] = []
+
+    def resolve(self) -> tuple[Stage, ...]:
+        for line, instructions in self.sections:
+            stage = self._stage(line, instructions)
+            self.stages.append(stage)
+            if line.name:
+                self.above[line.name.lower()] = stage.index
+        if len(self.stages) == 1 and not self._takes_files_of_images():
+            self.stages[0] = replace(self.stages[0], label="")
+        return tuple(self.stages)
+
+    def _stage(self, line: From, instructions: tuple[Instruction, ...]) -> Stage:
+        index = len(self.stages)
+        text = self.expander.expand(line.image, self.scope)
+        if not text:
+            raise mistake(
+                self.file,
+                line.image.span,
+                f"the base name is empty: {line.image.text}",
+                "give the variable a default with an ARG before the first FROM",
+            )
+        platform = self._platform(line)
+        label = line.name or f"stage-{index}"
+        context = self.names.replaced.get(index)
+        if context is not None:
+            base: Base = ContextBase(context)
+            return Stage(index, line.name, label, base, text, platform, (), (), line.span, replaced=True)
+        base = self._base(text, platform)
+        if isinstance(base, StageBase):
+            platform = self.stages[base.index].platform
+        elif isinstance(base, ScratchBase):
+            platform = self.platform
+        found = set(self._sources(instructions))
+        if isinstance(base, StageBase):
+            found.add(base.index)
+            found.update(self._sources(self._triggers(base.index)))
+        return Stage(
+            index, line.name, label, base, text, platform, instructions, tuple(sorted(found)), line.span
+        )
+
+    def _platform(self, line: From) -> Platform:
+        if line.platform is None:
+            return self.platform
+        text = self.expander.expand(line.platform, self.scope)
+        if not text:
+            raise mistake(
+                self.file, line.platform.span, f"the platform is empty: {line.platform.text}", _PLATFORM_HINT
+            )
+        try:
+            return parse_platform(text)
+        except UsageError as error:
+            raise mistake(self.file, line.platform.span, error.message, error.hint) from None
+
+    def _base(self, text: str, platform: Platform) -> Base:
+        if text in self.above:
+            return StageBase(self.above[text])
+        if text == SCRATCH:
+            return ScratchBase()
+        context = self.names.contexts.find(text, platform)
+        return ImageBase(text) if context is None else ContextBase(context)
+
+    def _triggers(self, index: int) -> tuple[Instruction, ...]:
+        return tuple(
+            line.instruction for line in self.stages[index].instructions if isinstance(line, Onbuild)
+        )
+
+    def _sources(self, instructions: tuple[Instruction, ...]) -> Iterator[int]:
+        """The stages that instructions take files of."""
+        for line in instructions:
+            for name in source_names(self.file, line):
+                try:
+                    origin = self.names.origin(name, self.platform)
+                except IndexError:
+                    raise no_such_stage(self.file, line.span, name, len(self.sections)) from None
+                if isinstance(origin, FromStage):
+                    yield origin.index
+
+    def _takes_files_of_images(self) -> bool:
+        """Whether something beside the only stage is built, so that lines need its name."""
+        lines = self.stages[0].instructions
+        return any(True for line in lines for _ in source_names(self.file, line))
+
+
+_PLATFORM_HINT = "declare the argument before the first FROM, or write a platform such as linux/amd64"
+
+
+def source_names(file: BuildFile, line: Instruction) -> Iterator[str]:
+    """The names that one instruction gives for where its files come from; refuses variables in them."""
+    if isinstance(line, Copy) and line.from_:
+        if "$" in line.from_:
+            raise mistake(
+                file,
+                line.span,
+                f"variables are not expanded in --from={line.from_}",
+                "name a stage with FROM $VARIABLE AS name, and copy from that",
+            )
+        yield line.from_
+    elif isinstance(line, Run):
+        for mount in line.mounts:
+            name = mount_origin_name(file, mount)
+            if name:
+                yield name
+
+
+def no_such_stage(file: BuildFile, span: Span, name: str, count: int) -> BuildFileError:
+    """The error for a stage number that is too high."""
+    return mistake(file, span, f"there is no stage {name}", f"the file has {count} stages, numbered from 0")
+
+
+def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
+    """Find a stage that needs itself; iterative, since the chain may be as long as the file."""
+    done: set[int] = set()
+    for start in range(len(stages)):
+        path: dict[int, None] = {}  # in order, with a quick look-up
+        left: list[tuple[int, Iterator[int]]] = []
+        entered = start
+        while True:
+            if entered in path:
+                circle = [*path, entered]
+                del circle[: circle.index(entered)]
+                chain = " → ".join(_call(stages[index]) for index in circle)
+                raise mistake(
+                    file,
+                    stages[entered].span,
+                    f"circular dependency: stage {chain}",
+                    "a stage can only use what stages before it made",
+                )
+            if entered not in done:
+                path[entered] = None
+                left.append((entered, iter(stages[entered].dependencies)))
+            following = _next_of(left, path, done)
+            if following is None:
+                break
+            entered = following
+
+
+def _next_of(left: list[tuple[int, Iterator[int]]], path: dict[int, None], done: set[int]) -> int | None:
+    while left:
+        index, rest = left[-1]
+        following = next(rest, None)
+        if following is not None:
+            return following
+        left.pop()
+        path.popitem()
+        done.add(index)
+    return None
+
+
+def _reachable(stages: tuple[Stage, ...], target: int) -> tuple[int, ...]:
+    found = {target}
+    left = [target]
+    while left:
+        for index in stages[left.pop()].dependencies:
+            if index not in found:
+                found.add(index)
+                left.append(index)
+    return tuple(sorted(found))
+
+
+def _refuse_later_sources(file: BuildFile, stages: tuple[Stage, ...], stage: Stage) -> None:
+    later = [index for index in stage.dependencies if index > stage.index]
+    if not later:
+        return
+    span = stage.span
+    for line in stage.instructions:
+        if any(name.lower() in (stages[later[0]].name, str(later[0])) for name in source_names(file, line)):
+            span = line.span
+    raise mistake(
+        file,
+        span,
+        f"stage {_call(stage)} takes files of stage {_call(stages[later[0]])}, which is built later",
+        "move the FROM of that stage above this one",
+    )
+
+
+def _call(stage: Stage) -> str:
+    return stage.name or str(stage.index)
+
+
+def unknown_image_hint(graph: Graph, stage: Stage) -> str | None:
+    """What to say when the image of a FROM cannot be found: often it is a misspelt or later stage."""
+    above = [other.name for other in graph.stages[: stage.index] if other.name]
+    if stage.base_text.lower() in above:
+        return f"stage names are written in small letters after FROM: {stage.base_text.lower()}"
+    if stage.base_text in (other.name for other in graph.stages[stage.index :]):
+        return f"stage {stage.base_text} comes later in the file; FROM only knows stages above it"
+    return suggest(stage.base_text, above)

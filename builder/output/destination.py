@@ -1,0 +1,47 @@
+"""Where an output's bytes go: a file that appears only when it is whole, or a stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from builder.errors import BuilderError, UsageError
+
+
+@contextmanager
+def open_destination(dest: str, stdout: BinaryIO | None) -> Iterator[BinaryIO]:
+    """A stream to write an output to.
+
+    `-` is `stdout`. A file is written beside its final name and renamed when the block ends well, so that a failed or
+    killed build leaves an earlier file as it was.
+    """
+    if dest == "-":
+        if stdout is None:
+            raise UsageError("there is no standard output to write to")
+        yield stdout
+        stdout.flush()
+        return
+    temporary = f"{dest}.{os.getpid()}.tmp"
+    try:
+        stream = open(temporary, "xb", buffering=1 << 20)
+    except OSError as error:
+        raise BuilderError(f'cannot write "{dest}": {error.strerror}') from None
+    try:
+        with stream:
+            yield stream
+        os.replace(temporary, dest)
+    except OSError as error:
+        _discard(temporary)
+        raise BuilderError(f'cannot write "{dest}": {error.strerror}') from error
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

@@ -1,0 +1,355 @@
+#include "copyfile.h"
+#include "error.h"
+#include "mode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+/* Smaller files are read and written: one buffer, two calls, whatever the file systems are. */
+enum { WORTH_A_RANGE_COPY = 128 * 1024 };
+
+/* --- hard links ------------------------------------------------------------------------------------------- */
+
+/* Link to an earlier copy of the same file: 1 if that was done; 0 if this is the first, which is then remembered. */
+static int link_earlier(pb_copier *copier, const pb_node *node, const pb_place *place)
+{
+    PB_FREE char *path = NULL, *above = NULL;
+    PB_CLOSE int folder = -1;
+    const pb_link *first;
+    const char *slash;
+    int known;
+
+    if (asprintf(&path, "%s%s%s", place->folder, *place->folder ? "/" : "", place->name) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    known = pb_linkmap_add(&copier->links, node->device, node->inode, path, place->top, &first);
+    if (known <= 0)
+        return known;
+    slash = strrchr(first->path, '/');
+    above = slash ? strndup(first->path, (size_t)(slash - first->path)) : strdup("");
+    if (!above)
+        return -ENOMEM;
+    folder = pb_path_open_below(copier->tops[first->number], above, O_PATH | O_DIRECTORY);
+    if (folder < 0)
+        return folder;
+    return linkat(folder, slash ? slash + 1 : first->path, place->dir_fd, place->name, 0) ? -errno : 1;
+}
+
+/* --- attributes ------------------------------------------------------------------------------------------- */
+
+int pb_set_times(int fd, int64_t time)
+{
+    struct timespec stamp = {.tv_sec = time / 1000000000, .tv_nsec = time % 1000000000};
+    struct timespec times[2];
+    if (stamp.tv_nsec < 0) {
+        stamp.tv_nsec += 1000000000;
+        stamp.tv_sec--;
+    }
+    times[0] = times[1] = stamp;
+    return futimens(fd, times) ? -errno : 0;
+}
+
+static int final_mode(const pb_copier *copier, uint32_t mode, int is_directory, uint32_t *ret)
+{
+    *ret = mode & 07777;
+    if (copier->options.mode >= 0)
+        *ret = (uint32_t)copier->options.mode;
+    else if (copier->options.symbolic_mode)
+        return pb_mode_apply(copier->options.symbolic_mode, mode & 07777, is_directory, ret);
+    return 0;
+}
+
+static void final_owner(const pb_copier *copier, const pb_node *node, uid_t *uid, gid_t *gid)
+{
+    *uid = copier->options.uid >= 0 ? (uid_t)copier->options.uid : node->uid;
+    *gid = copier->options.gid >= 0 ? (gid_t)copier->options.gid : node->gid;
+}
+
+static int copy_xattrs(int source, int dest)
+{
+    PB_FREE char *names = NULL;
+    PB_FREE char *value = NULL;
+    size_t size;
+    int failed = pb_xattr_list(source, &names, &size);
+
+    if (failed || !size)
+        return failed;
+    value = malloc(65536);
+    if (!value)
+        return -ENOMEM;
+    for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+        ssize_t length = fgetxattr(source, name, value, 65536);
+        if (length < 0)
+            return -errno;
+        if (fsetxattr(dest, name, value, (size_t)length, 0) && errno != EOPNOTSUPP)
+            return -errno;
+    }
+    return 0;
+}
+
+int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, pb_error *error)
+{
+    static const pb_fingerprint none;
+    const pb_node *from = &tree->nodes[node];
+    PB_CLOSE int opened = -1;
+    struct stat now;
+    uid_t uid;
+    gid_t gid;
+    uint32_t mode;
+    int failed;
+
+    final_owner(copier, from, &uid, &gid);
+    failed = final_mode(copier, from->mode, S_ISDIR(from->mode), &mode);
+    if (!failed && fstat(dest, &now))
+        failed = -errno;
+    if (!failed && (now.st_uid != uid || now.st_gid != gid) && fchown(dest, uid, gid))
+        failed = -errno;
+    if (!failed && fchmod(dest, mode))
+        failed = -errno;
+    if (!failed && !(from->flags & PB_NODE_XATTRS && !memcmp(&from->xattrs, &none, sizeof none))) {
+        if (source < 0) {
+            source = opened = pb_tree_open_node(tree, node, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
+            if (source < 0)
+                return source;
+        }
+        failed = copy_xattrs(source, dest);
+    }
+    return failed ? pb_fail(error, -failed, "set the attributes of", "%s", pb_tree_name(tree, node)) : 0;
+}
+
+/* --- data ------------------------------------------------------------------------------------------------------ */
+
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+    while (size) {
+        ssize_t count = write(fd, data, size);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -errno;
+        data += count;
+        size -= (size_t)count;
+    }
+    return 0;
+}
+
+/* Copy `size` bytes from where both descriptors stand. */
+static int copy_range(pb_copier *copier, int source, int dest, uint64_t size)
+{
+    int in_kernel = size >= WORTH_A_RANGE_COPY;
+
+    while (size) {
+        ssize_t count;
+        if (in_kernel) {
+            count = copy_file_range(source, NULL, dest, NULL, size < (1 << 30) ? size : 1 << 30, 0);
+            if (count < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+                in_kernel = 0;
+                continue;
+            }
+        } else {
+            count = read(source, copier->buffer, size < PB_COPY_BUFFER ? size : PB_COPY_BUFFER);
+            if (count > 0) {
+                int failed = write_all(dest, copier->buffer, (size_t)count);
+                if (failed)
+                    return failed;
+            }
+        }
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -errno;
+        if (count == 0)
+            return -ESTALE; /* shorter than it was */
+        size -= (uint64_t)count;
+    }
+    return 0;
+}
+
+static int copy_data(pb_copier *copier, int source, int dest, const struct stat *stat)
+{
+    off_t size = stat->st_size, at = 0;
+
+    if (stat->st_blocks * 512 >= size)
+        return copy_range(copier, source, dest, (uint64_t)size);
+    while (at < size) { /* holes stay holes */
+        off_t data = lseek(source, at, SEEK_DATA), end;
+        int failed;
+        if (data < 0 && errno == ENXIO)
+            break;
+        if (data < 0)
+            return -errno;
+        end = lseek(source, data, SEEK_HOLE);
+        if (end < 0 || lseek(source, data, SEEK_SET) < 0 || lseek(dest, data, SEEK_SET) < 0)
+            return -errno;
+        failed = copy_range(copier, source, dest, (uint64_t)(end - data));
+        if (failed)
+            return failed;
+        at = end;
+    }
+    return ftruncate(dest, size) ? -errno : 0;
+}
+
+/* --- entries ------------------------------------------------------------------------------------------------------ */
+
+/* Take away what is in a file's place, unless it is a directory. */
+static int clear_place(int dir_fd, const char *name, pb_error *error)
+{
+    struct stat stat;
+    if (fstatat(dir_fd, name, &stat, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT ? 0 : pb_fail(error, errno, "stat", "%s", name);
+    if (S_ISDIR(stat.st_mode))
+        return pb_fail_detail(error, EISDIR, "copy", name, "the destination has a directory there");
+    if (unlinkat(dir_fd, name, 0))
+        return pb_fail(error, errno, "replace", "%s", name);
+    return 0;
+}
+
+static int create(int dir_fd, const char *name, pb_error *error)
+{
+    for (int try = 0;; try++) {
+        int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), failed;
+        if (fd >= 0)
+            return fd;
+        if (errno != EEXIST || try > 2)
+            return pb_fail(error, errno, "create", "%s", name);
+        failed = clear_place(dir_fd, name, error);
+        if (failed)
+            return failed;
+    }
+}
+
+static int copy_file(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error)
+{
+    const char *name = pb_tree_name(tree, node);
+    PB_CLOSE int source = openat(source_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    PB_CLOSE int dest = -1;
+    struct stat before, after;
+    int failed;
+
+    if (source < 0)
+        return pb_fail(error, errno, "open", "%s", name);
+    if (fstat(source, &before))
+        return pb_fail(error, errno, "stat", "%s", name);
+    dest = create(place->dir_fd, place->name, error);
+    if (dest < 0)
+        return dest;
+    failed = S_ISREG(before.st_mode) ? copy_data(copier, source, dest, &before) : -ESTALE;
+    if (!failed && fstat(source, &after))
+        failed = -errno;
+    if (!failed && !pb_tree_unchanged(tree, node, &after))
+        failed = -ESTALE;
+    if (failed == -ESTALE)
+        return pb_fail_detail(error, ESTALE, "copy", name, "it changed while it was copied");
+    if (failed)
+        return pb_fail(error, -failed, "copy", "%s", name);
+    failed = pb_copy_attributes(copier, tree, node, source, dest, error);
+    if (failed)
+        return failed;
+    failed = pb_set_times(dest, copier->options.time >= 0 ? copier->options.time : tree->nodes[node].mtime);
+    if (failed)
+        return pb_fail(error, -failed, "set the times of", "%s", name);
+    copier->result.files++;
+    copier->result.bytes += (uint64_t)before.st_size;
+    return 0;
+}
+
+static int set_link_attributes(const pb_copier *copier, const pb_node *node, const pb_place *place, int is_link)
+{
+    int64_t time = copier->options.time >= 0 ? copier->options.time : node->mtime;
+    struct timespec stamp = {.tv_sec = time / 1000000000, .tv_nsec = time % 1000000000};
+    struct timespec times[2] = {stamp, stamp};
+    uint32_t mode;
+    uid_t uid;
+    gid_t gid;
+    int failed;
+
+    final_owner(copier, node, &uid, &gid);
+    if (fchownat(place->dir_fd, place->name, uid, gid, AT_SYMLINK_NOFOLLOW))
+        return -errno;
+    if (!is_link) {
+        failed = final_mode(copier, node->mode, 0, &mode);
+        if (failed)
+            return failed;
+        if (fchmodat(place->dir_fd, place->name, mode, 0))
+            return -errno;
+    }
+    return utimensat(place->dir_fd, place->name, times, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+}
+
+static int copy_special(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place,
+                        pb_error *error)
+{
+    const pb_node *from = &tree->nodes[node];
+    const char *name = pb_tree_name(tree, node);
+    int failed = clear_place(place->dir_fd, place->name, error);
+
+    if (failed)
+        return failed;
+    if (S_ISLNK(from->mode)) {
+        char target[4097];
+        ssize_t length = readlinkat(source_dir, name, target, sizeof target - 1);
+        if (length < 0)
+            return pb_fail(error, errno, "read link", "%s", name);
+        target[length] = '\0';
+        if (symlinkat(target, place->dir_fd, place->name))
+            return pb_fail(error, errno, "link", "%s", name);
+    } else if (mknodat(place->dir_fd, place->name, (from->mode & S_IFMT) | 0600, from->rdev)) {
+        return pb_fail(error, errno, "make device", "%s", name);
+    }
+    failed = set_link_attributes(copier, from, place, S_ISLNK(from->mode));
+    copier->result.links += S_ISLNK(from->mode);
+    return failed ? pb_fail(error, -failed, "set the attributes of", "%s", name) : 0;
+}
+
+int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error)
+{
+    const pb_node *from = &tree->nodes[node];
+
+    if (S_ISSOCK(from->mode)) /* means nothing without the process that listens */
+        return 0;
+    if (from->nlink > 1) {
+        int failed = clear_place(place->dir_fd, place->name, error);
+        int linked = failed ? failed : link_earlier(copier, from, place);
+        if (failed)
+            return failed;
+        if (linked)
+            return linked < 0 ? pb_fail(error, -linked, "link", "%s", place->name) : 0;
+    }
+    if (S_ISREG(from->mode))
+        return copy_file(copier, tree, node, source_dir, place, error);
+    return copy_special(copier, tree, node, source_dir, place, error);
+}
+
+int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_fd, const char *name, uint32_t mode,
+                  pb_error *error)
+{
+    PB_CLOSE int dest = create(dir_fd, name, error);
+    pb_node node = {.mode = S_IFREG | mode, .uid = 0, .gid = 0};
+    uint32_t final;
+    uid_t uid;
+    gid_t gid;
+    int failed;
+
+    if (dest < 0)
+        return dest;
+    final_owner(copier, &node, &uid, &gid);
+    failed = write_all(dest, data, size);
+    if (!failed && fchown(dest, uid, gid))
+        failed = -errno;
+    if (!failed)
+        failed = final_mode(copier, mode, 0, &final);
+    if (!failed && fchmod(dest, final))
+        failed = -errno;
+    if (!failed && copier->options.time >= 0)
+        failed = pb_set_times(dest, copier->options.time);
+    if (failed)
+        return pb_fail(error, -failed, "write", "%s", name);
+    copier->result.files++;
+    copier->result.bytes += size;
+    return 0;
+}

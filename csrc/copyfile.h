@@ -1,0 +1,39 @@
+/* Copying one entry; what a copier holds. */
+#ifndef PB_COPYFILE_H
+#define PB_COPYFILE_H
+
+#include "linkmap.h"
+#include "path.h"
+#include "tree.h"
+
+enum { PB_COPY_BUFFER = 256 * 1024 };
+
+struct pb_copier {
+    int root_fd;
+    pb_copy_options options;
+    char *symbolic; /* own copy of options.symbolic_mode */
+    pb_owner_mode missing;
+    uint8_t *buffer;
+    int *tops;
+    size_t top_count;
+    pb_linkmap links; /* their number says which top the path begins at */
+    pb_copy_result result;
+};
+
+/* Where an entry goes: a name in an open directory, which is `folder` below the top of that number. */
+typedef struct {
+    int dir_fd;
+    const char *name;
+    size_t top;
+    const char *folder;
+} pb_place;
+
+/* Copy anything but a directory. `source_dir` is the folder of the node. */
+int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error);
+int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_fd, const char *name, uint32_t mode,
+                  pb_error *error);
+/* Owner, mode and xattrs of a node for an open file or directory; `source` is the source's descriptor, -1: opened here. */
+int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, pb_error *error);
+int pb_set_times(int fd, int64_t time);
+
+#endif

@@ -1,0 +1,157 @@
+/* Contents of files: hashed by two threads, in the order of inodes, which is nearly the order on the disk. */
+#include "error.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { THREADS = 2, WORTH_A_THREAD = 16, TRIES = 3 };
+
+typedef struct {
+    pb_tree *tree;
+    const uint32_t *nodes;
+    size_t count;
+    atomic_size_t next;
+    atomic_int failed; /* errno of the first failure */
+    pthread_mutex_t lock;
+    pb_error *error; /* written by the first failure, under the lock */
+    uint64_t bytes;
+} job;
+
+/* Hash one file or link; a file that changes meanwhile is read again, then given up. */
+static int hash_node(job *work, uint32_t index, pb_hasher *hasher, uint64_t *bytes, pb_error *error)
+{
+    pb_tree *tree = work->tree;
+    pb_node *node = &tree->nodes[index];
+    PB_FREE char *path = NULL;
+
+    if (S_ISLNK(node->mode)) {
+        char target[4097];
+        PB_CLOSE int fd = pb_tree_open_node(tree, index, O_PATH | O_NOFOLLOW, error);
+        ssize_t length;
+        if (fd < 0)
+            return fd;
+        length = readlinkat(fd, "", target, sizeof target);
+        if (length < 0)
+            return pb_fail(error, errno, "read link", "%s", pb_tree_name(tree, index));
+        pb_hasher_reset(hasher);
+        pb_hasher_update(hasher, target, (size_t)length);
+        pb_hasher_finish(hasher, &node->content);
+        node->flags |= PB_NODE_CONTENT | PB_NODE_XATTRS;
+        return 0;
+    }
+    for (int try = 0; try < TRIES; try++) {
+        PB_CLOSE int fd = pb_tree_open_node(tree, index, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
+        pb_fingerprint content, xattrs;
+        struct stat now;
+        int64_t count;
+        int failed;
+        if (fd < 0)
+            return fd;
+        failed = pb_xattr_fingerprint(fd, hasher, &xattrs);
+        pb_hasher_reset(hasher);
+        count = failed ? failed : pb_hasher_read(hasher, fd);
+        if (count < 0) {
+            path = pb_tree_path(tree, index);
+            return pb_fail(error, (int)-count, "read", "%s", path ? path : "");
+        }
+        pb_hasher_finish(hasher, &content);
+        if (fstat(fd, &now))
+            return pb_fail(error, errno, "stat", "%s", pb_tree_name(tree, index));
+        if (pb_tree_unchanged(tree, index, &now) && (uint64_t)count == node->size) {
+            node->content = content;
+            node->xattrs = xattrs;
+            node->flags |= PB_NODE_CONTENT | PB_NODE_XATTRS;
+            *bytes += (uint64_t)count;
+            return 0;
+        }
+    }
+    path = pb_tree_path(tree, index);
+    return pb_fail_detail(error, ESTALE, "read", path ? path : "", "it changed while it was read");
+}
+
+static void *work_through(void *argument)
+{
+    job *work = argument;
+    PB_HASHER pb_hasher *hasher = NULL;
+    uint64_t bytes = 0;
+    int failed = pb_hasher_new(&work->tree->secret, &hasher);
+
+    while (!failed && !atomic_load(&work->failed)) {
+        size_t next = atomic_fetch_add(&work->next, 1);
+        pb_error error;
+        if (next >= work->count)
+            break;
+        failed = hash_node(work, work->nodes[next], hasher, &bytes, &error);
+        if (failed) {
+            pthread_mutex_lock(&work->lock);
+            if (!atomic_load(&work->failed) && work->error)
+                *work->error = error;
+            atomic_store(&work->failed, -failed);
+            pthread_mutex_unlock(&work->lock);
+        }
+    }
+    pthread_mutex_lock(&work->lock);
+    work->bytes += bytes;
+    if (failed && !atomic_load(&work->failed)) {
+        pb_fail(work->error, -failed, "hash", "%s", "");
+        atomic_store(&work->failed, -failed);
+    }
+    pthread_mutex_unlock(&work->lock);
+    return NULL;
+}
+
+typedef struct {
+    uint64_t inode;
+    uint32_t node;
+} place;
+
+static int by_inode(const void *left, const void *right)
+{
+    const place *a = left, *b = right;
+    return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *error)
+{
+    PB_FREE place *places = malloc((count + 1) * sizeof *places);
+    PB_FREE uint32_t *order = malloc((count + 1) * sizeof *order);
+    job work = {.tree = tree, .lock = PTHREAD_MUTEX_INITIALIZER, .error = error};
+    pthread_t threads[THREADS];
+    size_t wanted = 0;
+    int started = 0;
+
+    if (!places || !order)
+        return pb_fail(error, ENOMEM, "hash", "%s", "");
+    for (size_t i = 0; i < count; i++) {
+        const pb_node *node = &tree->nodes[nodes[i]];
+        int is_file = S_ISREG(node->mode);
+        if (!is_file && !S_ISLNK(node->mode))
+            continue;
+        if ((node->flags & PB_NODE_CONTENT) && (!is_file || (node->flags & PB_NODE_XATTRS))) {
+            tree->stats.files_known += is_file;
+            continue;
+        }
+        tree->stats.files_hashed += is_file;
+        places[wanted++] = (place){node->inode, nodes[i]};
+    }
+    if (!wanted)
+        return 0;
+    qsort(places, wanted, sizeof *places, by_inode);
+    for (size_t i = 0; i < wanted; i++)
+        order[i] = places[i].node;
+    work.nodes = order;
+    work.count = wanted;
+    if (wanted >= WORTH_A_THREAD)
+        while (started < THREADS - 1 && !pthread_create(&threads[started], NULL, work_through, &work))
+            started++;
+    work_through(&work);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+    pthread_mutex_destroy(&work.lock);
+    tree->stats.bytes_hashed += work.bytes;
+    return -atomic_load(&work.failed);
+}

@@ -1,0 +1,497 @@
+/* A deterministic tar of a folder, pulled in pieces: the same files give the same bytes.
+ *
+ * Entries come depth first, sorted bytewise, whiteouts before their siblings. What the classic header cannot hold goes into a
+ * pax record in front of it (POSIX.1-2001 pax, "pax Header Block"); extended attributes are SCHILY.xattr records there.
+ */
+#include "error.h"
+#include "linkmap.h"
+#include "tarheader.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+enum { FINISHED = 1, LARGEST_OCTAL_ID = 07777777 };
+
+typedef struct {
+    uint8_t *bytes;
+    size_t size, capacity, taken;
+} text;
+
+struct pb_tar_writer {
+    pb_tree *tree;
+    int flags;
+    int64_t max_mtime;
+    pb_nodes stack;     /* what is still to come, the next one last */
+    pb_linkmap links;
+    text pending;       /* headers, or the end */
+    int file;           /* whose contents are next, or -1 */
+    uint64_t file_left;
+    size_t padding;
+    int state;
+};
+
+static int append(text *out, const void *data, size_t size)
+{
+    if (out->size + size > out->capacity) {
+        size_t capacity = out->capacity * 2 + size + 4096;
+        uint8_t *bytes = realloc(out->bytes, capacity);
+        if (!bytes)
+            return -ENOMEM;
+        out->bytes = bytes;
+        out->capacity = capacity;
+    }
+    if (data)
+        memcpy(out->bytes + out->size, data, size);
+    else
+        memset(out->bytes + out->size, 0, size);
+    out->size += size;
+    return 0;
+}
+
+/* --- headers ----------------------------------------------------------------------------------------------- */
+
+static int is_octal(uint64_t value, size_t digits)
+{
+    return value >> (3 * digits) == 0;
+}
+
+static void put_octal(char *field, size_t size, uint64_t value)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%0*llo", (int)size - 1, (unsigned long long)value);
+    memcpy(field, digits, size - 1);
+    field[size - 1] = '\0';
+}
+
+/* Split a long name between the prefix and name fields; 0 if it cannot be. */
+static int put_name(pb_tar_header *header, const char *name)
+{
+    size_t length = strlen(name);
+    const char *slash;
+
+    if (length <= sizeof header->name) {
+        memcpy(header->name, name, length);
+        return 1;
+    }
+    if (length > sizeof header->prefix + 1 + sizeof header->name)
+        return 0;
+    for (slash = name + length - 2; slash > name; slash--) {
+        size_t front = (size_t)(slash - name), back = length - front - 1;
+        if (*slash != '/' || front > sizeof header->prefix)
+            continue;
+        if (back > sizeof header->name)
+            return 0;
+        memcpy(header->prefix, name, front);
+        memcpy(header->name, slash + 1, back);
+        return 1;
+    }
+    return 0;
+}
+
+/* One pax record: its length counts itself. */
+static int put_record(text *out, const char *key, const void *value, size_t size)
+{
+    size_t rest = strlen(key) + size + 3, length = rest, digits;
+    char number[32];
+    int failed;
+    do {
+        digits = (size_t)snprintf(number, sizeof number, "%zu", length);
+        if (length == rest + digits)
+            break;
+        length = rest + digits;
+    } while (1);
+    failed = append(out, number, digits);
+    if (!failed)
+        failed = append(out, " ", 1);
+    if (!failed)
+        failed = append(out, key, strlen(key));
+    if (!failed)
+        failed = append(out, "=", 1);
+    if (!failed)
+        failed = append(out, value, size);
+    return failed ? failed : append(out, "\n", 1);
+}
+
+static int put_number_record(text *out, const char *key, int64_t value)
+{
+    char number[32];
+    int length = snprintf(number, sizeof number, "%lld", (long long)value);
+    return put_record(out, key, number, (size_t)length);
+}
+
+static int put_block(text *out, pb_tar_header *header)
+{
+    char sum[24];
+    memcpy(header->magic, "ustar", 6);
+    memcpy(header->version, "00", 2);
+    snprintf(sum, sizeof sum, "%06llo", (unsigned long long)pb_tar_checksum(header, 0));
+    memcpy(header->checksum, sum, 7);
+    header->checksum[7] = ' ';
+    return append(out, header, sizeof *header);
+}
+
+typedef struct {
+    const char *name, *linkname;
+    char type;
+    uint32_t mode, uid, gid;
+    uint64_t size, rdev;
+    int64_t mtime; /* seconds */
+    const text *xattrs;
+} entry;
+
+static int put_entry(text *out, const entry *from)
+{
+    text records = {0};
+    pb_tar_header header = {.type = from->type};
+    size_t link_length = strlen(from->linkname);
+    int failed = 0;
+
+    if (!put_name(&header, from->name)) {
+        failed = put_record(&records, "path", from->name, strlen(from->name));
+        memcpy(header.name, from->name, sizeof header.name);
+    }
+    if (!failed && link_length > sizeof header.linkname)
+        failed = put_record(&records, "linkpath", from->linkname, link_length);
+    memcpy(header.linkname, from->linkname, link_length < sizeof header.linkname ? link_length : sizeof header.linkname);
+    if (!failed && !is_octal(from->size, 11))
+        failed = put_number_record(&records, "size", (int64_t)from->size);
+    if (!failed && from->uid > LARGEST_OCTAL_ID)
+        failed = put_number_record(&records, "uid", from->uid);
+    if (!failed && from->gid > LARGEST_OCTAL_ID)
+        failed = put_number_record(&records, "gid", from->gid);
+    if (!failed && (from->mtime < 0 || !is_octal((uint64_t)from->mtime, 11)))
+        failed = put_number_record(&records, "mtime", from->mtime);
+    if (!failed && from->xattrs->size)
+        failed = append(&records, from->xattrs->bytes, from->xattrs->size);
+    put_octal(header.mode, sizeof header.mode, from->mode & 07777);
+    put_octal(header.uid, sizeof header.uid, from->uid > LARGEST_OCTAL_ID ? 0 : from->uid);
+    put_octal(header.gid, sizeof header.gid, from->gid > LARGEST_OCTAL_ID ? 0 : from->gid);
+    put_octal(header.size, sizeof header.size, is_octal(from->size, 11) ? from->size : 0);
+    put_octal(header.mtime, sizeof header.mtime, from->mtime >= 0 && is_octal((uint64_t)from->mtime, 11) ? (uint64_t)from->mtime : 0);
+    put_octal(header.devmajor, sizeof header.devmajor, major(from->rdev));
+    put_octal(header.devminor, sizeof header.devminor, minor(from->rdev));
+    if (!failed && records.size) {
+        pb_tar_header extended = {.type = 'x'};
+        memcpy(extended.name, "PaxHeaders/entry", 16);
+        put_octal(extended.mode, sizeof extended.mode, 0644);
+        put_octal(extended.uid, sizeof extended.uid, 0);
+        put_octal(extended.gid, sizeof extended.gid, 0);
+        put_octal(extended.size, sizeof extended.size, records.size);
+        put_octal(extended.mtime, sizeof extended.mtime, 0);
+        put_octal(extended.devmajor, sizeof extended.devmajor, 0);
+        put_octal(extended.devminor, sizeof extended.devminor, 0);
+        failed = put_block(out, &extended);
+        if (!failed)
+            failed = append(out, records.bytes, records.size);
+        if (!failed)
+            failed = append(out, NULL, (PB_TAR_BLOCK - records.size % PB_TAR_BLOCK) % PB_TAR_BLOCK);
+    }
+    if (!failed)
+        failed = put_block(out, &header);
+    free(records.bytes);
+    return failed;
+}
+
+/* --- entries ------------------------------------------------------------------------------------------------- */
+
+static int read_xattrs(int fd, text *out)
+{
+    PB_FREE char *names = NULL, *value = NULL;
+    size_t size;
+    int failed = pb_xattr_list(fd, &names, &size);
+
+    if (failed || !size)
+        return failed;
+    value = malloc(65536);
+    if (!value)
+        return -ENOMEM;
+    for (const char *name = names; !failed && name < names + size; name += strlen(name) + 1) {
+        char key[300];
+        ssize_t length = fgetxattr(fd, name, value, 65536);
+        if (length < 0)
+            return -errno;
+        snprintf(key, sizeof key, "SCHILY.xattr.%s", name);
+        failed = put_record(out, key, value, (size_t)length);
+    }
+    return failed;
+}
+
+static int is_whiteout(const pb_tar_writer *writer, const pb_node *node)
+{
+    return writer->flags & PB_TAR_LAYER && S_ISCHR(node->mode) && node->rdev == 0;
+}
+
+static int put_whiteout(pb_tar_writer *writer, const char *path, const char *name)
+{
+    static const text none;
+    PB_FREE char *full = NULL;
+    size_t folder = strlen(path) - strlen(name);
+    entry out = {.linkname = "", .type = '0', .xattrs = &none};
+
+    if (asprintf(&full, "%.*s.wh.%s", (int)folder, path, name) < 0) {
+        full = NULL;
+        return -ENOMEM;
+    }
+    out.name = full;
+    return put_entry(&writer->pending, &out);
+}
+
+static int64_t seconds(const pb_tar_writer *writer, int64_t time)
+{
+    if (writer->max_mtime >= 0 && time > writer->max_mtime)
+        time = writer->max_mtime;
+    return time >= 0 ? time / 1000000000 : -((-time + 999999999) / 1000000000);
+}
+
+/* Push a directory's children so that they come out sorted, whiteouts first. */
+static int push_children(pb_tar_writer *writer, uint32_t node, pb_error *error)
+{
+    pb_tree *tree = writer->tree;
+    int failed = pb_tree_read(tree, node, error);
+
+    if (failed)
+        return failed;
+    for (int whiteouts = 0; whiteouts < 2; whiteouts++)
+        for (uint32_t i = tree->nodes[node].child_count; !failed && i-- > 0;) {
+            uint32_t child = tree->nodes[node].first_child + i;
+            if (is_whiteout(writer, &tree->nodes[child]) == whiteouts)
+                failed = pb_nodes_add(&writer->stack, child);
+        }
+    return failed ? pb_fail(error, -failed, "archive", "%s", pb_tree_name(tree, node)) : 0;
+}
+
+static int is_opaque(int fd)
+{
+    char value[4];
+    return (fgetxattr(fd, "trusted.overlay.opaque", value, sizeof value) == 1 && *value == 'y') ||
+           (fgetxattr(fd, "user.overlay.opaque", value, sizeof value) == 1 && *value == 'y');
+}
+
+static int put_folder(pb_tar_writer *writer, uint32_t node, entry *out, const char *path, pb_error *error)
+{
+    PB_CLOSE int fd = pb_tree_open_node(writer->tree, node, O_RDONLY | O_DIRECTORY, error);
+    PB_FREE char *name = NULL;
+    text xattrs = {0};
+    int failed;
+
+    if (fd < 0)
+        return fd;
+    if (asprintf(&name, "%s/", path) < 0) {
+        name = NULL;
+        return pb_fail(error, ENOMEM, "archive", "%s", path);
+    }
+    out->name = name;
+    out->type = '5';
+    out->xattrs = &xattrs;
+    failed = read_xattrs(fd, &xattrs);
+    if (!failed)
+        failed = put_entry(&writer->pending, out);
+    free(xattrs.bytes);
+    if (!failed && writer->flags & PB_TAR_LAYER && is_opaque(fd)) {
+        PB_FREE char *marked = NULL;
+        if (asprintf(&marked, "%s/.wh..opq", path) < 0) {
+            marked = NULL;
+            failed = -ENOMEM;
+        } else {
+            failed = put_whiteout(writer, marked, ".wh..opq");
+        }
+    }
+    return failed ? pb_fail(error, -failed, "archive", "%s", path) : push_children(writer, node, error);
+}
+
+static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
+{
+    PB_CLOSE int fd = pb_tree_open_node(writer->tree, node, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
+    text xattrs = {0};
+    struct stat now;
+    int failed;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &now))
+        return pb_fail(error, errno, "stat", "%s", out->name);
+    if (!S_ISREG(now.st_mode) || (uint64_t)now.st_size != out->size)
+        return pb_fail_detail(error, ESTALE, "archive", out->name, "it changed while it was read");
+    out->xattrs = &xattrs;
+    failed = read_xattrs(fd, &xattrs);
+    if (!failed)
+        failed = put_entry(&writer->pending, out);
+    free(xattrs.bytes);
+    if (failed)
+        return pb_fail(error, -failed, "archive", "%s", out->name);
+    writer->file_left = out->size;
+    writer->padding = (PB_TAR_BLOCK - out->size % PB_TAR_BLOCK) % PB_TAR_BLOCK;
+    if (out->size)
+        writer->file = pb_take_fd(&fd);
+    return 0;
+}
+
+static int put_link(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
+{
+    char target[4097];
+    PB_CLOSE int fd = pb_tree_open_node(writer->tree, node, O_PATH | O_NOFOLLOW, error);
+    ssize_t length;
+    int failed;
+
+    if (fd < 0)
+        return fd;
+    length = readlinkat(fd, "", target, sizeof target - 1);
+    if (length < 0)
+        return pb_fail(error, errno, "read link", "%s", out->name);
+    target[length] = '\0';
+    out->linkname = target;
+    out->type = '2';
+    out->mode = 0777;
+    failed = put_entry(&writer->pending, out);
+    out->linkname = "";
+    return failed ? pb_fail(error, -failed, "archive", "%s", out->name) : 0;
+}
+
+static int put_node(pb_tar_writer *writer, uint32_t node, pb_error *error)
+{
+    static const text none;
+    const pb_node *from = &writer->tree->nodes[node];
+    const char *name = pb_tree_name(writer->tree, node);
+    PB_FREE char *path = pb_tree_path(writer->tree, node);
+    entry out = {.name = path,
+                 .linkname = "",
+                 .mode = from->mode,
+                 .uid = from->uid,
+                 .gid = from->gid,
+                 .mtime = seconds(writer, from->mtime),
+                 .xattrs = &none};
+    int failed;
+
+    if (!path)
+        return pb_fail(error, ENOMEM, "archive", "%s", "");
+    if (is_whiteout(writer, from)) {
+        failed = put_whiteout(writer, path, name);
+        return failed ? pb_fail(error, -failed, "archive", "%s", path) : 0;
+    }
+    if (writer->flags & PB_TAR_LAYER && !strncmp(name, ".wh.", 4))
+        return pb_fail_detail(error, EINVAL, "archive", path, "a layer cannot hold a file whose name begins with .wh.");
+    if (S_ISDIR(from->mode))
+        return put_folder(writer, node, &out, path, error);
+    if (S_ISSOCK(from->mode))
+        return 0;
+    if (from->nlink > 1) {
+        const pb_link *first;
+        int known = pb_linkmap_add(&writer->links, from->device, from->inode, path, 0, &first);
+        if (known > 0) {
+            out.type = '1';
+            out.linkname = first->path;
+            known = put_entry(&writer->pending, &out);
+            return known ? pb_fail(error, -known, "archive", "%s", path) : 0;
+        }
+        if (known < 0)
+            return pb_fail(error, -known, "archive", "%s", path);
+    }
+    if (S_ISREG(from->mode)) {
+        out.type = '0';
+        out.size = from->size;
+        return put_file(writer, node, &out, error);
+    }
+    if (S_ISLNK(from->mode))
+        return put_link(writer, node, &out, error);
+    out.type = S_ISCHR(from->mode) ? '3' : S_ISBLK(from->mode) ? '4' : '6';
+    out.rdev = S_ISFIFO(from->mode) ? 0 : from->rdev;
+    failed = put_entry(&writer->pending, &out);
+    return failed ? pb_fail(error, -failed, "archive", "%s", path) : 0;
+}
+
+/* --- pulling --------------------------------------------------------------------------------------------------- */
+
+int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error)
+{
+    pb_tar_writer *writer = calloc(1, sizeof *writer);
+    int failed;
+
+    if (!writer)
+        return pb_fail(error, ENOMEM, "archive", "%s", "");
+    writer->file = -1;
+    writer->flags = flags;
+    writer->max_mtime = max_mtime;
+    failed = pb_tree_open(dir_fd, NULL, NULL, NULL, &writer->tree, error);
+    if (!failed)
+        failed = push_children(writer, 0, error);
+    if (failed) {
+        pb_tar_free(writer);
+        return failed;
+    }
+    *ret = writer;
+    return 0;
+}
+
+void pb_tar_free(pb_tar_writer *writer)
+{
+    if (!writer)
+        return;
+    if (writer->file >= 0)
+        close(writer->file);
+    pb_tree_free(writer->tree);
+    pb_linkmap_free(&writer->links);
+    free(writer->stack.items);
+    free(writer->pending.bytes);
+    free(writer);
+}
+
+/* Some bytes of the open file. */
+static int64_t read_file(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error)
+{
+    ssize_t count = read(writer->file, buffer, size < writer->file_left ? size : writer->file_left);
+    if (count < 0)
+        return errno == EINTR ? 0 : pb_fail(error, errno, "read", "%s", "a file of the layer");
+    if (count == 0)
+        return pb_fail_detail(error, ESTALE, "archive", "", "a file became shorter while it was read");
+    writer->file_left -= (uint64_t)count;
+    if (!writer->file_left) {
+        close(writer->file);
+        writer->file = -1;
+        if (append(&writer->pending, NULL, writer->padding))
+            return pb_fail(error, ENOMEM, "archive", "%s", "");
+    }
+    return count;
+}
+
+int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error)
+{
+    size_t filled = 0;
+
+    while (filled < size) {
+        text *pending = &writer->pending;
+        int failed;
+        if (pending->taken < pending->size) {
+            size_t part = pending->size - pending->taken;
+            part = part < size - filled ? part : size - filled;
+            memcpy(buffer + filled, pending->bytes + pending->taken, part);
+            pending->taken += part;
+            filled += part;
+            continue;
+        }
+        pending->size = pending->taken = 0;
+        if (writer->file >= 0) {
+            int64_t count = read_file(writer, buffer + filled, size - filled, error);
+            if (count < 0)
+                return count;
+            filled += (size_t)count;
+            continue;
+        }
+        if (writer->state == FINISHED)
+            break;
+        if (writer->stack.count) {
+            failed = put_node(writer, writer->stack.items[--writer->stack.count], error);
+            if (failed)
+                return failed;
+            continue;
+        }
+        writer->state = FINISHED;
+        if (append(pending, NULL, 2 * PB_TAR_BLOCK))
+            return pb_fail(error, ENOMEM, "archive", "%s", "");
+    }
+    return (int64_t)filled;
+}

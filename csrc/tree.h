@@ -1,0 +1,125 @@
+/* What the parts of the core know of a tree's inside.
+ *
+ * A tree is an array of nodes. The children of a directory are neighbours in it, sorted bytewise by name, and are appended
+ * when the directory is first read: so a tree costs what was looked at, not what is there. The index file on disk has the
+ * same nodes (pb_node is its format: raise PB_INDEX_VERSION with any change), and a directory's entry in it is known
+ * before the directory is read, so that both lists are merged instead of looked up.
+ */
+#ifndef PB_TREE_H
+#define PB_TREE_H
+
+#include "hash.h"
+#include "pybuild.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define PB_NONE UINT32_MAX
+
+enum {
+    PB_NODE_CONTENT = 1, /* `content` is known: of a file's bytes, a link's target, a listed directory's Merkle hash */
+    PB_NODE_XATTRS = 2,  /* `xattrs` is known (all zero: it has none) */
+    PB_NODE_READ = 4,    /* a directory whose children are there */
+    PB_NODE_GONE = 8     /* left out after all: a folder kept only for exceptions that did not come */
+};
+
+typedef struct {
+    uint32_t name;        /* offset into the names, ended by NUL; empty for the root */
+    uint32_t parent;
+    uint32_t first_child, child_count;
+    uint32_t earlier;     /* the same path in the index, or PB_NONE */
+    uint32_t mode;        /* with the type bits */
+    uint32_t uid, gid, nlink;
+    uint32_t flags;
+    uint64_t size, inode, device, rdev;
+    int64_t mtime, ctime; /* nanoseconds */
+    pb_fingerprint content, xattrs;
+} pb_node;
+
+/* An index file in memory, read-only: every offset in it is checked when it is loaded. */
+typedef struct {
+    void *map;
+    size_t size;
+    const pb_node *nodes;
+    uint32_t count;
+    const char *names;
+    size_t names_size;
+} pb_index;
+
+struct pb_tree {
+    int root_fd;
+    const pb_ignore *ignore;
+    uint8_t *secret_data; /* own copy */
+    pb_secret secret;
+    pb_hasher *hasher;
+    pb_index index;
+    pb_node *nodes;
+    uint32_t count, capacity;
+    char *names;
+    size_t names_size, names_capacity;
+    int64_t opened; /* when, nanoseconds: files changed about then or later are not trusted by the next build */
+    pb_tree_stats stats;
+};
+
+static inline pb_node *pb_tree_node(pb_tree *tree, uint32_t node)
+{
+    return &tree->nodes[node];
+}
+
+static inline const char *pb_tree_name(const pb_tree *tree, uint32_t node)
+{
+    return tree->names + tree->nodes[node].name;
+}
+
+/* Make sure that a directory's children are there. Nodes may move: take pointers again afterwards. */
+int pb_tree_read(pb_tree *tree, uint32_t node, pb_error *error);
+/* The path of a node relative to the root, malloc'ed; NULL without memory. */
+char *pb_tree_path(const pb_tree *tree, uint32_t node);
+/* The path of a node relative to one above it (or equal: ""), malloc'ed. */
+char *pb_tree_path_below(const pb_tree *tree, uint32_t top, uint32_t node);
+/* Open a node inside the root, never through a link; paths of any length. */
+int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *error);
+/* Whether stat data are still what the tree has: 1 or 0. */
+int pb_tree_unchanged(const pb_tree *tree, uint32_t node, const struct stat *now);
+
+/* Whether a pattern set leaves out a node below `top`: top itself only if it is no directory, then by its name. */
+int pb_tree_excluded(const pb_tree *tree, uint32_t top, uint32_t node, const pb_ignore *exclude, int *result);
+
+/* xattrs.c: which extended attributes count and are carried along. */
+int pb_xattr_matters(const char *name);
+/* Fingerprint of the attributes of an open file; all zero if it has none. */
+int pb_xattr_fingerprint(int fd, pb_hasher *hasher, pb_fingerprint *ret);
+/* The names that matter of an open file, sorted, each ended by NUL; malloc'ed, freed by the caller. */
+int pb_xattr_list(int fd, char **ret, size_t *size);
+
+/* ignore.c */
+int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path);
+
+/* index.c */
+enum { PB_INDEX_VERSION = 1 };
+void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret);
+void pb_index_close(pb_index *index);
+
+typedef struct pb_index_writer pb_index_writer;
+
+/* hashing.c: make sure that the contents of files and links, and the xattrs, of some nodes are known. */
+int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *error);
+
+/* A growing list of nodes. */
+typedef struct {
+    uint32_t *items;
+    size_t count, capacity;
+} pb_nodes;
+
+int pb_nodes_add(pb_nodes *list, uint32_t node);
+static inline void pb_nodes_cleanup(pb_nodes *list)
+{
+    free(list->items);
+}
+#define PB_NODES __attribute__((cleanup(pb_nodes_cleanup)))
+
+/* All nodes at and below `top` that `exclude` leaves, reading directories as needed; parents before children, and the
+ * children of a directory in order. */
+int pb_tree_collect(pb_tree *tree, uint32_t top, const pb_ignore *exclude, pb_nodes *ret, pb_error *error);
+
+#endif

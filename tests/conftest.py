@@ -1,0 +1,88 @@
+"""What all tests share: the command, a fresh store, and small base images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "conformance"))
+
+PYBUILD = [sys.executable, "-m", "builder"]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("PYBUILD_", "BUILDKIT_", "DOCKER_", "SOURCE_DATE_EPOCH")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the OCI layouts `base` and `base2`: busybox with some users."""
+    from images import write_bases
+
+    folder = tmp_path_factory.mktemp("bases")
+    write_bases(folder)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """The path of a store that does not exist yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def pybuild(store: Path, bases: Path) -> Run:
+    """Runs the command on the test's own store; `base` and `base2` are there as named contexts for builds."""
+
+    def run(*args: str | Path, ok: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
+        line = [*PYBUILD, *(str(arg) for arg in args)]
+        if args and args[0] == "build":
+            contexts = [f"{name}=oci-layout://{bases / name}" for name in ("base", "base2")]
+            line[len(PYBUILD) + 1 : len(PYBUILD) + 1] = [
+                word for context in contexts for word in ("--build-context", context)
+            ]
+        settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}
+        env = dict(os.environ, PYBUILD_STORE=str(store))
+        done = subprocess.run(line, env=env, **{**settings, **options})  # type: ignore[call-overload]
+        if ok:
+            assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
+        return done  # type: ignore[no-any-return]
+
+    return run
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """An empty folder to build from."""
+    folder = tmp_path / "context"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[str]:
+    """The name of an ordinary user with subordinate ids."""
+    name = "pybuild-test"
+    if os.geteuid() != 0:
+        pytest.skip("making a user needs root; the tests of the user's own rights ran as that user")
+    if subprocess.run(["id", name], capture_output=True).returncode != 0:
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    for kind in ("subuid", "subgid"):
+        path = Path("/etc") / kind
+        if not any(line.startswith(f"{name}:") for line in path.read_text().splitlines()):
+            with path.open("a") as stream:
+                stream.write(f"{name}:3000000:65536\n")
+    yield name
