@@ -134,8 +134,8 @@ class Child:
 
         status = ffi.new("int *")
         error = new_error()
-        # Back to the interpreter now and then: a signal that comes just before a wait begins does not interrupt
-        # it, and its handler would not run before the end.
+        # Back to the interpreter now and then: a signal that comes just before a wait begins does not
+        # interrupt it, and its handler would not run before the end.
         while (result := lib.pb_wait(self._handle, _SIGNAL_CHECK_MS, status, error)) in (-EINTR, -ETIME):
             pass
         check(result, error)
