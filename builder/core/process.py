@@ -50,6 +50,7 @@ _DEFAULT_NAMES = (
 # What Docker leaves to a container: a bit set, bit N is capability N.
 DEFAULT_CAPABILITIES = sum(1 << CAPABILITIES[name] for name in _DEFAULT_NAMES.split())
 _SIGNAL_OFFSET = 256
+_SIGNAL_CHECK_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,25 @@ class Child:
         error = new_error()
         check(lib.pb_kill(self._handle, signal, error), error)
 
+    def kill_group(self, signal: int) -> None:
+        """Send a signal to the processes of its group, as a terminal would to those in its foreground."""
+        if self.pidfd < 0:
+            return
+        try:
+            os.killpg(self.pid, signal)  # it is not reaped yet, so the number is still its own
+        except ProcessLookupError:
+            pass
+
     def wait(self) -> tuple[int, int | None]:
         """Wait for the end of it and of all it started: (exit status, None), or (128 + n, n) for signal n."""
-        from errno import EINTR
+        from errno import EINTR, ETIME
 
         status = ffi.new("int *")
         error = new_error()
-        while (result := lib.pb_wait(self._handle, -1, status, error)) == -EINTR:
-            pass  # the interpreter has run the signal's handler, which may have raised
+        # Back to the interpreter now and then: a signal that comes just before a wait begins does not
+        # interrupt it, and its handler would not run before the end.
+        while (result := lib.pb_wait(self._handle, _SIGNAL_CHECK_MS, status, error)) in (-EINTR, -ETIME):
+            pass
         check(result, error)
         if status[0] < _SIGNAL_OFFSET:
             return status[0], None

@@ -18,7 +18,9 @@ Streams = tuple[int, int, int]
 Start = Callable[[Streams], AbstractContextManager[Child]]
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_TYPED = (signal.SIGINT, signal.SIGQUIT)  # a terminal gives them to a whole group
 _CHUNK = 1 << 16
+_CHECK_MS = 200  # a signal that comes just before a wait begins does not end it
 
 
 def attend(start: Start, interactive: bool) -> tuple[int, int | None]:
@@ -93,7 +95,10 @@ class _Relay:
             child.kill(signal.SIGKILL)
         else:
             self._asked_to_end = self._asked_to_end or number in _ENDING
-            child.kill(number)
+            if number in _TYPED:
+                child.kill_group(number)
+            else:
+                child.kill(number)
 
 
 def _catches(pid: int, number: int) -> bool:
@@ -145,7 +150,7 @@ def _join(child: Child, master: int, interactive: bool) -> None:
         poll.register(0, select.POLLIN)
     ended = False
     while True:
-        ready = {fd for fd, _ in poll.poll(0 if ended else None)}
+        ready = {fd for fd, _ in poll.poll(0 if ended else _CHECK_MS)}
         if 0 in ready:
             data = os.read(0, _CHUNK)
             if data:

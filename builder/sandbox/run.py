@@ -20,7 +20,7 @@ from builder.sandbox.users import lookup_user
 __all__ = ["run_foreground", "run_process", "running"]
 
 _CHUNK = 1 << 16
-_CANCEL_CHECK_MS = 50
+_CHECK_MS = 50  # how late `cancelled`, or a signal that came just before a wait, may be seen
 _LIMIT_NAMES = {
     "core": "CORE", "cpu": "CPU", "data": "DATA", "fsize": "FSIZE", "locks": "LOCKS", "memlock": "MEMLOCK",
     "msgqueue": "MSGQUEUE", "nice": "NICE", "nofile": "NOFILE", "nproc": "NPROC", "rss": "RSS",
@@ -205,7 +205,7 @@ def _pump(
     while running_on:
         if cancelled is not None and cancelled.is_set():
             raise Cancelled("the command was stopped")
-        for fd, _ in poll.poll(None if cancelled is None else _CANCEL_CHECK_MS):
+        for fd, _ in poll.poll(_CHECK_MS):
             if fd == child.pidfd:
                 running_on = False
             elif not _pass_on(fd, streams[fd], on_output):

@@ -87,7 +87,10 @@ def test_signals_are_passed_on(box: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_process_without_a_handler_ends_too(box: Path, number: int) -> None:
     started = time.monotonic()
-    assert with_pipes(box, script("echo ready; sleep 100"), signals=(number,)) == (137, b"ready\n")
+    status, output = with_pipes(box, script("echo ready; sleep 100"), signals=(number,))
+    # The shell catches SIGINT: it sees the end of sleep, or is killed if it has no handler yet.
+    assert status in ((130, 137) if number == signal.SIGINT else (137,))
+    assert output.startswith(b"ready\n")
     assert time.monotonic() - started < 5
 
 
