@@ -288,3 +288,8 @@ int pb_remove_tree(int dir_fd, const char *name, pb_error *error)
         failed = -errno;
     return failed ? pb_fail(error, -failed, "remove", "%s", name) : 0;
 }
+
+int pb_sync_file_system(int fd, pb_error *error)
+{
+    return syncfs(fd) ? pb_fail(error, errno, "sync", "%s", "the store") : 0;
+}

@@ -155,6 +155,8 @@ int pb_make_directory(int root_fd, const char *path, uint32_t mode, uint32_t uid
 int pb_open_in_root(int root_fd, const char *path, int flags, uint32_t mode, pb_error *error);
 /* Remove a tree below dir_fd, whatever its modes; never follows links, never crosses a mount. */
 int pb_remove_tree(int dir_fd, const char *name, pb_error *error);
+/* Bring all that was written to a descriptor's file system to the disk. */
+int pb_sync_file_system(int fd, pb_error *error);
 
 /* --- changes (upper.c): what a step changed --------------------------------------------------------- */
 

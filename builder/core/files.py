@@ -140,3 +140,9 @@ def remove_tree(dir_fd: int, name: bytes) -> None:
     """Remove a name in a directory and all below it, whatever its modes; what is missing is no error."""
     error = new_error()
     check(lib.pb_remove_tree(dir_fd, name, error), error)
+
+
+def sync_file_system(fd: int) -> None:
+    """Bring all that was written to a descriptor's file system to the disk."""
+    error = new_error()
+    check(lib.pb_sync_file_system(fd, error), error)

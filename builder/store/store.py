@@ -9,6 +9,7 @@ import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 
+from builder.core.files import sync_file_system
 from builder.digest import Digest
 from builder.errors import StoreError
 from builder.image.manifest import Manifest, parse_manifest
@@ -78,7 +79,7 @@ class Store:
             return
         keys = self._database.all("SELECT key FROM records WHERE boot = ? AND NOT durable", mine)
         states = self._database.all("SELECT id FROM states WHERE boot = ? AND NOT durable", mine)
-        _syncfs(self.fd)
+        sync_file_system(self.fd)
         with self._database.transaction():
             for state in states:
                 self._database.run("UPDATE states SET durable = 1 WHERE id = ?", state)
@@ -245,8 +246,3 @@ def _boot_id() -> str:
     except OSError:
         return "unknown"
 
-
-def _syncfs(fd: int) -> None:
-    from builder.core.process import sync_file_system
-
-    sync_file_system(fd)
