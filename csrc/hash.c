@@ -92,11 +92,12 @@ void pb_hasher_finish(pb_hasher *hasher, pb_fingerprint *ret)
     store_fingerprint(XXH3_128bits_digest(hasher->state), ret);
 }
 
-int64_t pb_hasher_read(pb_hasher *hasher, int fd)
+int64_t pb_hasher_read_most(pb_hasher *hasher, int fd, uint64_t most)
 {
     int64_t total = 0;
     for (;;) {
-        ssize_t count = read(fd, hasher->buffer, READ_SIZE);
+        uint64_t left = most - (uint64_t)total;
+        ssize_t count = left ? read(fd, hasher->buffer, left < READ_SIZE ? left : READ_SIZE) : 0;
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
@@ -106,6 +107,11 @@ int64_t pb_hasher_read(pb_hasher *hasher, int fd)
         pb_hasher_update(hasher, hasher->buffer, (size_t)count);
         total += count;
     }
+}
+
+int64_t pb_hasher_read(pb_hasher *hasher, int fd)
+{
+    return pb_hasher_read_most(hasher, fd, INT64_MAX);
 }
 
 int pb_hash_bytes(const uint8_t *data, size_t size, const pb_secret *secret, pb_fingerprint *ret)

@@ -16,8 +16,9 @@ void pb_hasher_number(pb_hasher *hasher, uint64_t number);
 /* A text with its length in front. */
 void pb_hasher_text(pb_hasher *hasher, const void *data, size_t size);
 void pb_hasher_finish(pb_hasher *hasher, pb_fingerprint *ret);
-/* All that is left to read of a descriptor; the bytes read, or a negative errno. */
+/* All that is left to read of a descriptor, or at most `most` bytes of it; the bytes read, or a negative errno. */
 int64_t pb_hasher_read(pb_hasher *hasher, int fd);
+int64_t pb_hasher_read_most(pb_hasher *hasher, int fd, uint64_t most);
 
 static inline void pb_hasher_cleanup(pb_hasher **hasher)
 {

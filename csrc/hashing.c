@@ -7,8 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { THREADS = 2, WORTH_A_THREAD = 16, TRIES = 3 };
+enum { THREADS = 2, WORTH_A_THREAD = 16, LARGE = 1 << 20, TRIES = 3 };
 
 typedef struct {
     pb_tree *tree;
@@ -21,28 +22,51 @@ typedef struct {
     uint64_t bytes;
 } job;
 
-/* Hash one file or link; a file that changes meanwhile is read again, then given up. */
-static int hash_node(job *work, uint32_t index, pb_hasher *hasher, uint64_t *bytes, pb_error *error)
+static int fail_at(const pb_tree *tree, uint32_t node, int code, const char *operation, pb_error *error)
 {
-    pb_tree *tree = work->tree;
+    PB_FREE char *path = pb_tree_path(tree, node);
+    return pb_fail(error, code, operation, "%s", path ? path : "");
+}
+
+static int hash_link(pb_tree *tree, uint32_t index, pb_hasher *hasher, pb_error *error)
+{
+    pb_node *node = &tree->nodes[index];
+    char target[4097];
+    PB_CLOSE int fd = pb_tree_open_node(tree, index, O_PATH | O_NOFOLLOW, error);
+    ssize_t length;
+
+    if (fd < 0)
+        return fd;
+    length = readlinkat(fd, "", target, sizeof target);
+    if (length < 0) /* ENOENT and EINVAL say that it is no link any more */
+        return fail_at(tree, index, errno == ENOENT || errno == EINVAL ? ESTALE : errno, "read link", error);
+    pb_hasher_reset(hasher);
+    pb_hasher_update(hasher, target, (size_t)length);
+    pb_hasher_finish(hasher, &node->content);
+    node->size = (uint64_t)length;
+    node->flags |= PB_NODE_CONTENT | PB_NODE_XATTRS;
+    return 0;
+}
+
+/* Take a file as it is now, after all: it has changed since its folder was read. */
+static int look_again(pb_tree *tree, uint32_t index, int fd, pb_error *error)
+{
+    struct statx stat;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat))
+        return fail_at(tree, index, errno, "look at", error);
+    if (!S_ISREG(stat.stx_mode))
+        return fail_at(tree, index, ESTALE, "read", error);
+    pb_node_fill(&tree->nodes[index], &stat);
+    return 0;
+}
+
+/* Hash a file; one that changes meanwhile is read again, then given up. */
+static int hash_file(pb_tree *tree, uint32_t index, pb_hasher *hasher, uint64_t *bytes, pb_error *error)
+{
     pb_node *node = &tree->nodes[index];
     PB_FREE char *path = NULL;
 
-    if (S_ISLNK(node->mode)) {
-        char target[4097];
-        PB_CLOSE int fd = pb_tree_open_node(tree, index, O_PATH | O_NOFOLLOW, error);
-        ssize_t length;
-        if (fd < 0)
-            return fd;
-        length = readlinkat(fd, "", target, sizeof target);
-        if (length < 0)
-            return pb_fail(error, errno, "read link", "%s", pb_tree_name(tree, index));
-        pb_hasher_reset(hasher);
-        pb_hasher_update(hasher, target, (size_t)length);
-        pb_hasher_finish(hasher, &node->content);
-        node->flags |= PB_NODE_CONTENT | PB_NODE_XATTRS;
-        return 0;
-    }
     for (int try = 0; try < TRIES; try++) {
         PB_CLOSE int fd = pb_tree_open_node(tree, index, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
         pb_fingerprint content, xattrs;
@@ -51,16 +75,19 @@ static int hash_node(job *work, uint32_t index, pb_hasher *hasher, uint64_t *byt
         int failed;
         if (fd < 0)
             return fd;
+        failed = try ? look_again(tree, index, fd, error) : 0;
+        if (failed)
+            return failed;
         failed = pb_xattr_fingerprint(fd, hasher, &xattrs);
+        if (failed)
+            return fail_at(tree, index, -failed, "read the attributes of", error);
         pb_hasher_reset(hasher);
-        count = failed ? failed : pb_hasher_read(hasher, fd);
-        if (count < 0) {
-            path = pb_tree_path(tree, index);
-            return pb_fail(error, (int)-count, "read", "%s", path ? path : "");
-        }
+        count = pb_hasher_read_most(hasher, fd, node->size);
+        if (count < 0)
+            return fail_at(tree, index, (int)-count, "read", error);
         pb_hasher_finish(hasher, &content);
         if (fstat(fd, &now))
-            return pb_fail(error, errno, "stat", "%s", pb_tree_name(tree, index));
+            return fail_at(tree, index, errno, "look at", error);
         if (pb_tree_unchanged(tree, index, &now) && (uint64_t)count == node->size) {
             node->content = content;
             node->xattrs = xattrs;
@@ -85,7 +112,10 @@ static void *work_through(void *argument)
         pb_error error;
         if (next >= work->count)
             break;
-        failed = hash_node(work, work->nodes[next], hasher, &bytes, &error);
+        if (S_ISLNK(work->tree->nodes[work->nodes[next]].mode))
+            failed = hash_link(work->tree, work->nodes[next], hasher, &error);
+        else
+            failed = hash_file(work->tree, work->nodes[next], hasher, &bytes, &error);
         if (failed) {
             pthread_mutex_lock(&work->lock);
             if (!atomic_load(&work->failed) && work->error)
@@ -122,6 +152,7 @@ int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *e
     job work = {.tree = tree, .lock = PTHREAD_MUTEX_INITIALIZER, .error = error};
     pthread_t threads[THREADS];
     size_t wanted = 0;
+    uint64_t bytes = 0;
     int started = 0;
 
     if (!places || !order)
@@ -136,6 +167,7 @@ int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *e
             continue;
         }
         tree->stats.files_hashed += is_file;
+        bytes += node->size;
         places[wanted++] = (place){node->inode, nodes[i]};
     }
     if (!wanted)
@@ -145,7 +177,7 @@ int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *e
         order[i] = places[i].node;
     work.nodes = order;
     work.count = wanted;
-    if (wanted >= WORTH_A_THREAD)
+    if (wanted >= WORTH_A_THREAD || (wanted > 1 && bytes >= LARGE))
         while (started < THREADS - 1 && !pthread_create(&threads[started], NULL, work_through, &work))
             started++;
     work_through(&work);

@@ -1,144 +1,219 @@
 /* Ignore rules as moby/patternmatcher has them: the last rule that matches a path, or a folder above it, decides.
  *
- * A pattern is a small automaton over the bytes of a path, run with all its states at once, so that no pattern is slow: the
- * cost is at most the path's length times the pattern's. Because a rule that matches a folder covers everything below,
- * one run over a path also finds the matches of all folders above it, at each slash.
+ * A rule is taken apart at its slashes. How far a path has come in it is then a set of components, which its folder's
+ * contents share, and most components are compared as bytes. The few rules that cannot be taken apart (`a**b`, `[^a]`, which
+ * holds a slash too) are matched against whole paths.
  */
+#include "ignore.h"
 #include "error.h"
-#include "pybuild.h"
+#include "pattern.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum token_kind {
-    TOKEN_BYTE,        /* this byte */
-    TOKEN_ANY,         /* ?: one byte that is no slash */
-    TOKEN_STAR,        /* *: bytes that are no slash */
-    TOKEN_DEEP,        /* **: any bytes */
-    TOKEN_DEEP_FOLDER, /* ** and a slash: nothing, or anything that ends in a slash */
-    TOKEN_CLASS        /* [...] */
-};
+enum component_kind { DEEP, LITERAL, PREFIX, SUFFIX, EVERYTHING, GLOB };
 
 typedef struct {
     uint8_t kind;
-    uint8_t byte;
-    uint32_t *set; /* 256 bits for a class */
-} token;
+    uint32_t length;
+    const char *bytes; /* of LITERAL, PREFIX, SUFFIX */
+    pb_pattern glob;   /* a piece of the rule's pattern */
+} component;
+
+enum { MOST_COMPONENTS = 64 };
 
 typedef struct {
-    token *tokens;
+    pb_pattern pattern;
+    component *components; /* NULL if it cannot be taken apart */
     size_t count;
+    uint64_t ends; /* the components that may be the last of a path */
+    char *bytes;
     int exception; /* with a `!` in front */
 } rule;
 
 struct pb_ignore {
     rule *rules;
     size_t count;
-    int has_exceptions;
-    size_t words; /* of a state set, for the longest pattern */
+    int whole_paths; /* there are rules for which the path must be known */
 };
 
-enum { WORD = 64, MAX_WORDS = 128 };
+/* --- taking a rule apart -------------------------------------------------------------------------------------- */
 
-static void set_bit(uint64_t *set, size_t bit)
+/* How many components a pattern has; 0 if it cannot be taken apart. */
+static size_t count_components(const pb_pattern *pattern)
 {
-    set[bit / WORD] |= UINT64_C(1) << (bit % WORD);
+    size_t components = 1;
+    for (size_t i = 0; i < pattern->count; i++) {
+        const pb_token *now = &pattern->tokens[i], *before = i ? now - 1 : NULL;
+        int starts = !before || before->kind == PB_TOKEN_DEEP_FOLDER ||
+                     (before->kind == PB_TOKEN_RUNE && before->rune == '/');
+        if (now->kind == PB_TOKEN_DEEP_FOLDER && !starts)
+            return 0;
+        if (now->kind == PB_TOKEN_CLASS && pb_token_holds(pattern, now, '/'))
+            return 0;
+        components += now->kind == PB_TOKEN_DEEP_FOLDER || (now->kind == PB_TOKEN_RUNE && now->rune == '/');
+    }
+    return components <= MOST_COMPONENTS ? components : 0;
 }
 
-/* Add a state and those that follow from it without a byte. */
-static void enter(const rule *automaton, uint64_t *set, size_t state)
+/* One component from a piece of the pattern that has no slash. */
+static component make_component(const pb_pattern *piece, char **bytes)
 {
-    set_bit(set, state);
-    while (state < automaton->count) {
-        uint8_t kind = automaton->tokens[state].kind;
-        if (kind != TOKEN_STAR && kind != TOKEN_DEEP && kind != TOKEN_DEEP_FOLDER)
-            return;
-        set_bit(set, ++state);
+    component made = {.kind = GLOB, .glob = *piece, .bytes = *bytes};
+    size_t first = piece->count && piece->tokens[0].kind == PB_TOKEN_STAR, last = piece->count;
+    int star_at_end = piece->count > first && piece->tokens[last - 1].kind == PB_TOKEN_STAR;
+
+    last -= (size_t)star_at_end;
+    for (size_t i = first; i < last; i++)
+        if (piece->tokens[i].kind != PB_TOKEN_RUNE)
+            return made;
+    if (first && star_at_end && last > first)
+        return made;
+    for (size_t i = first; i < last; i++)
+        *bytes += pb_rune_encode(piece->tokens[i].rune, *bytes);
+    made.length = (uint32_t)(*bytes - made.bytes);
+    made.kind = first ? SUFFIX : star_at_end ? PREFIX : LITERAL;
+    if ((first || star_at_end) && !made.length)
+        made.kind = EVERYTHING;
+    return made;
+}
+
+static int separate(rule *ret, size_t most)
+{
+    pb_pattern piece = ret->pattern;
+    char *bytes = ret->bytes = malloc(ret->pattern.count * 4 + 1);
+    size_t end = ret->pattern.count;
+
+    ret->components = calloc(most, sizeof *ret->components);
+    if (!ret->components || !bytes)
+        return -ENOMEM;
+    for (size_t at = 0, start = 0; at <= end; at++) {
+        pb_token *now = &ret->pattern.tokens[at];
+        if (at < end && (now->kind == PB_TOKEN_DEEP_FOLDER || (now->kind == PB_TOKEN_DEEP && at == start))) {
+            ret->components[ret->count++].kind = DEEP;
+            start = at + 1;
+            if (now->kind == PB_TOKEN_DEEP) /* always the last */
+                break;
+            continue;
+        }
+        if (at < end && now->kind == PB_TOKEN_DEEP) /* `a**`: what is below a match is covered anyhow */
+            now->kind = PB_TOKEN_STAR;
+        if (at < end && !(now->kind == PB_TOKEN_RUNE && now->rune == '/'))
+            continue;
+        piece.tokens = ret->pattern.tokens + start;
+        piece.count = at - start;
+        ret->components[ret->count++] = make_component(&piece, &bytes);
+        start = at + 1;
+    }
+    ret->ends = UINT64_C(1) << (ret->count - 1);
+    return 0;
+}
+
+static int compile(const char *text, rule *ret)
+{
+    size_t components;
+    int failed;
+
+    ret->exception = *text == '!';
+    text += ret->exception;
+    failed = pb_pattern_compile(text, strlen(text), 0, &ret->pattern);
+    if (failed || !ret->pattern.count)
+        return failed;
+    components = count_components(&ret->pattern);
+    return components ? separate(ret, components) : 0;
+}
+
+/* --- matching one rule ------------------------------------------------------------------------------------------- */
+
+static int component_matches(const component *part, const char *name, size_t length)
+{
+    switch (part->kind) {
+    case DEEP:
+    case EVERYTHING:
+        return 1;
+    case LITERAL:
+        return length == part->length && !memcmp(name, part->bytes, length);
+    case PREFIX:
+        return length >= part->length && !memcmp(name, part->bytes, part->length);
+    case SUFFIX:
+        return length >= part->length && !memcmp(name + length - part->length, part->bytes, part->length);
+    default:
+        return pb_pattern_match(&part->glob, name, length, NULL);
     }
 }
 
-static int step(const rule *automaton, const uint64_t *from, uint64_t *to, size_t words, uint8_t byte)
+/* The set with a component in it, and with those behind a `**` that stands for no folder at all. */
+static uint64_t with(const rule *of, uint64_t set, size_t at)
 {
-    int alive = 0;
-    memset(to, 0, words * sizeof *to);
-    for (size_t word = 0; word < words; word++) {
-        for (uint64_t left = from[word]; left; left &= left - 1) {
-            size_t state = word * WORD + (size_t)__builtin_ctzll(left);
-            const token *now;
-            if (state >= automaton->count)
-                continue;
-            now = &automaton->tokens[state];
-            switch (now->kind) {
-            case TOKEN_BYTE:
-                if (byte != now->byte)
-                    continue;
-                enter(automaton, to, state + 1);
-                break;
-            case TOKEN_ANY:
-                if (byte == '/')
-                    continue;
-                enter(automaton, to, state + 1);
-                break;
-            case TOKEN_CLASS:
-                if (byte == '/' || !(now->set[byte / 32] >> (byte % 32) & 1))
-                    continue;
-                enter(automaton, to, state + 1);
-                break;
-            case TOKEN_STAR:
-                if (byte == '/')
-                    continue;
-                enter(automaton, to, state);
-                break;
-            case TOKEN_DEEP:
-                enter(automaton, to, state);
-                break;
-            default: /* TOKEN_DEEP_FOLDER: its end is only behind a slash */
-                set_bit(to, state);
-                if (byte == '/')
-                    enter(automaton, to, state + 1);
-                break;
-            }
-            alive = 1;
+    for (;; at++) {
+        set |= UINT64_C(1) << at;
+        if (of->components[at].kind != DEEP || at + 1 == of->count)
+            return set;
+    }
+}
+
+static int ends_with(const rule *of, uint64_t set, const char *name, size_t length)
+{
+    return set & of->ends && component_matches(&of->components[of->count - 1], name, length);
+}
+
+/* Where a rule stands behind one more folder on the way; 0 where it can match no more. */
+static uint64_t behind(const rule *of, uint64_t set, const char *name, size_t length)
+{
+    uint64_t next = 0;
+    for (uint64_t left = set & ~of->ends; left; left &= left - 1) {
+        size_t at = (size_t)__builtin_ctzll(left);
+        if (of->components[at].kind == DEEP)
+            next = with(of, next, at);
+        else if (component_matches(&of->components[at], name, length))
+            next = with(of, next, at + 1);
+    }
+    return next;
+}
+
+static size_t name_length(const char *path)
+{
+    return (size_t)(strchrnul(path, '/') - path);
+}
+
+/* Whether a rule matches a path or a folder above it; if not, *deeper says whether it could match something below. */
+static int rule_matches(const rule *of, const char *path, int *deeper)
+{
+    uint64_t set;
+
+    *deeper = 0;
+    if (!of->pattern.count)
+        return 0;
+    if (!of->components) {
+        for (const char *end = strchrnul(path, '/');; end = strchrnul(end + 1, '/')) {
+            if (end > path && pb_pattern_match(&of->pattern, path, (size_t)(end - path), deeper))
+                return 1;
+            if (!*end)
+                return 0;
         }
     }
-    return alive;
-}
-
-/* Whether a rule matches the path or a folder above it. With `deeper` (may be NULL) also whether it could match something
- * below the path. */
-static int rule_matches(const rule *automaton, const char *path, int *deeper)
-{
-    uint64_t sets[2][MAX_WORDS];
-    size_t words = automaton->count / WORD + 1;
-    int now = 0;
-
-    if (deeper)
-        *deeper = 0;
-    if (automaton->count && automaton->tokens[0].kind == TOKEN_BYTE && (uint8_t)path[0] != automaton->tokens[0].byte)
-        return 0; /* most rules of most files end here */
-    memset(sets[0], 0, words * sizeof sets[0][0]);
-    enter(automaton, sets[0], 0);
-    for (const char *at = path;; at++) {
-        int accepted = (int)(sets[now][automaton->count / WORD] >> (automaton->count % WORD) & 1);
-        if ((*at == '/' || !*at) && accepted && at > path)
+    set = with(of, 0, 0);
+    for (const char *name = path; set;) {
+        size_t length = name_length(name);
+        if (length && ends_with(of, set, name, length))
             return 1;
-        if (!*at)
+        set = behind(of, set, name, length);
+        if (!name[length])
             break;
-        if (!step(automaton, sets[now], sets[!now], words, (uint8_t)*at))
-            return 0;
-        now = !now;
+        name += length + 1;
     }
-    if (deeper)
-        *deeper = step(automaton, sets[now], sets[!now], words, '/');
+    *deeper = set != 0;
     return 0;
 }
 
 int pb_ignore_match(const pb_ignore *ignore, const char *path, int *deciding)
 {
+    int deeper;
+
     if (deciding)
         *deciding = -1;
     for (size_t i = ignore->count; i-- > 0;) {
-        if (rule_matches(&ignore->rules[i], path, NULL)) {
+        if (rule_matches(&ignore->rules[i], path, &deeper)) {
             if (deciding)
                 *deciding = (int)i;
             return !ignore->rules[i].exception;
@@ -147,11 +222,9 @@ int pb_ignore_match(const pb_ignore *ignore, const char *path, int *deciding)
     return 0;
 }
 
-int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path)
+int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path, int deciding)
 {
-    if (!ignore->has_exceptions)
-        return 0;
-    for (size_t i = 0; i < ignore->count; i++) {
+    for (size_t i = (size_t)(deciding + 1); i < ignore->count; i++) {
         int deeper;
         if (ignore->rules[i].exception && !rule_matches(&ignore->rules[i], path, &deeper) && deeper)
             return 1;
@@ -159,90 +232,153 @@ int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path)
     return 0;
 }
 
-/* Parse what stands behind a `[`; the place behind its `]`, NULL if there is none. Ranges and a leading ^ as in Go. */
-static const char *parse_class(const char *at, uint32_t *set)
+/* --- scopes -------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t rule;
+    uint64_t set; /* how far the folder has come in the rule */
+} live_rule;
+
+struct pb_scope {
+    const pb_ignore *ignore;
+    int decided; /* on the folder: the last rule that matched it or one above it, or -1 */
+    char *path;  /* with a slash at its end, if whole_paths */
+    size_t path_length;
+    size_t count;
+    live_rule live[]; /* behind `decided`, the last rule first */
+};
+
+static pb_scope *new_scope(const pb_ignore *ignore, size_t room, const char *above, const char *name)
 {
-    int negated = *at == '^', any = 0;
-    at += negated;
-    while (*at && (*at != ']' || !any)) {
-        uint8_t low = (uint8_t)*at++, high;
-        if (low == ']' || low == '-')
-            return NULL;
-        if (low == '\\' && !(low = (uint8_t)*at++))
-            return NULL;
-        high = low;
-        if (at[0] == '-') {
-            high = (uint8_t)*++at;
-            if (!high || high == ']' || high == '-')
-                return NULL;
-            at++;
-            if (high == '\\' && !(high = (uint8_t)*at++))
-                return NULL;
-        }
-        for (unsigned byte = low; byte <= high; byte++)
-            set[byte / 32] |= UINT32_C(1) << (byte % 32);
-        any = 1;
-    }
-    if (*at != ']')
+    pb_scope *scope = calloc(1, sizeof *scope + room * sizeof scope->live[0]);
+
+    if (!scope)
         return NULL;
-    if (negated)
-        for (int i = 0; i < 8; i++)
-            set[i] = ~set[i];
-    return at + 1;
+    scope->ignore = ignore;
+    scope->decided = -1;
+    if (!ignore->whole_paths)
+        return scope;
+    scope->path_length = strlen(above) + strlen(name) + !!*name;
+    scope->path = malloc(scope->path_length + 1);
+    if (!scope->path) {
+        free(scope);
+        return NULL;
+    }
+    stpcpy(stpcpy(stpcpy(scope->path, above), name), *name ? "/" : "");
+    return scope;
 }
 
-static int compile(const char *pattern, rule *ret)
+void pb_scope_free(pb_scope *scope)
 {
-    size_t length = strlen(pattern);
-    const char *at = pattern;
+    if (scope)
+        free(scope->path);
+    free(scope);
+}
 
-    ret->exception = *at == '!';
-    at += ret->exception;
-    ret->tokens = calloc(length + 1, sizeof *ret->tokens);
-    if (!ret->tokens)
+/* A rule of a scope on a name in it: whether it matches, and where it stands inside the name, if that is a folder. */
+static int try_rule(const pb_scope *scope, const live_rule *live, const char *name, size_t length, uint64_t *next)
+{
+    const rule *of = &scope->ignore->rules[live->rule];
+    char small[512];
+    char *path = small;
+    int deeper, matched;
+
+    if (of->components) {
+        if (ends_with(of, live->set, name, length))
+            return 1;
+        if (next)
+            *next = behind(of, live->set, name, length);
+        return 0;
+    }
+    if (scope->path_length + length >= sizeof small && !(path = malloc(scope->path_length + length + 1)))
         return -ENOMEM;
-    while (*at) {
-        token *now = &ret->tokens[ret->count++];
-        if (at[0] == '*' && at[1] == '*') {
-            while (*at == '*')
-                at++;
-            now->kind = TOKEN_DEEP;
-            if (*at == '/') {
-                now->kind = TOKEN_DEEP_FOLDER;
-                at++;
-            }
-        } else if (*at == '*') {
-            now->kind = TOKEN_STAR;
-            at++;
-        } else if (*at == '?') {
-            now->kind = TOKEN_ANY;
-            at++;
-        } else if (*at == '[') {
-            now->kind = TOKEN_CLASS;
-            now->set = calloc(8, sizeof *now->set);
-            if (!now->set)
-                return -ENOMEM;
-            at = parse_class(at + 1, now->set);
-            if (!at)
-                return -EINVAL;
-        } else {
-            if (*at == '\\' && !*++at)
-                return -EINVAL;
-            now->kind = TOKEN_BYTE;
-            now->byte = (uint8_t)*at++;
+    memcpy(path, scope->path, scope->path_length);
+    memcpy(path + scope->path_length, name, length);
+    matched = pb_pattern_match(&of->pattern, path, scope->path_length + length, &deeper);
+    if (next)
+        *next = deeper;
+    if (path != small)
+        free(path);
+    return matched;
+}
+
+pb_scope *pb_scope_root(const pb_ignore *ignore)
+{
+    pb_scope *scope = new_scope(ignore, ignore->count, "", "");
+
+    for (size_t i = ignore->count; scope && i-- > 0;)
+        if (ignore->rules[i].pattern.count)
+            scope->live[scope->count++] =
+                (live_rule){(uint32_t)i, ignore->rules[i].components ? with(&ignore->rules[i], 0, 0) : 1};
+    return scope;
+}
+
+pb_scope *pb_scope_enter(const pb_scope *above, const char *name)
+{
+    pb_scope *scope = new_scope(above->ignore, above->count, above->path ? above->path : "", name);
+    size_t length = strlen(name);
+
+    if (!scope)
+        return NULL;
+    scope->decided = above->decided;
+    for (size_t i = 0; i < above->count; i++) {
+        uint64_t set = 0;
+        int matched = try_rule(above, &above->live[i], name, length, &set);
+        if (matched < 0) {
+            pb_scope_free(scope);
+            return NULL;
+        }
+        if (matched) {
+            scope->decided = (int)above->live[i].rule;
+            break; /* the rules before it have no say any more */
+        }
+        if (set)
+            scope->live[scope->count++] = (live_rule){above->live[i].rule, set};
+    }
+    return scope;
+}
+
+int pb_scope_match(const pb_scope *scope, const char *name, int *deciding)
+{
+    size_t length = strlen(name);
+
+    *deciding = scope->decided;
+    for (size_t i = 0; i < scope->count; i++) {
+        int matched = try_rule(scope, &scope->live[i], name, length, NULL);
+        if (matched < 0)
+            return matched;
+        if (matched) {
+            *deciding = (int)scope->live[i].rule;
+            break;
         }
     }
-    return ret->count / WORD + 1 > MAX_WORDS ? -EINVAL : 0;
+    return *deciding >= 0 && !scope->ignore->rules[*deciding].exception;
 }
+
+int pb_scope_may_keep_below(const pb_scope *scope, const char *name, int deciding)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < scope->count && (int)scope->live[i].rule > deciding; i++) {
+        uint64_t set = 0;
+        if (!scope->ignore->rules[scope->live[i].rule].exception)
+            continue;
+        if (try_rule(scope, &scope->live[i], name, length, &set) == 0 && set)
+            return 1;
+    }
+    return 0;
+}
+
+/* --- handles ------------------------------------------------------------------------------------------------------ */
 
 void pb_ignore_free(pb_ignore *ignore)
 {
     if (!ignore)
         return;
     for (size_t i = 0; i < ignore->count; i++) {
-        for (size_t k = 0; k < ignore->rules[i].count; k++)
-            free(ignore->rules[i].tokens[k].set);
-        free(ignore->rules[i].tokens);
+        pb_pattern_cleanup(&ignore->rules[i].pattern);
+        free(ignore->rules[i].components);
+        free(ignore->rules[i].bytes);
     }
     free(ignore->rules);
     free(ignore);
@@ -260,14 +396,17 @@ int pb_ignore_new(const char *patterns, size_t size, pb_ignore **ret, pb_error *
         return pb_fail(error, ENOMEM, "compile pattern", "%s", "");
     }
     for (const char *at = patterns; at < patterns + size; at += strlen(at) + 1) {
-        int failed = compile(at, &ignore->rules[ignore->count++]);
+        rule *now = &ignore->rules[ignore->count++];
+        int failed = compile(at, now);
         if (failed) {
-            pb_fail_detail(error, -failed, "pattern", at, "%s",
-                           failed == -EINVAL ? "syntax error in pattern" : "out of memory");
+            pb_fail_detail(error, -failed, "compile pattern", at, "%s",
+                           failed == -EINVAL  ? "syntax error in pattern"
+                           : failed == -E2BIG ? "the pattern is too long"
+                                              : "out of memory");
             pb_ignore_free(ignore);
             return failed;
         }
-        ignore->has_exceptions |= ignore->rules[ignore->count - 1].exception;
+        ignore->whole_paths |= now->pattern.count && !now->components;
     }
     *ret = ignore;
     return 0;

@@ -39,7 +39,8 @@ void pb_index_close(pb_index *index)
     memset(index, 0, sizeof *index);
 }
 
-/* Every child lies behind its parent and every name ends inside: nobody who follows an index can leave it or go round. */
+/* Every name ends inside, and every child lies behind its one parent: nobody who follows an index can leave it, go round, or
+ * come to a place on two ways. */
 static int is_sound(const pb_index *index)
 {
     if (!index->count || !index->names_size || index->names[index->names_size - 1])
@@ -48,9 +49,14 @@ static int is_sound(const pb_index *index)
         const pb_node *node = &index->nodes[i];
         if (node->name >= index->names_size)
             return 0;
-        if (node->child_count && (node->first_child <= i || node->first_child > index->count ||
-                                  node->child_count > index->count - node->first_child))
+        if (!node->child_count)
+            continue;
+        if (!S_ISDIR(node->mode) || node->first_child <= i || node->first_child > index->count ||
+            node->child_count > index->count - node->first_child)
             return 0;
+        for (uint32_t k = 0; k < node->child_count; k++)
+            if (index->nodes[node->first_child + k].parent != i)
+                return 0;
     }
     return 1;
 }
@@ -197,8 +203,15 @@ static int add_from(pb_index_writer *writer, pb_source source)
     return 0;
 }
 
-/* Files that changed so lately that a further change could leave the same times are not remembered: git calls them racy. */
-enum { CLOCK_GRAIN = 20 * 1000 * 1000 };
+/* Files that changed so lately that a further change could leave the same times are not remembered: git calls them racy. The
+ * kernel's clock for files goes in steps of up to 10 ms; some file systems keep whole seconds (ext3, ext4 with small inodes,
+ * FAT: two of them), which shows in the times. */
+static int is_racy(const pb_tree *tree, const pb_node *node)
+{
+    static const int64_t millisecond = 1000 * 1000;
+    int64_t grain = node->ctime % (10 * millisecond) ? 20 * millisecond : 2020 * millisecond;
+    return node->ctime >= tree->opened - grain;
+}
 
 static int append_children(pb_tree *tree, pb_index_writer *writer, uint32_t written)
 {
@@ -207,6 +220,8 @@ static int append_children(pb_tree *tree, pb_index_writer *writer, uint32_t writ
     const char *names = source.earlier ? tree->index.names : tree->names;
     const pb_node *node = &nodes[source.node];
 
+    if (!S_ISDIR(node->mode))
+        return 0;
     if (!source.earlier && !(node->flags & PB_NODE_READ) && node->earlier != PB_NONE) {
         source = (pb_source){node->earlier, 1};
         nodes = tree->index.nodes;
@@ -224,7 +239,7 @@ static int append_children(pb_tree *tree, pb_index_writer *writer, uint32_t writ
         copy.parent = written;
         copy.earlier = PB_NONE;
         copy.flags &= PB_NODE_CONTENT | PB_NODE_XATTRS;
-        if (!source.earlier && copy.ctime >= tree->opened - CLOCK_GRAIN)
+        if (!source.earlier && is_racy(tree, &copy))
             copy.flags = 0;
         failed = pb_index_append(writer, &copy, names + copy.name);
         if (!failed)

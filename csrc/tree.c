@@ -1,8 +1,7 @@
-/* Trees: folders read lazily, each at most once, relative to descriptors and never through links. */
+/* Trees: their nodes and paths, and opening what a node stands for, relative to descriptors and never through links. */
 #include "tree.h"
 #include "error.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -12,25 +11,16 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-enum { DENTS_SIZE = 64 * 1024, LONGEST = 4000 };
+enum { LONGEST = 4000 }; /* bytes of a path that the kernel takes at once */
 
+/* Times that do not fit (some file systems take any number) are the first or last that does: the stat data still differ
+ * with every change, as a ctime is always now. */
 static int64_t nanoseconds(int64_t seconds, uint32_t rest)
 {
-    return seconds * 1000000000 + rest;
-}
-
-int pb_nodes_add(pb_nodes *list, uint32_t node)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 64;
-        uint32_t *items = realloc(list->items, capacity * sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        list->items = items;
-        list->capacity = capacity;
-    }
-    list->items[list->count++] = node;
-    return 0;
+    int64_t result;
+    if (__builtin_mul_overflow(seconds, INT64_C(1000000000), &result) || __builtin_add_overflow(result, rest, &result))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return result;
 }
 
 /* --- paths ----------------------------------------------------------------------------------------------- */
@@ -106,7 +96,7 @@ int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *e
 
 /* --- nodes ------------------------------------------------------------------------------------------------- */
 
-static int reserve(pb_tree *tree, uint32_t nodes, size_t names)
+int pb_tree_reserve(pb_tree *tree, uint32_t nodes, size_t names)
 {
     if (tree->count + (uint64_t)nodes >= PB_NONE)
         return -EFBIG;
@@ -137,7 +127,7 @@ static int reserve(pb_tree *tree, uint32_t nodes, size_t names)
     return 0;
 }
 
-static void fill(pb_node *node, const struct statx *stat)
+void pb_node_fill(pb_node *node, const struct statx *stat)
 {
     node->mode = stat->stx_mode;
     node->uid = stat->stx_uid;
@@ -161,8 +151,7 @@ int pb_tree_unchanged(const pb_tree *tree, uint32_t node, const struct stat *now
            then->ctime == nanoseconds(now->st_ctim.tv_sec, (uint32_t)now->st_ctim.tv_nsec);
 }
 
-/* Take over from the index what is still true: hashes, if not a single number of the stat data has changed. */
-static void recall(pb_tree *tree, pb_node *node)
+void pb_node_recall(const pb_tree *tree, pb_node *node)
 {
     const pb_node *then;
     if (node->earlier == PB_NONE)
@@ -177,236 +166,6 @@ static void recall(pb_tree *tree, pb_node *node)
     node->xattrs = then->xattrs;
 }
 
-/* --- reading directories ------------------------------------------------------------------------------------ */
-
-typedef struct {
-    char *bytes; /* names one after the other, each ended by NUL */
-    size_t size, capacity;
-    uint32_t count;
-} name_list;
-
-static int read_names(int fd, name_list *list)
-{
-    PB_FREE char *buffer = malloc(DENTS_SIZE);
-    if (!buffer)
-        return -ENOMEM;
-    for (;;) {
-        long count = syscall(SYS_getdents64, fd, buffer, DENTS_SIZE);
-        if (count < 0)
-            return -errno;
-        if (count == 0)
-            return 0;
-        for (long at = 0; at < count;) {
-            const struct dirent64 *entry = (const void *)(buffer + at);
-            size_t length = strlen(entry->d_name) + 1;
-            at += entry->d_reclen;
-            if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-                continue;
-            if (list->size + length > list->capacity) {
-                size_t capacity = list->capacity * 2 + DENTS_SIZE;
-                char *bytes = realloc(list->bytes, capacity);
-                if (!bytes)
-                    return -ENOMEM;
-                list->bytes = bytes;
-                list->capacity = capacity;
-            }
-            memcpy(list->bytes + list->size, entry->d_name, length);
-            list->size += length;
-            list->count++;
-        }
-    }
-}
-
-static int by_name(const void *left, const void *right)
-{
-    return strcmp(*(const char *const *)left, *(const char *const *)right);
-}
-
-/* Look one name up and append its node. `earlier` goes along the index's children of the same directory. */
-static int append_child(pb_tree *tree, uint32_t parent, int dir_fd, const char *name, uint32_t flags, uint32_t *earlier,
-                        uint32_t earlier_end)
-{
-    size_t length = strlen(name) + 1;
-    struct statx stat;
-    pb_node *node;
-    int failed;
-
-    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &stat))
-        return errno == ENOENT ? 0 : -errno; /* removed since the directory was read */
-    tree->stats.entries++;
-    failed = reserve(tree, 1, length);
-    if (failed)
-        return failed;
-    node = &tree->nodes[tree->count];
-    memset(node, 0, sizeof *node);
-    memcpy(tree->names + tree->names_size, name, length);
-    node->name = (uint32_t)tree->names_size;
-    node->parent = parent;
-    node->earlier = PB_NONE;
-    node->flags = flags;
-    fill(node, &stat);
-    while (*earlier < earlier_end) {
-        int order = strcmp(tree->index.names + tree->index.nodes[*earlier].name, name);
-        if (order > 0)
-            break;
-        if (order == 0)
-            node->earlier = *earlier;
-        (*earlier)++;
-    }
-    recall(tree, node);
-    tree->names_size += length;
-    tree->count++;
-    return 1;
-}
-
-/* Folders that rules leave out, but whose contents an exception may bring back: they stay only if something came back. */
-static int drop_empty(pb_tree *tree, uint32_t first, uint32_t end, const uint8_t *doubtful, pb_error *error)
-{
-    for (uint32_t node = first; node < end; node++) {
-        uint32_t kept = 0;
-        int failed;
-        if (!doubtful[node - first])
-            continue;
-        failed = pb_tree_read(tree, node, error);
-        if (failed)
-            return failed;
-        for (uint32_t i = 0; i < tree->nodes[node].child_count; i++)
-            kept += !(tree->nodes[tree->nodes[node].first_child + i].flags & PB_NODE_GONE);
-        if (!kept)
-            tree->nodes[node].flags |= PB_NODE_GONE;
-    }
-    return 0;
-}
-
-static int read_directory(pb_tree *tree, uint32_t node, int fd, const char *path, name_list *list, pb_error *error)
-{
-    PB_FREE const char **sorted = calloc((size_t)list->count + 1, sizeof *sorted);
-    PB_FREE uint8_t *doubtful = calloc((size_t)list->count + 1, 1);
-    PB_FREE char *full = NULL;
-    size_t above = strlen(path);
-    uint32_t earlier = 0, earlier_end = 0, first = tree->count, index = 0;
-    int any_doubtful = 0;
-
-    if (!sorted || !doubtful)
-        return pb_fail(error, ENOMEM, "walk", "%s", path);
-    for (const char *name = list->bytes; index < list->count; name += strlen(name) + 1)
-        sorted[index++] = name;
-    qsort(sorted, list->count, sizeof *sorted, by_name);
-    if (tree->nodes[node].earlier != PB_NONE) {
-        const pb_node *then = &tree->index.nodes[tree->nodes[node].earlier];
-        earlier = then->first_child;
-        earlier_end = then->first_child + then->child_count;
-    }
-    if (tree->ignore) {
-        full = malloc(above + 2 + 256);
-        if (!full)
-            return pb_fail(error, ENOMEM, "walk", "%s", path);
-        sprintf(full, "%s%s", path, above ? "/" : "");
-    }
-    for (uint32_t i = 0; i < list->count; i++) {
-        int ignored = 0, added;
-        if (tree->ignore) {
-            snprintf(full + above + !!above, 256, "%s", sorted[i]);
-            ignored = pb_ignore_match(tree->ignore, full, NULL);
-            if (ignored && !pb_ignore_may_keep_below(tree->ignore, full))
-                continue;
-        }
-        added = append_child(tree, node, fd, sorted[i], 0, &earlier, earlier_end);
-        if (added < 0)
-            return pb_fail(error, -added, "stat", "%s%s%s", path, above ? "/" : "", sorted[i]);
-        if (!added || !ignored)
-            continue;
-        if (S_ISDIR(tree->nodes[tree->count - 1].mode))
-            any_doubtful = doubtful[tree->count - 1 - first] = 1;
-        else
-            tree->nodes[tree->count - 1].flags |= PB_NODE_GONE;
-    }
-    tree->nodes[node].first_child = first;
-    tree->nodes[node].child_count = tree->count - first;
-    tree->nodes[node].flags |= PB_NODE_READ;
-    return any_doubtful ? drop_empty(tree, first, tree->count, doubtful, error) : 0;
-}
-
-int pb_tree_read(pb_tree *tree, uint32_t node, pb_error *error)
-{
-    PB_FREE char *path = NULL;
-    PB_CLOSE int fd = -1;
-    name_list list = {0};
-    int failed;
-
-    if (tree->nodes[node].flags & PB_NODE_READ)
-        return 0;
-    if (!S_ISDIR(tree->nodes[node].mode))
-        return 0;
-    path = pb_tree_path(tree, node);
-    if (!path)
-        return pb_fail(error, ENOMEM, "walk", "%s", "");
-    fd = pb_tree_open_node(tree, node, O_RDONLY | O_DIRECTORY, error);
-    if (fd < 0)
-        return fd;
-    tree->stats.directories++;
-    if (!(tree->nodes[node].flags & PB_NODE_XATTRS)) {
-        pb_fingerprint xattrs;
-        failed = pb_xattr_fingerprint(fd, tree->hasher, &xattrs);
-        if (failed)
-            return pb_fail(error, -failed, "read the attributes of", "%s", path);
-        tree->nodes[node].xattrs = xattrs;
-        tree->nodes[node].flags |= PB_NODE_XATTRS;
-    }
-    failed = read_names(fd, &list);
-    if (failed)
-        failed = pb_fail(error, -failed, "walk", "%s", path);
-    else
-        failed = read_directory(tree, node, fd, path, &list, error);
-    free(list.bytes);
-    return failed;
-}
-
-int pb_tree_excluded(const pb_tree *tree, uint32_t top, uint32_t node, const pb_ignore *exclude, int *result)
-{
-    *result = 0;
-    if (!exclude)
-        return 0;
-    if (node == top) {
-        if (!S_ISDIR(tree->nodes[node].mode))
-            *result = pb_ignore_match(exclude, pb_tree_name(tree, node), NULL);
-        return 0;
-    }
-    {
-        PB_FREE char *path = pb_tree_path_below(tree, top, node);
-        if (!path)
-            return -ENOMEM;
-        *result = pb_ignore_match(exclude, path, NULL);
-        if (*result && S_ISDIR(tree->nodes[node].mode) && pb_ignore_may_keep_below(exclude, path))
-            *result = 0;
-    }
-    return 0;
-}
-
-int pb_tree_collect(pb_tree *tree, uint32_t top, const pb_ignore *exclude, pb_nodes *ret, pb_error *error)
-{
-    size_t first = ret->count;
-    int excluded, failed = pb_tree_excluded(tree, top, top, exclude, &excluded);
-
-    if (!failed && !excluded)
-        failed = pb_nodes_add(ret, top);
-    for (size_t i = first; !failed && i < ret->count; i++) {
-        uint32_t node = ret->items[i];
-        failed = pb_tree_read(tree, node, error);
-        if (failed)
-            return failed;
-        for (uint32_t k = 0; !failed && k < tree->nodes[node].child_count; k++) {
-            uint32_t child = tree->nodes[node].first_child + k;
-            if (tree->nodes[child].flags & PB_NODE_GONE)
-                continue;
-            failed = pb_tree_excluded(tree, top, child, exclude, &excluded);
-            if (!failed && !excluded)
-                failed = pb_nodes_add(ret, child);
-        }
-    }
-    return failed ? pb_fail(error, -failed, "walk", "%s", pb_tree_name(tree, top)) : 0;
-}
-
 /* --- opening ------------------------------------------------------------------------------------------------ */
 
 void pb_tree_free(pb_tree *tree)
@@ -416,6 +175,7 @@ void pb_tree_free(pb_tree *tree)
     if (tree->root_fd >= 0)
         close(tree->root_fd);
     pb_index_close(&tree->index);
+    pb_scope_free(tree->scope);
     pb_hasher_free(tree->hasher);
     free(tree->secret_data);
     free(tree->nodes);
@@ -446,7 +206,7 @@ static int open_root(pb_tree *tree, int root_fd, const pb_secret *secret, const 
     tree->opened = nanoseconds(now.tv_sec, (uint32_t)now.tv_nsec);
     if (index)
         pb_index_load(index, &tree->secret, &tree->index);
-    failed = reserve(tree, 1024, 16384);
+    failed = pb_tree_reserve(tree, 1024, 16384);
     if (failed)
         return failed;
     memset(tree->nodes, 0, sizeof *tree->nodes);
@@ -454,8 +214,8 @@ static int open_root(pb_tree *tree, int root_fd, const pb_secret *secret, const 
     tree->names_size = 1;
     tree->count = 1;
     tree->nodes[0].earlier = tree->index.count ? 0 : PB_NONE;
-    fill(&tree->nodes[0], &stat);
-    recall(tree, &tree->nodes[0]);
+    pb_node_fill(&tree->nodes[0], &stat);
+    pb_node_recall(tree, &tree->nodes[0]);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #define PB_TREE_H
 
 #include "hash.h"
+#include "ignore.h"
 #include "pybuild.h"
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@ enum {
     PB_NODE_CONTENT = 1, /* `content` is known: of a file's bytes, a link's target, a listed directory's Merkle hash */
     PB_NODE_XATTRS = 2,  /* `xattrs` is known (all zero: it has none) */
     PB_NODE_READ = 4,    /* a directory whose children are there */
-    PB_NODE_GONE = 8     /* left out after all: a folder kept only for exceptions that did not come */
+    PB_NODE_GONE = 8,    /* left out after all: a folder kept only for exceptions that did not come */
+    PB_NODE_DOUBTFUL = 16 /* such a folder, while it is not known whether one comes */
 };
 
 typedef struct {
@@ -49,6 +51,8 @@ typedef struct {
 struct pb_tree {
     int root_fd;
     const pb_ignore *ignore;
+    pb_scope *scope; /* of the rules in `scope_node`, the folder above the one read last; or NULL */
+    uint32_t scope_node;
     uint8_t *secret_data; /* own copy */
     pb_secret secret;
     pb_hasher *hasher;
@@ -71,7 +75,7 @@ static inline const char *pb_tree_name(const pb_tree *tree, uint32_t node)
     return tree->names + tree->nodes[node].name;
 }
 
-/* Make sure that a directory's children are there. Nodes may move: take pointers again afterwards. */
+/* walk.c: make sure that a directory's children are there. Nodes may move: take pointers again afterwards. */
 int pb_tree_read(pb_tree *tree, uint32_t node, pb_error *error);
 /* The path of a node relative to the root, malloc'ed; NULL without memory. */
 char *pb_tree_path(const pb_tree *tree, uint32_t node);
@@ -79,6 +83,11 @@ char *pb_tree_path(const pb_tree *tree, uint32_t node);
 char *pb_tree_path_below(const pb_tree *tree, uint32_t top, uint32_t node);
 /* Open a node inside the root, never through a link; paths of any length. */
 int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *error);
+/* Make room for more nodes and bytes of names. Nodes may move. */
+int pb_tree_reserve(pb_tree *tree, uint32_t nodes, size_t names);
+void pb_node_fill(pb_node *node, const struct statx *stat);
+/* Take over from the index what is still true: hashes, if not a single number of the stat data has changed. */
+void pb_node_recall(const pb_tree *tree, pb_node *node);
 /* Whether stat data are still what the tree has: 1 or 0. */
 int pb_tree_unchanged(const pb_tree *tree, uint32_t node, const struct stat *now);
 
@@ -92,11 +101,8 @@ int pb_xattr_fingerprint(int fd, pb_hasher *hasher, pb_fingerprint *ret);
 /* The names that matter of an open file, sorted, each ended by NUL; malloc'ed, freed by the caller. */
 int pb_xattr_list(int fd, char **ret, size_t *size);
 
-/* ignore.c */
-int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path);
-
 /* index.c */
-enum { PB_INDEX_VERSION = 1 };
+enum { PB_INDEX_VERSION = 2 };
 void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret);
 void pb_index_close(pb_index *index);
 
@@ -121,5 +127,10 @@ static inline void pb_nodes_cleanup(pb_nodes *list)
 /* All nodes at and below `top` that `exclude` leaves, reading directories as needed; parents before children, and the
  * children of a directory in order. */
 int pb_tree_collect(pb_tree *tree, uint32_t top, const pb_ignore *exclude, pb_nodes *ret, pb_error *error);
+
+/* select.c: collect a selection, hash what must be, and fingerprint its directories: *merkle has one fingerprint for each
+ * item of the list (those of other kinds stay zero), malloc'ed. */
+int pb_tree_digest(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_nodes *list,
+                   pb_fingerprint **merkle, pb_error *error);
 
 #endif

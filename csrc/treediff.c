@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 typedef struct {
     const pb_index *old, *new;
@@ -78,15 +79,43 @@ static char *join(const char *folder, const char *name)
     return asprintf(&path, "%s%s%s", folder, *folder ? "/" : "", name) < 0 ? NULL : path;
 }
 
+static const char *kind_of(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "file";
+    case S_IFDIR:
+        return "folder";
+    case S_IFLNK:
+        return "link";
+    case S_IFIFO:
+        return "pipe";
+    case S_IFSOCK:
+        return "socket";
+    default:
+        return "device";
+    }
+}
+
+static int tell_content(report *out, const pb_node *old, const pb_node *new, const char *path)
+{
+    if (S_ISLNK(new->mode))
+        return tell(out, "target", path, "%s", "");
+    if (old->size == new->size)
+        return tell(out, "content", path, "%s", "");
+    return tell(out, "content", path, "%llu → %llu bytes", (unsigned long long)old->size, (unsigned long long)new->size);
+}
+
 static int compare(report *out, const pb_node *old, const pb_node *new, const char *path)
 {
     int failed = 0;
     if ((old->mode & S_IFMT) != (new->mode & S_IFMT))
-        return tell(out, "type", path, "%s", "");
-    if (!S_ISDIR(new->mode) && memcmp(&old->content, &new->content, sizeof old->content))
-        failed = tell(out, S_ISLNK(new->mode) ? "target" : "content", path, "%s", "");
-    if (!failed && S_ISREG(new->mode) && old->size != new->size && !memcmp(&old->content, &new->content, sizeof old->content))
-        failed = tell(out, "content", path, "%s", "");
+        return tell(out, "type", path, "%s → %s", kind_of(old->mode), kind_of(new->mode));
+    if ((S_ISCHR(new->mode) || S_ISBLK(new->mode)) && old->rdev != new->rdev)
+        failed = tell(out, "type", path, "device %u:%u → %u:%u", major(old->rdev), minor(old->rdev), major(new->rdev),
+                      minor(new->rdev));
+    if (!failed && !S_ISDIR(new->mode) && memcmp(&old->content, &new->content, sizeof old->content))
+        failed = tell_content(out, old, new, path);
     if (!failed && !S_ISLNK(new->mode) && (old->mode & 07777) != (new->mode & 07777))
         failed = tell(out, "mode", path, "%04o → %04o", old->mode & 07777, new->mode & 07777);
     if (!failed && (old->uid != new->uid || old->gid != new->gid))
@@ -120,8 +149,10 @@ static int push(stack *left, uint32_t old, uint32_t new, const char *path)
     return left->items[left->count++].path ? 0 : -ENOMEM;
 }
 
+/* Say what differs in two folders, and push the folders in them that differ too, the first to be taken first. */
 static int merge(report *out, stack *left, pair now)
 {
+    size_t pushed = left->count;
     const pb_node *old_folder = &out->old->nodes[now.old], *new_folder = &out->new->nodes[now.new];
     uint32_t a = old_folder->first_child, a_end = a + old_folder->child_count;
     uint32_t b = new_folder->first_child, b_end = b + new_folder->child_count;
@@ -148,6 +179,11 @@ static int merge(report *out, stack *left, pair now)
             a++;
             b++;
         }
+    }
+    for (size_t low = pushed, high = left->count; low + 1 < high; low++) {
+        pair swap = left->items[low];
+        left->items[low] = left->items[--high];
+        left->items[high] = swap;
     }
     return failed;
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,7 +13,7 @@ from builder.core.binding import check, ffi, lib, new_error
 from builder.errors import CoreError
 
 _WITHOUT_OWNER = 1
-_PATH_SIZE = 1 << 16
+_PATH_SIZES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,38 @@ def hash_bytes(data: bytes, secret: bytes = b"") -> bytes:
     return bytes(ffi.buffer(found.bytes))
 
 
+def _one_text(text: bytes) -> bytes:
+    """A text that C sees as a whole."""
+    if b"\0" in text:
+        shown = text.decode("utf-8", "backslashreplace")
+        raise CoreError("find", errno.EINVAL, shown, f"find {shown!r}: no path holds a NUL byte")
+    return text
+
+
+def _clean_pattern(pattern: str) -> bytes:
+    """A pattern in the form that the core wants: Go's `filepath.Clean`, behind a `!`. Empty ones match nothing."""
+    pattern = pattern.strip()
+    exception, pattern = ("!", pattern[1:].strip()) if pattern.startswith("!") else ("", pattern)
+    if exception and not pattern:
+        raise CoreError(
+            "compile pattern", errno.EINVAL, "!", "compile pattern !: nothing stands behind the !"
+        )
+    if pattern:
+        pattern = posixpath.normpath(pattern)
+        if pattern.startswith("//"):  # POSIX gives two slashes a meaning, Go does not
+            pattern = pattern[1:]
+    return _one_text((exception + pattern).encode("utf-8", "surrogateescape"))
+
+
 class Ignore:
     """Compiled ignore rules, as moby/patternmatcher has them: the last that matches decides, `!` makes an exception.
 
-    A path is left out if it or a folder above it is matched. A pattern that cannot be understood is a `CoreError` with
-    the pattern as its path.
+    A path is left out if it or a folder above it is matched. Patterns are trimmed and cleaned as patternmatcher's `New`
+    does. One that cannot be understood is a `CoreError` with the pattern as its path.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        text = b"".join(pattern.encode("utf-8", "surrogateescape") + b"\0" for pattern in patterns)
+        text = b"".join(_clean_pattern(pattern) + b"\0" for pattern in patterns)
         found = ffi.new("pb_ignore **")
         error = new_error()
         check(lib.pb_ignore_new(text, len(text), found, error), error)
@@ -103,10 +128,8 @@ class Ignore:
         return bool(found), int(rule[0])
 
     def close(self) -> None:
-        """Let go of the memory; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
+        """Let go of the rules; trees that were opened with them keep them. Safe to call twice."""
+        self._handle = None
 
 
 class Tree:
@@ -121,14 +144,13 @@ class Tree:
     ) -> None:
         found = ffi.new("pb_tree **")
         error = new_error()
-        self._ignore = ignore  # the core keeps a pointer to it
         held = ffi.from_buffer("uint8_t[]", secret)
         key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
-        self._secret = secret
         rules = ignore.handle if ignore else ffi.NULL
         file = index.encode("utf-8", "surrogateescape") if index else ffi.NULL
         check(lib.pb_tree_open(root_fd, rules, key, file, found, error), error)
         self._handle: Any = ffi.gc(found[0], lib.pb_tree_free)
+        self._rules = rules  # the core has a pointer to them
 
     def __enter__(self) -> Tree:
         return self
@@ -147,7 +169,7 @@ class Tree:
         """The node at a path; links are resolved inside the tree, the last one only with `follow`."""
         found = ffi.new("uint32_t *")
         error = new_error()
-        check(lib.pb_tree_find(self._handle, path, follow, found, error), error)
+        check(lib.pb_tree_find(self._handle, _one_text(path), follow, found, error), error)
         return int(found[0])
 
     def glob(self, pattern: bytes, *, double_star: bool = False) -> list[int]:
@@ -155,18 +177,22 @@ class Tree:
         found = ffi.new("uint32_t **")
         count = ffi.new("size_t *")
         error = new_error()
-        check(lib.pb_tree_glob(self._handle, pattern, double_star, found, count, error), error)
+        check(lib.pb_tree_glob(self._handle, _one_text(pattern), double_star, found, count, error), error)
         try:
-            return [int(found[0][i]) for i in range(count[0])]
+            return list(ffi.unpack(found[0], count[0])) if count[0] else []
         finally:
             lib.pb_free(found[0])
 
     def entry(self, node: int) -> Entry:
         """What a node is."""
         found = ffi.new("pb_entry *")
-        path = ffi.new("char[]", _PATH_SIZE)
         error = new_error()
-        check(lib.pb_tree_entry(self._handle, node, found, path, _PATH_SIZE, error), error)
+        for size in _PATH_SIZES:
+            path = ffi.new("char[]", size)
+            result = lib.pb_tree_entry(self._handle, node, found, path, size, error)
+            if result != -errno.ENAMETOOLONG:
+                break
+        check(result, error)
         return Entry(
             found.kind.decode(),
             found.mode,
@@ -230,7 +256,7 @@ class Tree:
         if self._handle is not None:
             ffi.release(self._handle)
             self._handle = None
-            self._ignore = None
+            self._rules = None
 
 
 def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[tuple[Change, ...], int]:
@@ -243,7 +269,7 @@ def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[t
     files = [name.encode("utf-8", "surrogateescape") for name in (old, new)]
     check(lib.pb_listing_diff(files[0], files[1], key, limit, text, total, error), error)
     try:
-        lines = ffi.string(text[0]).decode("utf-8", "surrogateescape").splitlines()
+        lines = ffi.string(text[0]).decode("utf-8", "surrogateescape").split("\n")[:-1]
     finally:
         lib.pb_free(text[0])
     changes = [line.split("\t") for line in lines]
