@@ -19,8 +19,10 @@ class Parser(argparse.ArgumentParser):
             description=description,
             epilog=epilog,
             allow_abbrev=False,
+            add_help=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.add_argument("--help", action="help", help="show this text")
 
     def error(self, message: str) -> NoReturn:
         """Complain."""
