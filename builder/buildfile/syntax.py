@@ -272,8 +272,23 @@ class Maintainer:
 
 
 Instruction = (
-    From | Arg | Env | Label | Run | Copy | Workdir | User | Expose | Volume | Cmd | Entrypoint
-    | Shell | StopSignal | Healthcheck | Onbuild | Maintainer
+    From
+    | Arg
+    | Env
+    | Label
+    | Run
+    | Copy
+    | Workdir
+    | User
+    | Expose
+    | Volume
+    | Cmd
+    | Entrypoint
+    | Shell
+    | StopSignal
+    | Healthcheck
+    | Onbuild
+    | Maintainer
 )
 
 

@@ -36,6 +36,7 @@ def build(
     docker_config: str | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
+    userxattr: bool = False,
     on_event: Callable[[Event], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> BuildResult:
@@ -66,6 +67,7 @@ def build(
         docker_config: Path of Docker's config.json, for credentials.
         stdin: Where `file="-"` reads.
         stdout: Where outputs with `dest="-"` go.
+        userxattr: The process is root of a user namespace (`builder.sandbox.ways.enter`).
         on_event: Called with every event, by one thread at a time.
         cancelled: Set it to stop the build.
 
@@ -99,6 +101,7 @@ def build(
         docker_config=docker_config,
         stdin=stdin,
         stdout=stdout,
+        userxattr=userxattr,
     )
     # Late: what is above is all that a caller needs to prepare a build.
     from builder.engine.build import run_build

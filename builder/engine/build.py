@@ -19,7 +19,7 @@ from builder.graph.plan import PlanOptions
 from builder.graph.stages import resolve_stages
 from builder.image.platform import host_platform, parse_platform
 from builder.store.images import StoredImage
-from builder.store.store import Store, open_store
+from builder.store.store import Store, default_store_path, open_store
 
 
 def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Event) -> BuildResult:
@@ -34,7 +34,7 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
     try:
         outputs = _outputs(request)
         check_outputs(outputs)
-        with open_store(request.store) as store:
+        with open_store(request.store or default_store_path(), userxattr=request.userxattr) as store:
             inputs = open_inputs(request, store)
             session = _session(request, inputs, store, events, cancelled)
             try:
@@ -81,7 +81,7 @@ def _session(
         inputs=inputs,
         store=store,
         graph=graph,
-        plan_options=PlanOptions(),
+        plan_options=PlanOptions(network=request.network),
         contexts=Contexts(store, request.context, inputs.ignore_file, inputs.folders),
         events=events,
         cancelled=cancelled,
@@ -102,7 +102,7 @@ def _result(
         "containerimage.descriptor": {
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "digest": str(image.manifest),
-            "size": session.store.blob_size(image.manifest),
+            "size": session.store.blobs.size(image.manifest),
         },
     }
     if names:

@@ -97,7 +97,7 @@ def _write(
     names = _names(session, output)
     if output.type in ("image", "registry"):
         for name in names:
-            session.store.tag(image, name)
+            session.store.images.tag(image, name)
         if output.type == "registry" or output.attributes.get("push") == "true":
             _push(session, image, names, reporter)
     elif output.type == "oci" and output.attributes.get("tar") == "false":

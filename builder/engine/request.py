@@ -47,4 +47,4 @@ class BuildRequest:
     docker_config: str | None = None
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None
-
+    userxattr: bool = False

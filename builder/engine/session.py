@@ -102,6 +102,7 @@ class Session:
     contexts: Contexts
     events: Events
     cancelled: threading.Event
+    begun: float = field(default_factory=time.time)
     # How many steps may work at once: waiting for another stage does not count.
     workers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
 

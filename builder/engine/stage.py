@@ -86,7 +86,6 @@ def _base(
     reporter = session.events.start(base_title(session.graph, stage), stage.name or "", stage.span.line)
     try:
         session.check()
-        known = session.store.image_count()
         if isinstance(stage.base, ImageBase):
             image = named_image(session, stage.base.reference, stage.platform, reporter)
         else:
@@ -95,7 +94,7 @@ def _base(
                 return _folder_base(session, stage, stage.base, reporter), ()
             image = found
         base = image_base(session, image)
-        report_base(reporter, base, known=session.store.image_count() == known)
+        report_base(reporter, base, known=image.created < session.begun)
     except BuilderError as error:
         if error.location is None:
             error.location = locate(session.graph.file, stage.span)

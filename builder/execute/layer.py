@@ -53,7 +53,7 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
             if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(layer.digest):
                 return layer
     snapshot = store.states.get(state)
-    if snapshot is None or snapshot.snapshot is None:
+    if snapshot is None:
         raise ImageError(f"the store has no files for state {state.hex()[:12]}")
     layer = _write(store, store.states.path(snapshot), compression, max_mtime)
     if max_mtime < 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from builder.errors import Cancelled, CommandError
 from builder.graph.steps import RunStep
-from builder.sandbox.process import Mount, Process
+from builder.sandbox.process import Limit, Mount, Process
 from builder.sandbox.run import run_process
 
 # How much of a failed command's output an error repeats.
@@ -24,6 +24,9 @@ class Surroundings:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int | None = None
     limits: tuple[tuple[str, int, int], ...] = ()
+
+
+_DEFAULT_SHM = 64 << 20
 
 
 class _Tail:
@@ -69,12 +72,12 @@ def run_command(
         env=(*step.env, *step.hidden_env),
         cwd=step.cwd,
         user=step.user,
-        network=surroundings.network if step.network == "default" else step.network,
+        network=step.network,
         security=step.security,
         mounts=tuple(mounts),
         extra_hosts=surroundings.extra_hosts,
-        limits=surroundings.limits,
-        shm_size=surroundings.shm_size,
+        limits=tuple(Limit(*limit) for limit in surroundings.limits),
+        shm_size=_DEFAULT_SHM if surroundings.shm_size is None else surroundings.shm_size,
     )
     result = run_process(process, root_fd, scratch=scratch, on_output=output, cancelled=cancelled)
     if cancelled.is_set():

@@ -246,3 +246,10 @@ def _boot_id() -> str:
     except OSError:
         return "unknown"
 
+
+
+def default_store_path() -> str:
+    """The user's own store: in the data folder of the platform (XDG)."""
+    from platformdirs import user_data_path
+
+    return str(user_data_path("pybuild", appauthor=False))
