@@ -1,4 +1,4 @@
-"""Trees: what a folder holds, walked lazily and at most once; ignore rules; fingerprints and listings of selections."""
+"""Trees: what a folder holds, walked lazily and at most once; ignore rules; fingerprints and listings."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PATH_SIZES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)
 class Entry:
     """One file, folder, link, … of a tree.
 
-    `kind` is one of `d f l c b p s`; `mode` has no type bits; times are nanoseconds since 1970; `path` is relative to
-    the tree's root, empty for the root itself.
+    `kind` is one of `d f l c b p s`; `mode` has no type bits; times are nanoseconds since 1970; `path` is
+    relative to the tree's root, empty for the root itself.
     """
 
     kind: str
@@ -80,7 +80,7 @@ def _one_text(text: bytes) -> bytes:
 
 
 def _clean_pattern(pattern: str) -> bytes:
-    """A pattern in the form that the core wants: Go's `filepath.Clean`, behind a `!`. Empty ones match nothing."""
+    """A pattern as the core wants it: Go's `filepath.Clean`, behind a `!`. Empty ones match nothing."""
     pattern = pattern.strip()
     exception, pattern = ("!", pattern[1:].strip()) if pattern.startswith("!") else ("", pattern)
     if exception and not pattern:
@@ -95,10 +95,10 @@ def _clean_pattern(pattern: str) -> bytes:
 
 
 class Ignore:
-    """Compiled ignore rules, as moby/patternmatcher has them: the last that matches decides, `!` makes an exception.
+    """Compiled ignore rules, as moby/patternmatcher has them: the last match decides, `!` makes an exception.
 
-    A path is left out if it or a folder above it is matched. Patterns are trimmed and cleaned as patternmatcher's `New`
-    does. One that cannot be understood is a `CoreError` with the pattern as its path.
+    A path is left out if it or a folder above it is matched. Patterns are trimmed and cleaned as `New` does
+    there. One that cannot be understood is a `CoreError` with the pattern as its path.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -135,8 +135,8 @@ class Ignore:
 class Tree:
     """The files below a descriptor, as ignore rules let them be seen. One thread at a time.
 
-    `index` is the file of an earlier `save`: what has not changed by its stat data is not read again. Nodes are
-    numbers, stable while the tree is open.
+    `index` is the file of an earlier `save`: what has not changed by its stat data is not read again. Nodes
+    are numbers, stable while the tree is open.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class Tree:
         return int(found[0])
 
     def glob(self, pattern: bytes, *, double_star: bool = False) -> list[int]:
-        """The nodes that match a pattern of Go's filepath.Match, sorted by path; `**` is any depth if asked for."""
+        """The nodes that match a pattern of Go's filepath.Match, by path; `**` is any depth if asked for."""
         found = ffi.new("uint32_t **")
         count = ffi.new("size_t *")
         error = new_error()
@@ -260,7 +260,7 @@ class Tree:
 
 
 def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[tuple[Change, ...], int]:
-    """What differs between two listings made with the same secret: at most `limit` changes, and how many there are."""
+    """What differs between two listings made with one secret: at most `limit` changes, and how many in all."""
     text = ffi.new("char **")
     total = ffi.new("uint64_t *")
     error = new_error()
