@@ -96,8 +96,11 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
                     pb_error *error)
 {
     PB_NODES pb_nodes list = {0};
-    int failed = pb_tree_collect(tree, node, exclude, &list, error);
+    int failed;
 
+    if (node >= tree->count)
+        return pb_fail(error, EINVAL, "measure", "node %u", node);
+    failed = pb_tree_collect(tree, node, exclude, &list, error);
     if (failed)
         return failed;
     *entries = list.count;
