@@ -7,24 +7,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.options import Parser, add_store, become_root, docker_config, store_path
 from builder.cli.outputs import parse_output
+from builder.cli.secrets import read_secret
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.engine.result import BuildResult
-    from builder.events import Event
 
 # Flags of other builders that change nothing here.
 _ACCEPTED = ("--builder", "--disable-content-trust", "--rm", "--force-rm", "--compress", "--isolation")
 # Flags whose work is not there yet: said when they are used.
 _LATER_WITH_VALUE = (
     *("--allow", "--annotation", "--attest", "--cache-from", "--cache-to", "--call", "--cgroup-parent"),
-    *("--policy", "--secret", "--ssh", "--cpu-period", "--cpu-quota", "--cpu-shares", "--cpuset-cpus"),
+    *("--policy", "--ssh", "--cpu-period", "--cpu-quota", "--cpu-shares", "--cpuset-cpus"),
     *("--cpuset-mems", "--memory", "--memory-swap", "--security-opt"),
 )
 _LATER = ("--check", "--squash")
@@ -45,43 +44,72 @@ def _parser() -> Parser:
     what = parser.add_argument_group("what to build")
     what.add_argument("-f", "--file", metavar="FILE", help="the build file; - is standard input")
     what.add_argument("--target", metavar="STAGE", help="the stage to build (default: the last)")
-    what.add_argument("--build-arg", metavar="NAME[=VALUE]", action="append", default=[], help="the value of an ARG")
+    what.add_argument(
+        "--build-arg", metavar="NAME[=VALUE]", action="append", default=[], help="the value of an ARG"
+    )
     what.add_argument(
         "--build-context", metavar="NAME=SOURCE", action="append", default=[],
         help="a folder, oci-layout://FOLDER[:TAG] or docker-image://REFERENCE under a name",
     )  # fmt: skip
     what.add_argument("--platform", metavar="OS/ARCH", action="append", default=[], help="what to build for")
     result = parser.add_argument_group("what comes out")
-    result.add_argument("-t", "--tag", metavar="NAME[:TAG]", action="append", default=[], help="a name for the image")
+    result.add_argument(
+        "-t", "--tag", metavar="NAME[:TAG]", action="append", default=[], help="a name for the image"
+    )
     result.add_argument(
         "-o", "--output", metavar="SPEC", action="append", default=[],
         help="type=image|oci|docker|local|tar|registry,dest=PATH, or a folder, or - for a tar on stdout",
     )  # fmt: skip
-    result.add_argument("--label", metavar="NAME=VALUE", action="append", default=[], help="a label of the image")
+    result.add_argument(
+        "--label", metavar="NAME=VALUE", action="append", default=[], help="a label of the image"
+    )
     result.add_argument("--push", action="store_true", help="push the image by each of its names")
-    result.add_argument("--load", action="store_true", help="keep the image in the store, beside other outputs")
+    result.add_argument(
+        "--load", action="store_true", help="keep the image in the store, beside other outputs"
+    )
     result.add_argument("--iidfile", metavar="FILE", help="write the image's id to a file")
-    result.add_argument("--metadata-file", metavar="FILE", help="write the result's digests to a file as JSON")
+    result.add_argument(
+        "--metadata-file", metavar="FILE", help="write the result's digests to a file as JSON"
+    )
     cache = parser.add_argument_group("cache")
-    cache.add_argument("--no-cache", action="store_true", help="look nothing up; results are kept all the same")
     cache.add_argument(
-        "--no-cache-filter", metavar="STAGE", action="append", default=[], help="look nothing up for these stages"
+        "--no-cache", action="store_true", help="look nothing up; results are kept all the same"
+    )
+    cache.add_argument(
+        "--no-cache-filter",
+        metavar="STAGE",
+        action="append",
+        default=[],
+        help="look nothing up for these stages",
     )
     cache.add_argument("--pull", action="store_true", help="ask registries what a base's name stands for now")
     steps = parser.add_argument_group("what steps see")
     steps.add_argument("--network", default="default", choices=["default", "none", "host"], help="of RUN")
-    steps.add_argument("--add-host", metavar="NAME:IP", action="append", default=[], help="a line for /etc/hosts")
+    steps.add_argument(
+        "--add-host", metavar="NAME:IP", action="append", default=[], help="a line for /etc/hosts"
+    )
     steps.add_argument("--shm-size", metavar="BYTES", help="of /dev/shm, such as 64m")
-    steps.add_argument("--ulimit", metavar="NAME=SOFT[:HARD]", action="append", default=[], help="a limit of RUN")
+    steps.add_argument(
+        "--ulimit", metavar="NAME=SOFT[:HARD]", action="append", default=[], help="a limit of RUN"
+    )
+    steps.add_argument(
+        "--secret", metavar="id=ID[,src=FILE|,env=NAME]", action="append", default=[],
+        help="a secret for RUN --mount=type=secret; it enters no key, log or layer",
+    )  # fmt: skip
     show = parser.add_argument_group("what is shown")
     show.add_argument(
-        "--progress", default=None, choices=["auto", "plain", "tty", "quiet", "rawjson"], help="how progress is shown"
+        "--progress",
+        default=None,
+        choices=["auto", "plain", "tty", "quiet", "rawjson"],
+        help="how progress is shown",
     )
     show.add_argument("-q", "--quiet", action="store_true", help="print the image's id and nothing else")
     show.add_argument("--report", metavar="FILE.json", help="write how every step ended, and why it missed")
     show.add_argument("-D", "--debug", action="store_true", help="show where an error came from")
     add_store(parser)
-    parser.add_argument("--jobs", type=int, metavar="N", help="steps that work at once (default: one a processor)")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="steps that work at once (default: one a processor)"
+    )
     hidden = "==SUPPRESS=="
     for name in _ACCEPTED:
         add(name, nargs="?", help=hidden)
@@ -100,7 +128,8 @@ def run(arguments: list[str]) -> int:
     _refuse_later(options)
     if options.context is None:
         raise UsageError(
-            "the context is missing: the folder that COPY takes files from", hint="pybuild . builds the current folder"
+            "the context is missing: the folder that COPY takes files from",
+            hint="pybuild . builds the current folder",
         )
     if options.debug:
         os.environ["PYBUILD_DEBUG"] = "1"
@@ -157,6 +186,7 @@ def _arguments(options: Any) -> dict[str, Any]:
         "network": options.network,
         "add_hosts": [_host(text) for text in options.add_host],
         "shm_size": _size(options.shm_size) if options.shm_size else None,
+        "secrets": dict(read_secret(text) for text in options.secret),
         "ulimits": [_limit(text) for text in options.ulimit],
         "jobs": options.jobs,
         "store": store_path(options.store),

@@ -13,5 +13,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("registry", metavar="REGISTRY", nargs="?", default=DEFAULT_REGISTRY)
     options = parser.parse_args(arguments)
     gone = erase_credentials(options.registry, docker_config())
-    print(f"Removed the credentials for {options.registry}" if gone else f"Not logged in to {options.registry}")
+    print(
+        f"Removed the credentials for {options.registry}" if gone else f"Not logged in to {options.registry}"
+    )
     return 0

@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         """Complain."""
         hint = f"{self.prog} --help tells all flags"
         if message.startswith("unrecognized arguments:"):
-            word = message.split(":", 1)[1].split()[0]
+            word = message.split(":", 1)[1].split(maxsplit=1)[0]
             known = [name for action in self._actions for name in action.option_strings]
             near = difflib.get_close_matches(word.partition("=")[0], known, 1)
             if near:
@@ -39,7 +39,9 @@ class Parser(argparse.ArgumentParser):
 
 def add_store(parser: Parser) -> None:
     """`--store`, for every command that uses one."""
-    parser.add_argument("--store", metavar="DIR", help="folder of the store (default: PYBUILD_STORE, or your data folder)")
+    parser.add_argument(
+        "--store", metavar="DIR", help="folder of the store (default: PYBUILD_STORE, or your data folder)"
+    )
 
 
 def store_path(given: str | None) -> str:

@@ -33,7 +33,9 @@ def parse_output(text: str, *, to_terminal: bool) -> Output:
             fields[key.strip().lower()] = value
         kind = fields.pop("type", "")
         if not kind:
-            raise UsageError(f"--output {text!r} has no type", hint="write type=oci,dest=FILE, or name a folder")
+            raise UsageError(
+                f"--output {text!r} has no type", hint="write type=oci,dest=FILE, or name a folder"
+            )
         output = Output(kind, fields.pop("dest", None), fields)
         if output.dest is None and kind in ("oci", "docker", "tar"):
             output = Output(kind, "-", fields)

@@ -14,7 +14,9 @@ from builder.image.platform import parse_platform
 def run(arguments: list[str]) -> int:
     """Fetch an image; layers that the store has are not fetched."""
     parser = Parser("pull", "Fetch an image from its registry; layers that the store has are not fetched.")
-    parser.add_argument("image", metavar="NAME[:TAG][@DIGEST]", help="short names mean Docker Hub, as in Docker")
+    parser.add_argument(
+        "image", metavar="NAME[:TAG][@DIGEST]", help="short names mean Docker Hub, as in Docker"
+    )
     parser.add_argument("--platform", metavar="OS/ARCH", help="default: this machine's")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the image's id only")
     add_store(parser)

@@ -21,7 +21,14 @@ def run(arguments: list[str]) -> int:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="a name or the beginning of an id; pulled if the store has none")
     add("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="takes the place of the image's CMD")
-    add("-e", "--env", metavar="NAME[=VALUE]", action="append", default=[], help="a variable of the environment")
+    add(
+        "-e",
+        "--env",
+        metavar="NAME[=VALUE]",
+        action="append",
+        default=[],
+        help="a variable of the environment",
+    )
     add("-u", "--user", metavar="USER[:GROUP]")
     add("-w", "--workdir", metavar="DIR")
     add("--entrypoint", metavar="PROGRAM", help="takes the place of the image's ENTRYPOINT; empty: none")

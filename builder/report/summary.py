@@ -47,7 +47,7 @@ def render_summary(steps: Sequence[tuple[str, StepFinished]], end: BuildFinished
         lines.append(line.rstrip())
     hits = sum(step.outcome is Outcome.HIT for _, step in steps)
     misses = sum(step.outcome is Outcome.MISS for _, step in steps)
-    total = f"{len(steps)} steps: {hits} hit, {misses} miss, {end.seconds:.2f} s"
+    total = f"{hits + misses} steps: {hits} hit, {misses} miss, {end.seconds:.2f} s"
     lines.append("")
     lines.append(f"{'done' if end.ok else 'failed'}: {total}")
     if end.image:
