@@ -260,7 +260,7 @@ class Tree:
 
 
 def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[tuple[Change, ...], int]:
-    """What differs between two listings made with one secret: at most `limit` changes, and how many in all."""
+    """What differs between two listings made with one secret: at most `limit` changes; how many in all."""
     text = ffi.new("char **")
     total = ffi.new("uint64_t *")
     error = new_error()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -36,7 +37,8 @@ MATCHES = [
 ]  # fmt: skip
 NO_MATCHES = [
     ("**/**/*.txt2", "dir/dir/file.txt"), ("a/*.txt", "a/dir/file.txt"), ("a[b-d]e", "ae"),
-    ("a[b-d]e", "aae"),    (".*", "foo"), ("abc.def", "abcdef"), ("abc.def", "abcZdef"), ("abc?def", "abcdef"), ("abc/**", "abc"),
+    ("a[b-d]e", "aae"), (".*", "foo"), ("abc.def", "abcdef"), ("abc.def", "abcZdef"), ("abc?def", "abcdef"),
+    ("abc/**", "abc"),
     ("**/.foo", "bar.foo"), ("a(b)c/def", "a(b)c/xyz"), ("a*/b", "a/c/b"),
     ("a*b*c*d*e*/f", "axbxcxdxe/xxx/f"), ("a*b*c*d*e*/f", "axbxcxdxexxx/fff"),
     ("a*b?c*x", "abxbbxdbxebxczzy"), ("ab[^c]", "abc"), ("a\\*b", "ab"), ("a???b", "a☺b"),
@@ -230,6 +232,7 @@ def test_deep_folders_in_doubt_cost_no_descriptors(tmp_path: Path) -> None:
     with Tree(root, ignore=Ignore(["*", "!**/other"])) as tree:
         assert tree.measure(0)[0] == 1
     os.close(root)
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # too deep for Python's rmtree
 
 
 @pytest.mark.parametrize(

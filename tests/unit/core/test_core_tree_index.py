@@ -87,7 +87,9 @@ def test_a_known_tree_costs_little_more_than_a_call_for_each_entry(root: Path, i
         "    os.write(2, b'')\n"
     )
     command = ["strace", "-f", sys.executable, "-c", program, str(root), SECRET.hex(), str(index)]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=dict(os.environ, PYTHONPATH=str(ROOT))
+    )
     if done.returncode or 'write(2, ""' not in done.stderr:
         pytest.skip("strace cannot trace here")
     middle = re.split(r'write\(2, "".*\n', done.stderr)[1]
@@ -254,17 +256,19 @@ def test_random_edits_are_all_seen(root: Path, index: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_file_systems_that_keep_whole_seconds(tmp_path: Path, index: Path) -> None:
-    """ext4 with small inodes: two edits in one second leave the same times, for more than the kernel's tick."""
+    """ext4 with small inodes: two edits in one second leave the same times."""
     image, root = tmp_path / "image", tmp_path / "mounted"
     root.mkdir()
     with image.open("wb") as stream:
         stream.truncate(4 << 20)
     made = subprocess.run(
-        ["mkfs.ext4", "-q", "-F", "-I", "128", "-O", "^has_journal", image], capture_output=True
+        ["mkfs.ext4", "-q", "-F", "-I", "128", "-O", "^has_journal", image],
+        capture_output=True,
+        check=False,
     )
     if made.returncode:
         pytest.skip("mkfs.ext4 is not here")
-    if subprocess.run(["mount", "-o", "loop", image, root], capture_output=True).returncode:
+    if subprocess.run(["mount", "-o", "loop", image, root], capture_output=True, check=False).returncode:
         pytest.skip("no loop devices here")
     try:
         file = root / "file"
@@ -334,7 +338,7 @@ def test_signed_forgeries_do_no_harm(sample: tuple[Path, bytes, bytes], data: st
     """Names, parents and children of nodes that point anywhere: at worst the index is not used."""
     forged = bytearray(sample[2])
     count = int.from_bytes(forged[20:24], "little")
-    value = st.one_of(st.integers(0, count + 1), st.sampled_from([2**31, 2**32 - 1, 2**32 - 2, len(forged)]))
+    value = st.one_of(st.integers(0, count + 1), st.sampled_from([2**31, 2**32 - 2, 2**32 - 1]))
     for _ in range(data.draw(st.integers(1, 6))):
         node, field = data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, 4))
         at = 64 + node * 120 + field * 4
