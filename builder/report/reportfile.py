@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from builder.errors import UsageError
+from builder.errors import BuilderError, UsageError
 from builder.events import BuildFinished, Event, StepFinished, StepStarted, Warned
 
 SCHEMA = 1
@@ -20,6 +20,7 @@ class Recorder:
         self._steps: dict[int, dict[str, Any]] = {}
         self._warnings: list[dict[str, str]] = []
         self._end: BuildFinished | None = None
+        self._error: BuilderError | None = None
 
     def show(self, event: Event) -> None:
         """Take note of an event."""
@@ -44,6 +45,10 @@ class Recorder:
             self._warnings.append({"message": event.message, "place": event.place})
         elif isinstance(event, BuildFinished):
             self._end = event
+
+    def failed(self, error: BuilderError) -> None:
+        """Take note of why there is no result."""
+        self._error = error
 
     def document(self) -> dict[str, Any]:
         """The report."""
