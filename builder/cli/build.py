@@ -133,7 +133,10 @@ COMMAND = Command(
         ("pybuild -t registry.example/app:1 --push .", "build and push"),
         ("pybuild -o type=oci,dest=image.tar .", "write an OCI archive"),
         ("pybuild -o out/ --target binaries .", "write the files of a stage to a folder"),
-        ("pybuild --report report.json --progress plain .", "in CI: a readable log, and a report for later jobs"),
+        (
+            "pybuild --report report.json --progress plain .",
+            "in CI: a readable log, and a report for later jobs",
+        ),
     ),
     fewest=0,
     most=1,

@@ -9,8 +9,12 @@ from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.errors import UsageError
 
-STORE = Flag("--store", "FOLDER", "Folder that holds images and cache (default: PYBUILD_STORE, or the user's own)")
-ISOLATION = Flag("--isolation", "WAY", "How processes are isolated: root or rootless (default: what works here)")
+STORE = Flag(
+    "--store", "FOLDER", "Folder that holds images and cache (default: PYBUILD_STORE, or the user's own)"
+)
+ISOLATION = Flag(
+    "--isolation", "WAY", "How processes are isolated: root or rootless (default: what works here)"
+)
 QUIET = Flag("--quiet", "", "Print only what scripts need", short="-q")
 
 COMMANDS = {

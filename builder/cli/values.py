@@ -105,10 +105,12 @@ def limits(texts: Iterable[str]) -> tuple[tuple[str, int, int], ...]:
         name, _, bounds = text.partition("=")
         soft, _, hard = bounds.partition(":")
         if name not in _LIMITS:
-            raise UsageError(f'--ulimit: there is no limit "{name}"', hint=f"the limits are {', '.join(sorted(_LIMITS))}")
+            raise UsageError(
+                f'--ulimit: there is no limit "{name}"', hint=f"the limits are {', '.join(sorted(_LIMITS))}"
+            )
         numbers = [_number(text, word) for word in (soft, hard or soft)]
         if numbers[1] != -1 and (numbers[0] == -1 or numbers[0] > numbers[1]):
-            raise UsageError(f'--ulimit {text}: the soft limit is above the hard one')
+            raise UsageError(f"--ulimit {text}: the soft limit is above the hard one")
         found.append((name, numbers[0], numbers[1]))
     return tuple(found)
 

@@ -20,11 +20,19 @@ def harmless(text: str) -> str:
         return text
     if "\x1b" in text or "\x9b" in text:
         text = _SEQUENCES.sub("", text)
-    return "".join(sign if sign.isprintable() or sign in "\t\u00a0\u3000" else _written(sign) for sign in text)
+    return "".join(
+        sign if sign.isprintable() or sign in "\t\u00a0\u3000" else _written(sign) for sign in text
+    )
 
 
 def _written(sign: str) -> str:
     number = ord(sign)
     if sign in "\x00\x07\x08":  # bells, backspaces and padding say nothing
         return ""
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return (
+        f"\\x{number:02x}"
+        if number < 0x100
+        else f"\\u{number:04x}"
+        if number < 0x10000
+        else f"\\U{number:08x}"
+    )
