@@ -37,7 +37,7 @@ def run(args: Arguments, around: Surroundings) -> int:
     credentials = Credentials(username, password)
     _try(registry, credentials)
     store_credentials(registry, credentials, around.docker_config())
-    around.out.write(f"Login to {registry} succeeded\n")
+    around.out.write("Login Succeeded\n")
     return 0
 
 

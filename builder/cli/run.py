@@ -10,7 +10,8 @@ from builder.cli.command import ISOLATION, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.cli.transfer import Transfer
-from builder.errors import UsageError
+from builder.cli.message import error_text
+from builder.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from builder.store.images import StoredImage
@@ -44,7 +45,11 @@ def run(args: Arguments, around: Surroundings) -> int:
     with around.open_store(args.text("--store")) as store:
         image = _image(args, around, store, pull)
         config = parse_document(store.read_blob(image.config)).config
-        return run_container(store, image, config, options)
+        try:
+            return run_container(store, image, config, options)
+        except CommandError as error:  # it could not be started: 126 or 127, as in a shell
+            around.err.write(error_text(error))
+            return error.status
 
 
 def _environment(args: Arguments, around: Surroundings) -> dict[str, str]:
@@ -107,7 +112,8 @@ COMMAND = Command(
     ),
     run=run,
     text="What the container writes goes with it; the image does not change. COMMAND takes the place of CMD.\n"
-    "The exit status is the command's, or 128 and the number of the signal that ended it.",
+    "The exit status is the command's, or 128 and the number of the signal that ended it; 126 if it cannot be started, "
+    "127 if it is not there.",
     examples=(
         ("pybuild run example/app", "what the image is for"),
         ("pybuild run -it example/app sh", "look around in it"),

@@ -10,12 +10,12 @@ from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.errors import UsageError
 
-_FORMS = {"docker-archive": "docker", "oci-archive": "oci"}
+_FORMS = {"docker": "docker", "oci": "oci", "docker-archive": "docker", "oci-archive": "oci"}
 
 
 def run(args: Arguments, around: Surroundings) -> int:
     """Write the archive to a file or to standard output."""
-    form = _FORMS[values.choice("--format", args.text("--format") or "docker-archive", tuple(_FORMS))]
+    form = _FORMS[values.choice("--format", args.text("--format") or "docker", tuple(_FORMS))]
     dest = args.text("--output") or "-"
     if dest == "-" and around.out.isatty():
         raise UsageError(
@@ -37,11 +37,11 @@ COMMAND = Command(
     usage="IMAGE…",
     flags=(
         Flag("--output", "FILE", "File to write; - is standard output (default)", "-o"),
-        Flag("--format", "FORM", "docker-archive (default) or oci-archive"),
+        Flag("--format", "FORM", "docker (default) or oci"),
         STORE,
     ),
     run=run,
-    text="Every archive is an OCI layout; docker-archive has what older versions of docker load need beside it.",
+    text="Every archive is an OCI layout; docker has what older versions of docker load need beside it.",
     examples=(("pybuild save example/app | ssh server podman load", "to another machine"),),
     fewest=1,
     most=None,
