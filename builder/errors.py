@@ -36,9 +36,7 @@ class BuilderError(Exception):
 
     exit_status = 1
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, location: Location | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, location: Location | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     MISS = "miss"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    DONE = "done"  # work that is done every time, such as writing an output
 
 
 @dataclass(frozen=True, slots=True)

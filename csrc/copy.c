@@ -208,6 +208,22 @@ int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *d
     }
 }
 
+int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, pb_error *error)
+{
+    PB_CLOSE int parent = -1;
+    PB_FREE char *name = NULL;
+    int failed;
+
+    if (node >= tree->count)
+        return pb_fail(error, EINVAL, "copy", "node %u", node);
+    failed = pb_path_parent(copier->root_fd, destination, &copier->missing, &parent, &name);
+    if (failed)
+        return pb_fail(error, -failed, "make directory", "%s", destination);
+    if (!strcmp(name, ".") || !faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW))
+        return 0;
+    return copy_folder(copier, tree, node, parent, name, error);
+}
+
 int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, const char *destination, const char *base,
                         uint32_t mode, pb_error *error)
 {

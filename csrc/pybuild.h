@@ -142,6 +142,8 @@ typedef struct pb_copier pb_copier;
 int pb_copier_new(int dest_root_fd, const pb_copy_options *options, pb_copier **ret, pb_error *error);
 int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, const char *base,
                   const pb_ignore *exclude, pb_error *error);
+/* A directory by itself, made with the source's attributes (`--parents`); one that is there stays as it is. */
+int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, pb_error *error);
 /* A file from memory, with the same rules. */
 int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, const char *destination, const char *base,
                         uint32_t mode, pb_error *error);

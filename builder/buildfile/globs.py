@@ -22,7 +22,7 @@ Glob = tuple["str | Wild", ...]
 
 
 def parse_glob(pattern: str) -> Glob:
-    """Read a pattern: `*` is any text, `?` any character, a backslash makes one of `*?\\}/` plain."""
+    r"""Read a pattern: `*` is any text, `?` any character, a backslash makes one of `*?\}/` plain."""
     found: list[str | Wild] = []
     characters = iter(pattern)
     for character in characters:

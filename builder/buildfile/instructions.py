@@ -356,7 +356,9 @@ def _healthcheck(line: Line) -> Instruction:
     if not rest:
         raise line.error("missing command after HEALTHCHECK CMD", line.rest_at, len(line.rest))
     flags = line.take_flags((*_TIMES, "retries"))
-    times = [_time(line, line.single(flags, name)) for name in _TIMES]
+    interval, timeout, start_period, start_interval = (
+        _time(line, line.single(flags, name)) for name in _TIMES
+    )
     retries = line.single(flags, "retries")
     count = 0
     if retries is not None:
@@ -367,7 +369,9 @@ def _healthcheck(line: Line) -> Instruction:
         count = int(retries.value or "0")
     line.rest_at += len(line.rest) - len(rest)
     line.rest = rest
-    return syntax.Healthcheck(_command(line), *times, count, line.text, line.span)
+    return syntax.Healthcheck(
+        _command(line), interval, timeout, start_period, start_interval, count, line.text, line.span
+    )
 
 
 def _time(line: Line, flag: FlagText | None) -> int:

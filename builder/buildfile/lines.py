@@ -191,7 +191,7 @@ class _Splitter:
     def _body(self, line: LogicalLine, heredoc: RawHeredoc) -> None:
         """Read a here-document to its end, a line that is its name."""
         heredoc.line = self.at + 1
-        body = []
+        body: list[str] = []
         while self.at < len(self.source.lines):
             raw = self.source.raw[self.at]
             self.at += 1

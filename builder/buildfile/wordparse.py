@@ -31,7 +31,7 @@ def parse_word(text: str, span: Span, *, escape: str = "\\") -> Word:
 
 
 def parse_body(text: str, span: Span) -> Word:
-    """Parse the body of a here-document, in which only `$` and a backslash before it are special."""
+    """Parse the body of a here-document, in which quotes mean nothing; the escape is always a backslash."""
     if "$" not in text and "\\" not in text:
         return Word((Literal(text),) if text else (), text, span)
     return Word(_parse(text, "body", "\\"), text, span)

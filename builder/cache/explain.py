@@ -11,9 +11,7 @@ from builder.events import Reason
 _SHOWN = 60
 
 
-def nearest(
-    parts: Sequence[Part], earlier: Sequence[Sequence[Part]]
-) -> Sequence[Part] | None:
+def nearest(parts: Sequence[Part], earlier: Sequence[Sequence[Part]]) -> Sequence[Part] | None:
     """The earlier list that shares most with this one (the first of equals), None if there is none."""
     wanted = set(parts)
     return max(earlier, key=lambda old: len(wanted.intersection(old)), default=None)
@@ -35,43 +33,32 @@ def explain(
         return (Reason("first-build", "", "never built before"),)
     old = {(part.kind, part.name): part.value for part in earlier}
     new = {(part.kind, part.name): part.value for part in parts}
-    reasons: list[Reason] = []
-    files_differ = False
-    for (kind, name), value in new.items():
-        before = old.get((kind, name))
-        if before == value:
-            continue
-        label = Part(kind, name, "").label
-        if kind == "file":
-            files_differ = True
-        elif kind == "parent":
-            reasons.append(Reason("changed", "parent", parent_reason))
-        elif before is None:
-            reasons.append(Reason("added", label, f"{label} is new: {_short(kind, value)}"))
-        else:
-            reasons.append(
-                Reason("changed", label, f"{label}: {_short(kind, before)} → {_short(kind, value)}")
-            )
-    for (kind, name), value in old.items():
-        if (kind, name) in new:
-            continue
-        label = Part(kind, name, "").label
-        if kind == "file":
-            files_differ = True
-        else:
-            reasons.append(Reason("removed", label, f"{label} is gone (was {_short(kind, value)})"))
-    if files_differ:
-        reasons.extend(changed_files() if changed_files else ())
-        if not any(reason.part.startswith("file") for reason in reasons):
-            reasons.extend(_whole_sources(old, new))
-    # A changed parent is rarely what the reader can act on if there is a cause in the step itself.
-    reasons.sort(key=lambda reason: reason.part == "parent")
-    return tuple(reasons) or (Reason("first-build", "", "no usable record"),)
+    differing = [
+        key for key in (*new, *(key for key in old if key not in new)) if old.get(key) != new.get(key)
+    ]
+    reasons = [
+        _reason(key, old.get(key), new.get(key)) for key in differing if key[0] not in ("file", "parent")
+    ]
+    if any(kind == "file" for kind, _ in differing):
+        reasons += (changed_files() if changed_files else ()) or _whole_sources(old, new)
+    # A changed parent comes last: it is rarely what the reader can act on if the step itself has a cause.
+    if any(kind == "parent" for kind, _ in differing):
+        reasons.append(Reason("changed", "parent", parent_reason))
+    return tuple(reasons) or (Reason("broken-record", "", "its record could not be used"),)
 
 
-def _whole_sources(
-    old: dict[tuple[str, str], str], new: dict[tuple[str, str], str]
-) -> list[Reason]:
+def _reason(key: tuple[str, str], before: str | None, after: str | None) -> Reason:
+    """One part that differs."""
+    kind, name = key
+    label = "command" if kind == "argument" else Part(kind, name, "").label
+    if before is None:
+        return Reason("added", label, f"{label} is new: {_short(kind, after or '')}")
+    if after is None:
+        return Reason("removed", label, f"{label} is gone (was {_short(kind, before)})")
+    return Reason("changed", label, f"{label}: {_short(kind, before)} → {_short(kind, after)}")
+
+
+def _whole_sources(old: dict[tuple[str, str], str], new: dict[tuple[str, str], str]) -> list[Reason]:
     """The sources of a COPY that differ, where no listing tells which files below them do."""
     reasons = []
     for kind, name in sorted(old.keys() | new.keys()):

@@ -39,8 +39,10 @@ def run_parts(
         Part("security", "", step.security),
         Part("platform", "", platform),
     ]
-    for script in step.scripts:
-        parts.append(Part("script", script.name, script.content.decode("utf-8", "surrogateescape")))
+    parts += [
+        Part("script", script.name, script.content.decode("utf-8", "surrogateescape"))
+        for script in step.scripts
+    ]
     return (*parts, *mounts, *surroundings)
 
 
@@ -62,9 +64,7 @@ def mount_part(mount: MountSpec, content: str = "") -> Part:
     return Part("mount", f"{mount.kind} {mount.target}", " ".join(text for text in described if text))
 
 
-def copy_parts(
-    step: CopyStep, parent: bytes, files: Sequence[Part], *, platform: str
-) -> tuple[Part, ...]:
+def copy_parts(step: CopyStep, parent: bytes, files: Sequence[Part], *, platform: str) -> tuple[Part, ...]:
     """The parts of a COPY or ADD; `files` describe its sources: fingerprints, or the state they come from."""
     options = {
         "chown": step.chown,

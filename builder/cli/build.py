@@ -13,6 +13,7 @@ from builder.cli.command import Command
 from builder.cli.flags import Arguments
 from builder.cli.outputs import check_standard_output, parse_output
 from builder.cli.progress import MODES, Progress
+from builder.cli.secrets import read_secret
 from builder.cli.surroundings import Surroundings
 from builder.errors import BuilderError, UsageError
 
@@ -77,6 +78,7 @@ def _request(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "add_hosts": values.hosts(args.texts("--add-host")),
         "shm_size": values.size("--shm-size", args.text("--shm-size")),
         "ulimits": values.limits(args.texts("--ulimit")),
+        "secrets": dict(read_secret(text, around.env) for text in args.texts("--secret")),
         "jobs": values.count("--jobs", args.text("--jobs")),
         "store": around.store_path(args.text("--store")),
         "userxattr": around.in_user_namespace(),

@@ -46,9 +46,7 @@ def container_argv(config: ImageConfig, options: RunOptions) -> tuple[str, ...]:
         rest = options.command or (config.cmd or ())
     argv = (*start, *rest)
     if not argv:
-        raise UsageError(
-            "the image has no command to run", hint="give one: pybuild run IMAGE COMMAND…"
-        )
+        raise UsageError("the image has no command to run", hint="give one: pybuild run IMAGE COMMAND…")
     return argv
 
 

@@ -92,6 +92,11 @@ class Copier:
         rules = exclude.handle if exclude else ffi.NULL
         check(lib.pb_copier_add(self._handle, tree.handle, node, destination, name, rules, error), error)
 
+    def add_folder(self, tree: Tree, node: int, destination: bytes) -> None:
+        """Make a directory with the attributes of a node, but without its contents, if none is there."""
+        error = new_error()
+        check(lib.pb_copier_add_folder(self._handle, tree.handle, node, destination, error), error)
+
     def add_bytes(self, data: bytes, destination: bytes, *, base: bytes, mode: int) -> None:
         """Make a file of some bytes, with the same rules."""
         error = new_error()

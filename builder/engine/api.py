@@ -31,6 +31,7 @@ def build(
     add_hosts: Sequence[tuple[str, str]] = (),
     shm_size: int | None = None,
     ulimits: Sequence[tuple[str, int, int]] = (),
+    secrets: Mapping[str, bytes] | None = None,
     jobs: int | None = None,
     store: str | None = None,
     docker_config: str | None = None,
@@ -62,6 +63,7 @@ def build(
         add_hosts: Names and addresses for /etc/hosts.
         shm_size: Bytes of /dev/shm.
         ulimits: Limits as (name, soft, hard).
+        secrets: Contents of secrets by id, for RUN --mount=type=secret.
         jobs: Steps that may work at once; default is the number of processors.
         store: The store's folder; default is the user's own, `default_store_path()` says which.
         docker_config: Path of Docker's config.json, for credentials.
@@ -94,6 +96,7 @@ def build(
         add_hosts=tuple(add_hosts),
         shm_size=shm_size,
         ulimits=tuple(ulimits),
+        secrets=dict(secrets or {}),
         push=push,
         load=load,
         jobs=jobs,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from builder.engine.moment import moment, seconds_of
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
 from builder.execute.layer import ensure_layer
-from builder.image.history import HistoryEntry
 from builder.image.config import ImageConfig, render_config
+from builder.image.history import HistoryEntry
 from builder.image.manifest import (
-    DOCKER_CONFIG,
     OCI_CONFIG,
     Descriptor,
     Manifest,
@@ -38,9 +36,7 @@ def assemble(session: Session, result: StageResult, *, compression: str = "gzip"
     states = [state.id for state in store.chain(result.state)]
     if len(states) > 1:
         with ThreadPoolExecutor(2, thread_name_prefix="layer") as pool:
-            layers = list(
-                pool.map(lambda state: ensure_layer(store, state, compression=compression), states)
-            )
+            layers = list(pool.map(lambda state: ensure_layer(store, state, compression=compression), states))
     else:
         layers = [ensure_layer(store, state, compression=compression) for state in states]
     created, history = _times(session.graph.epoch, result)

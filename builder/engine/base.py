@@ -46,7 +46,9 @@ def image_document(session: Session, image: StoredImage) -> ConfigDocument:
     return parse_document(session.store.read_blob(image.config))
 
 
-def context_image(session: Session, name: str, platform: Platform, reporter: StepReporter) -> StoredImage | None:
+def context_image(
+    session: Session, name: str, platform: Platform, reporter: StepReporter
+) -> StoredImage | None:
     """The image that a named context is, None for one that is a folder."""
     inputs = session.inputs
     if name in inputs.folders:

@@ -13,7 +13,7 @@ from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
 from builder.engine.schedule import Stages
 from builder.engine.session import Emit, Events, Session
-from builder.engine.stage import StageResult, run_stage
+from builder.engine.stage import run_stage
 from builder.events import BuildFinished
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import resolve_stages
@@ -44,7 +44,7 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
             finally:
                 session.contexts.close()
                 store.flush()
-            result = _result(session, target, image, time.monotonic() - begin)
+            result = _result(session, image, time.monotonic() - begin)
             return result
     finally:
         ok = result is not None
@@ -89,9 +89,7 @@ def _session(
     )
 
 
-def _result(
-    session: Session, target: StageResult, image: StoredImage | None, seconds: float
-) -> BuildResult:
+def _result(session: Session, image: StoredImage | None, seconds: float) -> BuildResult:
     steps = tuple(session.events.finished)
     if image is None:
         return BuildResult("", "", (), steps, seconds)

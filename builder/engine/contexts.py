@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from builder.buildfile.ignorefile import read_ignore_file
 from builder.core.tree import Ignore, Tree, hash_bytes
 from builder.errors import BuilderError, CoreError, Location, UsageError
+from builder.graph.steps import FromContext, FromNamed, Origin
 from builder.store.store import Store
 
 # The first of these at the root of a context holds its ignore rules.
@@ -42,6 +43,16 @@ class Contexts:
         self._named = named
         self._folders: dict[str, Folder] = {}
         self._lock = threading.Lock()
+
+    def is_folder(self, origin: Origin) -> bool:
+        """Whether files come from a folder on this machine: a named context may be an image too."""
+        return isinstance(origin, FromContext) or (
+            isinstance(origin, FromNamed) and origin.name in self._named
+        )
+
+    def of(self, origin: Origin) -> Folder:
+        """The folder that files come from."""
+        return self.named(origin.name) if isinstance(origin, FromNamed) else self.main()
 
     def main(self) -> Folder:
         """The build context."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
 
-from builder.engine.assemble import assemble, final_config
+from builder.engine.assemble import assemble
 from builder.engine.request import Output
 from builder.engine.session import Session, StepReporter
 from builder.engine.stage import StageResult
@@ -74,7 +72,7 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
         except OSError as error:
             reporter.finish(Outcome.FAILED, error=str(error))
             raise BuilderError(f"cannot write the output to {_describe(output)}: {error.strerror}") from error
-        reporter.finish(Outcome.MISS)
+        reporter.finish(Outcome.DONE)
     return first
 
 

@@ -7,9 +7,7 @@ from builder.image.platform import Platform
 from builder.store.images import StoredImage
 
 
-def fetch_image(
-    session: Session, reference: str, platform: Platform, reporter: StepReporter
-) -> StoredImage:
+def fetch_image(session: Session, reference: str, platform: Platform, reporter: StepReporter) -> StoredImage:
     """The image that a reference names, for a platform.
 
     With `--pull` the registry is always asked what the name stands for now; layers that the store has are never

@@ -101,7 +101,10 @@ def _mounts(store: Store, image: StoredImage, client: Client) -> dict[Any, list[
     for other in store.images.all():
         for name in other.names:
             reference = parse_reference(name)
-            if reference.registry != client.reference.registry or reference.repository == client.reference.repository:
+            if (
+                reference.registry != client.reference.registry
+                or reference.repository == client.reference.repository
+            ):
                 continue
             for layer in store.manifest_of(other).layers:
                 if layer.digest in wanted:
@@ -152,7 +155,12 @@ def inspect_image(store: Store, name: str) -> dict[str, Any]:
         "Size": image.size,
         "Config": raw.get("config") or {},
         "Layers": [
-            {"digest": str(layer.digest), "diff_id": str(diff_id), "size": layer.size, "mediaType": layer.media_type}
+            {
+                "digest": str(layer.digest),
+                "diff_id": str(diff_id),
+                "size": layer.size,
+                "mediaType": layer.media_type,
+            }
             for layer, diff_id in zip(manifest.layers, document.diff_ids, strict=True)
         ],
     }
@@ -166,5 +174,7 @@ def image_history(store: Store, name: str) -> list[dict[str, Any]]:
     lines = []
     for entry in document.history:
         size = 0 if entry.empty_layer or not sizes else sizes.pop(0)
-        lines.append({"created": entry.created, "created_by": entry.created_by, "size": size, "comment": entry.comment})
+        lines.append(
+            {"created": entry.created, "created_by": entry.created_by, "size": size, "comment": entry.comment}
+        )
     return lines[::-1]

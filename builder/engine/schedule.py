@@ -78,7 +78,7 @@ class Stages(Generic[Result]):
     def _work(self, index: int, slot: _Slot[Result]) -> None:
         try:
             slot.result = self._run(index)
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
+        except BaseException as error:
             slot.error = error
             with self._lock:
                 if self._first is None or isinstance(self._first, Cancelled):

@@ -118,20 +118,20 @@ def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: S
         inline=(),
         destination="/",
     )
-    work = work_for(session, step, SCRATCH, str(stage.platform), lambda origin: SCRATCH)
+    work = work_for(session, step, SCRATCH, str(stage.platform), lambda _: SCRATCH)
     place = Place(
         f"context {named.name}", locate(session.graph.file, stage.span), not session.request.no_cache
     )
     done = perform(session, place, reporter, SCRATCH, work)
     base = scratch_base(stage.platform)
     created = moment(done.created)
-    entry = HistoryEntry(created, f"COPY {named.name} / # buildkit", comment=COMMENT, empty_layer=done.state == SCRATCH)
+    entry = HistoryEntry(
+        created, f"COPY {named.name} / # buildkit", comment=COMMENT, empty_layer=done.state == SCRATCH
+    )
     return replace(base, state=done.state, history=(entry,), created=created)
 
 
-def _state_of(
-    session: Session, stage: Stage, origin: object, other: Callable[[int], StageResult]
-) -> bytes:
+def _state_of(session: Session, stage: Stage, origin: object, other: Callable[[int], StageResult]) -> bytes:
     """The files that `--from` names."""
     if isinstance(origin, FromStage):
         return other(origin.index).state

@@ -67,7 +67,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     store = session.store
     keys: list[bytes] = []
     parts: tuple[Part, ...] = ()
-    for parts in work.keys():
+    for parts in work.key_parts():
         keys.append(key_of(parts, store.secret))
         if place.cached and (record := store.records.get(keys[-1])):
             for key in keys[:-1]:  # next time the cheap key is enough
@@ -126,9 +126,7 @@ def _carry_out(
         return state, changes.bytes
 
 
-def _reasons(
-    session: Session, place: Place, parts: tuple[Part, ...], listing: str
-) -> tuple[Reason, ...]:
+def _reasons(session: Session, place: Place, parts: tuple[Part, ...], listing: str) -> tuple[Reason, ...]:
     """Why there was no record for these parts."""
     if not place.cached:
         return (Reason("no-cache", "", "the cache was not asked"),)
@@ -148,14 +146,20 @@ def _reasons(
         except CoreError:
             return ()
         reasons = [
-            Reason(_KINDS.get(change.kind, "changed"), f"file {change.path}", _describe(change.kind, change.path, change.detail))
+            Reason(
+                _KINDS.get(change.kind, "changed"),
+                f"file {change.path}",
+                _describe(change.kind, change.path, change.detail),
+            )
             for change in changes
         ]
         if total > len(changes):
             reasons.append(Reason("changed", "file", f"and {total - len(changes)} more"))
         return tuple(reasons)
 
-    cause = f"{place.cause} changed the files below" if place.cause else "the base or an earlier step is another"
+    cause = (
+        f"{place.cause} changed the files below" if place.cause else "the base or an earlier step is another"
+    )
     return explain(parts, closest, parent_reason=cause, changed_files=changed_files)
 
 

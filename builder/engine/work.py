@@ -8,16 +8,28 @@ from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from builder.cache.key import Part
-from builder.cache.parts import copy_parts, run_parts, workdir_parts
+from builder.cache.parts import copy_parts, mount_part, run_parts, workdir_parts
+from builder.core.files import Copier, CopyOptions
 from builder.core.tree import Ignore, Tree
 from builder.engine.session import Session, StepReporter
 from builder.errors import StepError
 from builder.execute.copy import copy_files
+from builder.execute.mounts import Mounts
 from builder.execute.rootfs import StepRoot, open_state
 from builder.execute.run import Surroundings, run_command
 from builder.execute.sources import Source, find_sources
 from builder.execute.workdir import make_workdir
-from builder.graph.steps import CopyStep, FromContext, FromNamed, RunStep, Step, WorkdirStep
+from builder.graph.steps import (
+    CopyStep,
+    FromContext,
+    FromNamed,
+    FromScratch,
+    MountSpec,
+    Origin,
+    RunStep,
+    Step,
+    WorkdirStep,
+)
 
 # Gives the state of another stage or image that a step takes files from.
 StateOf = Callable[[object], bytes]
@@ -29,7 +41,7 @@ class Work(Protocol):
     alone: bool
     process: bool
 
-    def keys(self) -> Iterator[tuple[Part, ...]]:
+    def key_parts(self) -> Iterator[tuple[Part, ...]]:
         """The parts of the step's keys: a cheap one first where there is one, the complete one last."""
         ...
 
@@ -42,7 +54,7 @@ class Work(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what `keys` opened."""
+        """Let go of what `key_parts` opened."""
         ...
 
 
@@ -62,7 +74,7 @@ class _WorkdirWork:
     def __init__(self, step: WorkdirStep, parent: bytes) -> None:
         self._step, self._parent = step, parent
 
-    def keys(self) -> Iterator[tuple[Part, ...]]:
+    def key_parts(self) -> Iterator[tuple[Part, ...]]:
         yield workdir_parts(self._step, self._parent)
 
     def save_listing(self, file: str) -> bool:
@@ -91,7 +103,7 @@ class _RunWork:
             request.network, request.add_hosts, request.shm_size, request.ulimits
         )
 
-    def keys(self) -> Iterator[tuple[Part, ...]]:
+    def key_parts(self) -> Iterator[tuple[Part, ...]]:
         around = self._surroundings
         surroundings = [Part("host", name, "") for name, _ in around.extra_hosts]
         surroundings += [Part("limit", name, f"{soft}:{hard}") for name, soft, hard in around.limits]
@@ -100,7 +112,11 @@ class _RunWork:
         if around.network != "default" and self._step.network == "default":
             surroundings.append(Part("network", "build", around.network))
         yield run_parts(
-            self._step, self._parent, platform=self._platform, surroundings=surroundings
+            self._step,
+            self._parent,
+            platform=self._platform,
+            mounts=[self._mount_part(mount) for mount in self._step.mounts],
+            surroundings=surroundings,
         )
 
     def save_listing(self, file: str) -> bool:
@@ -108,17 +124,51 @@ class _RunWork:
         return False
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
-        if self._step.mounts:
-            raise StepError("RUN --mount cannot be carried out yet")
-        run_command(
-            self._step,
-            root.fd,
-            root.run.scratch,
-            mounts=(),
-            surroundings=self._surroundings,
-            on_output=reporter.output,
-            cancelled=self._session.cancelled,
-        )
+        session = self._session
+        with Mounts(
+            session.store,
+            root.run,
+            is_folder=session.contexts.is_folder,
+            copy_folder=self._copy_folder,
+            state_of=self._state_of,
+            secrets=session.request.secrets,
+        ) as mounts:
+            prepared = mounts.prepare(self._step.mounts, self._step.scripts)
+            run_command(
+                self._step,
+                root.fd,
+                root.run.scratch,
+                env=mounts.env,
+                mounts=prepared,
+                surroundings=self._surroundings,
+                on_output=reporter.output,
+                cancelled=session.cancelled,
+            )
+
+    def _copy_folder(self, origin: Origin, source: str, dest_fd: int) -> None:
+        """Bring what a bind shows of a folder on this machine into a directory, seen through its ignore rules."""
+        folder = self._session.contexts.of(origin)
+        with folder.lock:
+            (found,) = find_sources(folder.tree, [source], place="the build context")
+            with Copier(dest_fd, CopyOptions(uid=0, gid=0)) as copier:
+                path = "/" + found.path
+                if folder.tree.entry(found.node).kind == "d":
+                    copier.add_folder(folder.tree, found.node, os.fsencode(path))
+                copier.add(folder.tree, found.node, os.fsencode(path))
+
+    def _mount_part(self, mount: MountSpec) -> Part:
+        """A mount's part of the key: of a bind with the fingerprint of what it shows."""
+        contexts, origin, content = self._session.contexts, mount.origin or FromContext(), ""
+        if mount.kind != "bind" or isinstance(origin, FromScratch):
+            return mount_part(mount)
+        if contexts.is_folder(origin):
+            folder = contexts.of(origin)
+            with folder.lock:
+                (found,) = find_sources(folder.tree, [mount.source], place="the build context")
+                content = folder.tree.fingerprint(found.node, without_owner=True).hex()
+        else:
+            content = self._state_of(origin).hex()
+        return mount_part(mount, content)
 
     def close(self) -> None:
         pass
@@ -133,7 +183,7 @@ class _CopyWork:
         self.alone = step.link
         self._session, self._step, self._parent, self._platform = session, step, parent, platform
         self._origin_state: bytes | None = None
-        if step.sources and not isinstance(step.origin, FromContext | FromNamed):
+        if step.sources and not session.contexts.is_folder(step.origin):
             self._origin_state = state_of(step.origin)
         self._stack = ExitStack()
         self._tree: Tree | None = None
@@ -146,7 +196,7 @@ class _CopyWork:
         # COPY gives files of a folder to root, so that who owns them here changes nothing.
         return self._origin_state is None or self._step.chown is not None
 
-    def keys(self) -> Iterator[tuple[Part, ...]]:
+    def key_parts(self) -> Iterator[tuple[Part, ...]]:
         step = self._step
         if self._origin_state is not None:
             whole = [Part("from", source, self._origin_state.hex()) for source in step.sources]
@@ -184,10 +234,9 @@ class _CopyWork:
             self._tree = self._stack.enter_context(Tree(fd, secret=self._session.store.secret))
             self._tree_fd = fd
         else:
-            contexts = self._session.contexts
-            named = step.origin.name if isinstance(step.origin, FromNamed) else None
-            folder = contexts.main() if named is None else contexts.named(named)
-            place = "the build context" if named is None else f'the context "{named}"'
+            folder = self._session.contexts.of(step.origin)
+            if isinstance(step.origin, FromNamed):
+                place = f'the context "{step.origin.name}"'
             self._folder_lock = folder.lock
             self._tree, self._tree_fd = folder.tree, folder.fd
         with self._locked():
@@ -207,9 +256,7 @@ class _CopyWork:
             return False
         nodes: Sequence[int] = [source.node for source in self._sources]
         with self._locked():
-            self._tree.save_listing(
-                nodes, file, exclude=self._exclude, without_owner=self._without_owner
-            )
+            self._tree.save_listing(nodes, file, exclude=self._exclude, without_owner=self._without_owner)
         return True
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
@@ -218,7 +265,14 @@ class _CopyWork:
         try:
             with self._locked():
                 copy_files(
-                    self._step, root.fd, self._tree, self._tree_fd, self._sources, self._exclude, parent_fd
+                    self._step,
+                    root.fd,
+                    self._tree,
+                    self._tree_fd,
+                    self._sources,
+                    self._exclude,
+                    users_fd=parent_fd if parent_fd >= 0 else root.fd,
+                    to_root=self._origin_state is None,
                 )
         finally:
             if parent_fd >= 0:

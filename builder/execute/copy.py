@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack
 from dataclasses import replace
 
 from builder.core.files import Copier, CopyOptions
@@ -12,7 +11,7 @@ from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
 from builder.execute.archive import is_archive, unpack_archive
 from builder.execute.sources import Source
-from builder.graph.steps import CopyStep, FromContext, FromNamed
+from builder.graph.steps import CopyStep
 from builder.sandbox.users import lookup_owner
 
 
@@ -23,17 +22,19 @@ def copy_files(
     tree_fd: int,
     sources: tuple[Source, ...],
     exclude: Ignore | None,
-    parent_fd: int,
+    *,
+    users_fd: int,
+    to_root: bool,
 ) -> None:
     """Carry out a COPY or ADD.
 
-    `tree` (with its root's descriptor) holds the sources; None if all are given in place. `parent_fd` is the root file
-    system where `--chown` names are looked up. Failures are `StepError`s that name the source.
+    `tree` (with its root's descriptor) holds the sources; None if all are given in place. `users_fd` is the root
+    file system where `--chown` names are looked up; `to_root` gives the files to root, whoever has them.
+    Failures are `StepError`s that name the source.
     """
-    options = _options(step, parent_fd if parent_fd >= 0 else root_fd, len(sources) + len(step.inline))
+    options = _options(step, users_fd, len(sources) + len(step.inline), to_root=to_root)
     destination = os.fsencode(step.destination)
-    with Copier(root_fd, options) as copier, ExitStack() as stack:
-        only_itself = stack.enter_context(Ignore(["**"])) if step.parents else None
+    with Copier(root_fd, options) as copier:
         for file in step.inline:
             base = os.fsencode(file.name)
             copier.add_bytes(file.content, destination, base=base, mode=file.mode)
@@ -46,17 +47,16 @@ def copy_files(
                     continue
                 target = destination
                 if step.parents:
-                    target = _make_parents(copier, tree, step, source, only_itself)
+                    target = _make_parents(copier, tree, step, source)
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=exclude)
             except CoreError as error:
                 raise _step_error(step, source, error) from error
         copier.finish()
 
 
-def _options(step: CopyStep, users_fd: int, count: int) -> CopyOptions:
-    from_folder = isinstance(step.origin, FromContext | FromNamed)
+def _options(step: CopyStep, users_fd: int, count: int, *, to_root: bool) -> CopyOptions:
     # Files of a folder on this machine belong to root in the image, whoever has them here.
-    uid, gid = (0, 0) if from_folder or step.inline else (-1, -1)
+    uid, gid = (0, 0) if to_root or step.inline else (-1, -1)
     if step.chown is not None:
         uid, gid = lookup_owner(users_fd, step.chown)
     options = CopyOptions(
@@ -64,7 +64,7 @@ def _options(step: CopyStep, users_fd: int, count: int) -> CopyOptions:
         gid=gid,
         parent_uid=max(uid, 0) if step.chown is not None else 0,
         parent_gid=max(gid, 0) if step.chown is not None else 0,
-        keep_directory_times=not from_folder,
+        keep_directory_times=not to_root,
         no_follow_destination=step.link,
         into_directory=count > 1,
     )
@@ -82,18 +82,16 @@ def _unpacks(step: CopyStep, tree: Tree, tree_fd: int, source: Source) -> bool:
     return tree.entry(source.node).kind == "f" and is_archive(tree_fd, source.path)
 
 
-def _make_parents(
-    copier: Copier, tree: Tree, step: CopyStep, source: Source, only_itself: Ignore | None
-) -> bytes:
+def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source) -> bytes:
     """Recreate the folders above a source, with their modes, and say where the source goes."""
     below = step.destination.rstrip("/") + "/"
     for folder in source.parents:
-        node = tree.find(os.fsencode(folder), follow=True)
-        target = os.fsencode(below + folder[source.cut :] + "/")
-        copier.add(tree, node, target, exclude=only_itself)
+        copier.add_folder(tree, tree.find(os.fsencode(folder)), os.fsencode(below + folder[source.cut :]))
     target = below + source.folder
     if tree.entry(source.node).kind == "d":
-        target += source.name + "/"
+        target += source.name
+        copier.add_folder(tree, source.node, os.fsencode(target))
+        target += "/"
     return os.fsencode(target)
 
 
@@ -105,7 +103,5 @@ def _step_error(step: CopyStep, source: Source, error: CoreError) -> StepError:
             f'"{shown}" changed while it was copied', hint="build again when nothing writes to it"
         )
     if error.errno == errno.ENOSPC:
-        return StepError(
-            f'no space is left to copy "{shown}"', hint="free some space where the store is"
-        )
+        return StepError(f'no space is left to copy "{shown}"', hint="free some space where the store is")
     return StepError(f'cannot copy "{shown}" to {step.destination}: {error.message}')

@@ -50,7 +50,9 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
     """
     if max_mtime < 0:
         for layer in store.layers.of_state(state):
-            if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(layer.digest):
+            if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(
+                layer.digest
+            ):
                 return layer
     snapshot = store.states.get(state)
     if snapshot is None:
@@ -119,14 +121,14 @@ class _Pump:
     def _work(self) -> None:
         while (data := self._queue.get()) is not None:
             if self._error is None:
-                self._guard(lambda data=data: self._write(self._compressor.compress(data)))
+                self._guard(data)
         if self._error is None:
-            self._guard(lambda: self._write(self._compressor.flush()))
+            self._guard(None)
 
-    def _guard(self, action: Callable[[], object]) -> None:
+    def _guard(self, data: bytes | None) -> None:
         try:
-            action()
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+            self._write(self._compressor.flush() if data is None else self._compressor.compress(data))
+        except BaseException as error:
             self._error = error
 
 

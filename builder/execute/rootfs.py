@@ -37,9 +37,7 @@ class StepRoot:
         self._store = store
         self._lowers = [] if alone else store.lowers(parent)
         if self._lowers or process:
-            self.fd = overlay_mount(
-                store.fd, self._lowers, run.upper, run.work, userxattr=store.userxattr
-            )
+            self.fd = overlay_mount(store.fd, self._lowers, run.upper, run.work, userxattr=store.userxattr)
         else:
             self.fd = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
         self._parent = parent

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from builder.errors import Cancelled, CommandError
+from builder.errors import Cancelled, CommandError, StepError
 from builder.graph.steps import RunStep
 from builder.sandbox.process import Limit, Mount, Process
 from builder.sandbox.run import run_process
@@ -51,6 +51,7 @@ def run_command(
     root_fd: int,
     scratch: str,
     *,
+    env: Mapping[str, str],
     mounts: Sequence[Mount],
     surroundings: Surroundings,
     on_output: Callable[[str, bytes], None],
@@ -58,9 +59,16 @@ def run_command(
 ) -> None:
     """Run the step's command to its end; a status other than 0 is a `CommandError` with its last output.
 
-    `scratch` is a private directory of the host for what the sandbox needs; `on_output` gets `stdout` or `stderr` and
-    bytes as they come.
+    `scratch` is a private directory of the host for what the sandbox needs; `env` adds variables that nothing
+    keeps; `on_output` gets `stdout` or `stderr` and bytes as they come.
     """
+    if step.security == "insecure":
+        raise StepError(
+            "security.insecure is not allowed: RUN --security=insecure needs the caller's consent",
+            hint="--allow security.insecure is not supported yet",
+        )
+    if step.devices:
+        raise StepError("RUN --device is not supported yet")
     tail = _Tail()
 
     def output(stream: str, data: bytes) -> None:
@@ -69,7 +77,7 @@ def run_command(
 
     process = Process(
         argv=step.argv,
-        env=(*step.env, *step.hidden_env),
+        env=(*step.env, *step.hidden_env, *env.items()),
         cwd=step.cwd,
         user=step.user,
         network=step.network,

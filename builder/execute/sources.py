@@ -61,7 +61,7 @@ def find_sources(
 
 def _split_pivot(written: str) -> tuple[str, str]:
     """The part of a `--parents` source in front of `/./`, and the whole cleaned path."""
-    before, mark, _ = ("/" + written).partition("/./")
+    before, mark, _ = ("/" + written.removeprefix("./")).partition("/./")
     return (clamp(before) if mark else "", clamp(written))
 
 

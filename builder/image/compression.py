@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from builder.errors import ImageError
 
@@ -49,6 +49,7 @@ def decompress(chunks: Iterable[bytes], *, what: str = "the stream") -> Iterator
 
 def _members(kind: str, start: bytes, source: Iterator[bytes], what: str) -> Iterator[bytes]:
     """Decompress member after member: gzip, zstd, bzip2 and xz streams may be joined end to end."""
+    damaged: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, *_errors(kind))
     member = _new(kind)
     ended = False
     pending: bytes | None = start
@@ -65,7 +66,7 @@ def _members(kind: str, start: bytes, source: Iterator[bytes], what: str) -> Ite
                 ended = bool(getattr(member, "eof", False))
                 pending = getattr(member, "unused_data", b"") if ended else b""
             pending = next(source, None)
-    except (OSError, EOFError, ValueError, *_errors(kind)) as error:
+    except damaged as error:
         raise ImageError(f"{what} is damaged: {kind} says {error}") from None
     if not ended:
         raise ImageError(f"{what} is cut short: its {kind} data have no end")
@@ -95,7 +96,8 @@ def _errors(kind: str) -> tuple[type[Exception], ...]:
     if kind == "gzip":
         from isal import isal_zlib
 
-        return (isal_zlib.error,)
+        error: Any = isal_zlib.error
+        return (error,)
     if kind == "zstd":
         import zstandard
 

@@ -36,7 +36,9 @@ def key_of(registry: str) -> str:
     return HUB_KEY if registry == HUB else registry
 
 
-def find_credentials(registry: str, config_path: str | None, auth_config: str | None = None) -> Credentials | None:
+def find_credentials(
+    registry: str, config_path: str | None, auth_config: str | None = None
+) -> Credentials | None:
     """The credentials for a registry, None if there are none.
 
     Looked for in `auth_config` (the text of DOCKER_AUTH_CONFIG), then where `config.json` says: `credHelpers`, `credsStore`,
@@ -125,7 +127,7 @@ def _from_auths(config: dict[str, Any], key: str) -> Credentials | None:
     entry = auths.get(key)
     if entry is None:  # older files have URLs as keys
         hosts = {str(name).split("://")[-1].split("/")[0]: value for name, value in auths.items()}
-        entry = hosts.get(key.split("://")[-1].split("/")[0])
+        entry = hosts.get(key.rsplit("://", maxsplit=1)[-1].split("/", maxsplit=1)[0])
     if not isinstance(entry, dict):
         return None
     username, password = str(entry.get("username", "")), str(entry.get("password", ""))
@@ -165,7 +167,8 @@ def _run_helper(helper: str, action: str, text: str) -> str | None:
         )
     except FileNotFoundError:
         raise RegistryError(
-            f"the credential helper {helper} is not installed", hint="install it, or take it out of config.json"
+            f"the credential helper {helper} is not installed",
+            hint="install it, or take it out of config.json",
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RegistryError(f"the credential helper {helper} failed: {type(error).__name__}") from None

@@ -188,16 +188,23 @@ class Client:
         """Learn from a 401 what the registry wants."""
         scheme, _, rest = header.partition(" ")
         with self._lock:
-            self._challenge = (scheme.lower(), {name.lower(): value for name, value in _CHALLENGE.findall(rest)})
+            self._challenge = (
+                scheme.lower(),
+                {name.lower(): value for name, value in _CHALLENGE.findall(rest)},
+            )
             self._tokens.pop(" ".join(scopes), None)
 
     def _fetch_token(self, parameters: Mapping[str, str], scopes: list[str]) -> tuple[str, float]:
         """A token for some scopes, and until when (monotonic) it may be used."""
         realm = parameters.get("realm", "")
         if urlsplit(realm).scheme not in ("http", "https"):
-            raise RegistryError(f"{self.reference.registry} asks for a token, but does not say where to get it")
+            raise RegistryError(
+                f"{self.reference.registry} asks for a token, but does not say where to get it"
+            )
         if urlsplit(realm).scheme == "http" and not self.base.startswith("http://"):
-            raise RegistryError(f"{self.reference.registry} wants credentials sent over plain http to {realm}")
+            raise RegistryError(
+                f"{self.reference.registry} wants credentials sent over plain http to {realm}"
+            )
         service = parameters.get("service", "")
         begin = time.monotonic()
         answer = self._oauth(realm, service, scopes) if self._uses_oauth() else None
@@ -211,7 +218,9 @@ class Client:
         return token, begin + 0.9 * lasting
 
     def _uses_oauth(self) -> bool:
-        return self._credentials is not None and bool(self._credentials.identity_token or self._credentials.password)
+        return self._credentials is not None and bool(
+            self._credentials.identity_token or self._credentials.password
+        )
 
     def _oauth(self, realm: str, service: str, scopes: list[str]) -> dict[str, Any] | None:
         """A token by POST; None if the server knows only the other way."""
@@ -281,24 +290,30 @@ class Client:
             return RegistryError(f"access to {where} is denied{reason}", hint=self._login_hint())
         if response.status == 404:
             return RegistryError(
-                f"{self.reference} is not there{reason}", hint="check the name and the tag; a private one needs a login"
+                f"{self.reference} is not there{reason}",
+                hint="check the name and the tag; a private one needs a login",
             )
         path = urlsplit(url).path
-        return RegistryError(f"{self.reference.registry} answered {method} {path} with status {response.status}{reason}")
+        return RegistryError(
+            f"{self.reference.registry} answered {method} {path} with status {response.status}{reason}"
+        )
 
     def _unreachable(self, url: str, error: Exception) -> RegistryError:
         cause: BaseException = error.reason if isinstance(error, MaxRetryError) and error.reason else error
         host = urlsplit(url).netloc
         if isinstance(cause, SSLError):
             return RegistryError(
-                f"no secure connection to {host}: {cause}", hint="a registry without https must be on localhost"
+                f"no secure connection to {host}: {cause}",
+                hint="a registry without https must be on localhost",
             )
         if isinstance(cause, NewConnectionError):
             return RegistryError(
                 f"cannot connect to {host} for {self.reference}: {cause}",
                 hint="check the name, the network, and whether the registry runs",
             )
-        return RegistryError(f"the connection to {host} for {self.reference} broke: {type(cause).__name__}: {cause}")
+        return RegistryError(
+            f"the connection to {host} for {self.reference} broke: {type(cause).__name__}: {cause}"
+        )
 
 
 def _is_passing(error: Exception) -> bool:

@@ -49,7 +49,10 @@ def push_image(
     known = mount_from or {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
         results = list(
-            pool.map(lambda item: _push_blob(client, *item, known.get(item[0].digest, ()), on_progress), unique.values())
+            pool.map(
+                lambda item: _push_blob(client, item[0], item[1], known.get(item[0].digest, ()), on_progress),
+                unique.values(),
+            )
         )
     headers = {"Content-Type": descriptor.media_type}
     with client.request(
@@ -116,7 +119,9 @@ class _Counted:
         return data
 
 
-def _upload(client: Client, location: str, blob: Descriptor, opener: Open, on_progress: Progress | None) -> None:
+def _upload(
+    client: Client, location: str, blob: Descriptor, opener: Open, on_progress: Progress | None
+) -> None:
     parts = urlsplit(location)
     query = f"{parts.query}&" if parts.query else ""
     url = urlunsplit(parts._replace(query=f"{query}{urlencode({'digest': str(blob.digest)})}"))

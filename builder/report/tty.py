@@ -32,6 +32,7 @@ _KEPT = 200
 _STYLES = {
     Outcome.HIT: ("CACHED", "green"),
     Outcome.MISS: ("DONE", "cyan"),
+    Outcome.DONE: ("DONE", "cyan"),
     Outcome.FAILED: ("ERROR", "red"),
     Outcome.CANCELLED: ("CANCELED", "yellow"),
 }
@@ -112,6 +113,8 @@ class Terminal:
                 for label, (done, total) in list(step.progress.items())[-_SHOWN:]:
                     of = f" / {human(total)}" if total else ""
                     parts.append(Text(f"         {label} {human(done)}{of}", style="dim", no_wrap=True))
-                for line in list(step.lines)[-_SHOWN:]:
-                    parts.append(Text(f"         │ {line}", style="dim", no_wrap=True, overflow="ellipsis"))
+                parts += [
+                    Text(f"         │ {line}", style="dim", no_wrap=True, overflow="ellipsis")
+                    for line in list(step.lines)[-_SHOWN:]
+                ]
             return Group(*parts)

@@ -7,8 +7,8 @@ from typing import Literal
 
 __all__ = ["Limit", "Mount", "Network", "Process", "Result", "Security"]
 
-Network = Literal["default", "none", "host"]
-Security = Literal["sandbox", "insecure"]
+Network = str  # "default", "none" or "host"
+Security = str  # "sandbox" or "insecure"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from builder.digest import Digest, digest_of, parse_digest
@@ -44,25 +45,19 @@ Named = tuple[StoredImage, tuple[str, ...]]
 
 
 def _index(store: Store, images: Sequence[Named]) -> bytes:
-    entries = []
+    entries: list[Descriptor] = []
     for image, names in images:
         descriptor = Descriptor(
-            image.media_type, image.manifest, store.blobs.size(image.manifest), platform=parse_platform(image.platform)
+            image.media_type,
+            image.manifest,
+            store.blobs.size(image.manifest),
+            platform=parse_platform(image.platform),
         )
         full = [str(parse_reference(name)) for name in names]
         annotations: list[tuple[tuple[str, str], ...]] = [
             ((_REF_NAME, parse_reference(name).tag or ""), (_FULL_NAME, name)) for name in full
         ]
-        for pairs in annotations or [()]:
-            entries.append(
-                Descriptor(
-                    descriptor.media_type,
-                    descriptor.digest,
-                    descriptor.size,
-                    annotations=pairs,
-                    platform=descriptor.platform,
-                )
-            )
+        entries += [replace(descriptor, annotations=pairs) for pairs in annotations or [()]]
     return render_manifest(Index(tuple(entries)))
 
 
@@ -242,11 +237,10 @@ def _oci_images(members: _Members) -> Iterator[tuple[_ArchiveSource, list[str]]]
         is_name = _FULL_NAME in annotations or "/" in full or ":" in full
         seen.setdefault(entry.digest, []).extend([full] if full and is_name else [])
         entries[entry.digest] = entry
-    for digest, names in seen.items():
+    for digest, found in seen.items():
         name = f"blobs/{digest.algorithm}/{digest.hex}"
         document = members.document(name)
-        if not names:
-            names = tags.get(_config_of(document), [])
+        names = found or tags.get(_config_of(document), [])
         yield _ArchiveSource(members, entries[digest], document, {}), names
 
 
@@ -283,7 +277,9 @@ def _docker_images(members: _Members) -> Iterator[tuple[_ArchiveSource, list[str
         diff_ids = parse_document(config).diff_ids
         names = [str(name) for name in entry.get("Layers") or []]
         if len(names) != len(diff_ids):
-            raise ImageError(f"an image of {members.what} has {len(names)} layers, its config {len(diff_ids)}")
+            raise ImageError(
+                f"an image of {members.what} has {len(names)} layers, its config {len(diff_ids)}"
+            )
         layers, redirect = [], {str(digest_of(config)): str(entry["Config"])}
         for name, diff_id in zip(names, diff_ids, strict=True):
             layer = _docker_layer(members, name, diff_id)

@@ -56,9 +56,7 @@ class BlobWriter:
         digest = self.digest
         if expected is not None and expected.algorithm == "sha256" and digest != expected:
             raise ImageError(f"a blob should have the digest {expected}, but has {digest}")
-        os.rename(
-            self._name, f"blobs/sha256/{digest.hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd
-        )
+        os.rename(self._name, f"blobs/sha256/{digest.hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd)
         self._done = True
         return digest
 
@@ -105,7 +103,8 @@ class Blobs:
             raise ImageError(f"the blob {digest} is larger than {limit} bytes")
         if hashlib.new(digest.algorithm, data).hexdigest() != digest.hex:
             raise ImageError(
-                f"the blob {digest} in the store is damaged", hint="remove the image and pull or build it again"
+                f"the blob {digest} in the store is damaged",
+                hint="remove the image and pull or build it again",
             )
         return data
 

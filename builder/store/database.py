@@ -64,7 +64,9 @@ class Database:
                 f"the store's database cannot be shared on this file system: {self._path}",
                 hint="keep the store on a local disk: set PYBUILD_STORE",
             )
-        self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        self._connection.executescript(
+            f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+        )
 
     def _broken(self, error: sqlite3.Error) -> StoreError:
         text = str(error)

@@ -47,13 +47,22 @@ class Images:
         self._blobs = blobs
 
     def put(
-        self, manifest: Digest, config: Digest, *, state: bytes, platform: Platform, size: int, media_type: str
+        self,
+        manifest: Digest,
+        config: Digest,
+        *,
+        state: bytes,
+        platform: Platform,
+        size: int,
+        media_type: str,
     ) -> StoredImage:
         """Remember an image whose blobs are there."""
         known = self.by_manifest(manifest)
         if known is not None and known.state == state:
             return known
-        image = StoredImage(manifest, config, state, str(platform.normalised()), time.time(), size, media_type)
+        image = StoredImage(
+            manifest, config, state, str(platform.normalised()), time.time(), size, media_type
+        )
         self._database.run(
             f"INSERT OR REPLACE INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",
             (str(manifest), str(config), state, image.platform, image.created, size, media_type),
@@ -76,7 +85,7 @@ class Images:
         if name is not None:
             wanted = "" if platform is None else " AND platform = ?"
             values = [name] if platform is None else [name, str(platform.normalised())]
-            row = self._database.one(f"SELECT manifest FROM names WHERE name = ?{wanted} LIMIT 1", values)  # noqa: S608
+            row = self._database.one(f"SELECT manifest FROM names WHERE name = ?{wanted} LIMIT 1", values)
             if row is not None:
                 return self.by_manifest(parse_digest(str(row[0])))
         return self._by_id(text)
@@ -96,7 +105,7 @@ class Images:
         return self.by_manifest(parse_digest(str(rows[0][0]))) if rows else None
 
     def _first(self, condition: str, value: str) -> StoredImage | None:
-        row = self._database.one(f"SELECT {_COLUMNS} FROM images WHERE {condition}", (value,))  # noqa: S608
+        row = self._database.one(f"SELECT {_COLUMNS} FROM images WHERE {condition}", (value,))
         return None if row is None else self._image(row)
 
     def _image(self, row: tuple[object, ...]) -> StoredImage:
@@ -116,7 +125,7 @@ class Images:
 
     def all(self) -> list[StoredImage]:
         """All images, the newest first."""
-        rows = self._database.all(f"SELECT {_COLUMNS} FROM images ORDER BY created DESC, manifest")  # noqa: S608
+        rows = self._database.all(f"SELECT {_COLUMNS} FROM images ORDER BY created DESC, manifest")
         return [self._image(row) for row in rows]
 
     def tag(self, image: StoredImage, name: str) -> str:

@@ -85,7 +85,9 @@ def import_image(
             f"the image's manifest has {len(manifest.layers)} layers, its config speaks of {len(parsed.diff_ids)}"
         )
     if len(manifest.layers) > _MOST_LAYERS:
-        raise ImageError(f"the image has {len(manifest.layers)} layers; more than {_MOST_LAYERS} cannot be mounted")
+        raise ImageError(
+            f"the image has {len(manifest.layers)} layers; more than {_MOST_LAYERS} cannot be mounted"
+        )
     state = _import_layers(store, source, manifest.layers, parsed.diff_ids, on_progress)
     return store.put_image(document, config, state=state, platform=parsed.config.platform)
 
@@ -139,7 +141,9 @@ def _bounded(chunks: Iterable[bytes], descriptor: Descriptor) -> Iterator[bytes]
             raise ImageError(f"the blob {descriptor.digest} is longer than its {descriptor.size} bytes")
         yield chunk
     if left:
-        raise ImageError(f"the blob {descriptor.digest} is cut short: {left} of {descriptor.size} bytes are missing")
+        raise ImageError(
+            f"the blob {descriptor.digest} is cut short: {left} of {descriptor.size} bytes are missing"
+        )
 
 
 def _states(diff_ids: Sequence[Digest]) -> list[bytes]:

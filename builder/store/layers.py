@@ -34,12 +34,14 @@ class Layers:
 
     def of_state(self, state: bytes) -> list[Layer]:
         """The layers of a state's own snapshot: one for each compression it was asked in."""
-        rows = self._database.all(f"SELECT {_COLUMNS} FROM layers WHERE state = ? ORDER BY pulled DESC", (state,))  # noqa: S608
+        rows = self._database.all(
+            f"SELECT {_COLUMNS} FROM layers WHERE state = ? ORDER BY pulled DESC", (state,)
+        )
         return [_layer(row) for row in rows]
 
     def by_digest(self, digest: Digest) -> Layer | None:
         """A layer by the digest of its blob."""
-        row = self._database.one(f"SELECT {_COLUMNS} FROM layers WHERE digest = ? LIMIT 1", (str(digest),))  # noqa: S608
+        row = self._database.one(f"SELECT {_COLUMNS} FROM layers WHERE digest = ? LIMIT 1", (str(digest),))
         return None if row is None else _layer(row)
 
     def put(self, state: bytes, layer: Layer) -> None:

@@ -53,7 +53,9 @@ class LayoutSource:
             images = [entry for entry in images if _is_named(entry, wanted)]
         if not images:
             names = ", ".join(sorted(dict(entry.annotations).get(_REF_NAME, "") for entry in index.manifests))
-            raise ImageError(f'the layout "{self._text}" has no such image', hint=f"it has: {names or 'none'}")
+            raise ImageError(
+                f'the layout "{self._text}" has no such image', hint=f"it has: {names or 'none'}"
+            )
         return images[0]
 
     def read(self, descriptor: Descriptor) -> Iterator[bytes]:
@@ -63,9 +65,7 @@ class LayoutSource:
         try:
             stream = open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
         except OSError as error:
-            raise ImageError(
-                f'the layout "{self._text}" has no blob {digest}: {error.strerror}'
-            ) from None
+            raise ImageError(f'the layout "{self._text}" has no blob {digest}: {error.strerror}') from None
         with stream:
             while chunk := stream.read(CHUNK):
                 yield chunk

@@ -42,7 +42,7 @@ class Records:
     def get(self, key: bytes) -> Record | None:
         """The record of a key, None if there is none that can be trusted."""
         row = self._database.one(
-            f"SELECT {_COLUMNS} FROM records r WHERE key = ? AND (durable OR boot = ?) AND (state = zeroblob(16) OR "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM records r WHERE key = ? AND (durable OR boot = ?) AND (state = zeroblob(16) OR "
             "EXISTS (SELECT 1 FROM states s WHERE s.id = r.state AND (s.durable OR s.boot = ?)))",
             (key, self._boot, self._boot),
         )
@@ -68,7 +68,7 @@ class Records:
     def nearest(self, slot: str, limit: int) -> list[Record]:
         """Earlier records of the same step, the newest first."""
         rows = self._database.all(
-            f"SELECT {_COLUMNS} FROM records WHERE slot = ? ORDER BY created DESC LIMIT ?",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM records WHERE slot = ? ORDER BY created DESC LIMIT ?",
             (slot, limit),
         )
         return [record for record in map(_record, rows) if record is not None]

@@ -25,7 +25,9 @@ from builder.store.states import State, States
 
 _FOLDERS = ("blobs/sha256", "snapshots", "runs", "indexes", "listings", "locks")
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
-_EMPTY_INDEX = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
+_EMPTY_INDEX = (
+    b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
+)
 _SECRET_SIZE = 192
 _LOCKS = 256
 
@@ -131,9 +133,7 @@ class Store:
         """An image by name or id; see `Images.find`."""
         return self.images.find(text, platform)
 
-    def put_image(
-        self, manifest: bytes, config: bytes, *, state: bytes, platform: Platform
-    ) -> StoredImage:
+    def put_image(self, manifest: bytes, config: bytes, *, state: bytes, platform: Platform) -> StoredImage:
         """Keep an image whose layers' blobs are there."""
         parsed = parse_manifest(manifest)
         assert isinstance(parsed, Manifest)
@@ -195,7 +195,9 @@ def _prepare(path: str) -> bool:
     if os.path.exists(os.path.join(path, "secret")):
         return False
     os.makedirs(path, exist_ok=True)
-    strangers = [name for name in os.listdir(path) if name.split("/")[0] not in _OWN_NAMES and not name.startswith(".")]
+    strangers = [
+        name for name in os.listdir(path) if name.split("/")[0] not in _OWN_NAMES and not name.startswith(".")
+    ]
     if strangers:
         raise StoreError(
             f'"{path}" is no store: it holds {strangers[0]!r}', hint="choose an empty folder for the store"
@@ -245,7 +247,6 @@ def _boot_id() -> str:
             return stream.read().strip()
     except OSError:
         return "unknown"
-
 
 
 def default_store_path() -> str:

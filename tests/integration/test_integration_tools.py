@@ -39,7 +39,9 @@ def run(*line: str | Path, **options: object) -> str:
     return str(done.stdout)
 
 
-def test_skopeo_reads_the_archive_and_the_store(pybuild: Run, project: Path, store: Path, tmp_path: Path) -> None:
+def test_skopeo_reads_the_archive_and_the_store(
+    pybuild: Run, project: Path, store: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.tar"
     pybuild("build", "-t", "example/app:1", "-o", "image", "-o", f"type=oci,dest={out}", project)
     seen = json.loads(run("skopeo", "inspect", f"oci-archive:{out}"))
@@ -70,7 +72,15 @@ def test_umoci_unpacks_the_layout(pybuild: Run, project: Path, tmp_path: Path) -
 def test_podman_loads_and_runs(pybuild: Run, project: Path, tmp_path: Path, form: str) -> None:
     out = tmp_path / "out.tar"
     pybuild("build", "-t", "localhost/app:v1", "-o", f"type={form},dest={out}", project)
-    podman = ["podman", "--root", tmp_path / "podman", "--runroot", tmp_path / "run", "--storage-driver", "vfs"]
+    podman = [
+        "podman",
+        "--root",
+        tmp_path / "podman",
+        "--runroot",
+        tmp_path / "run",
+        "--storage-driver",
+        "vfs",
+    ]
     podman += ["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "file"]
     loaded = run(*podman, "load", "-i", out)
     name = loaded.strip().splitlines()[-1].split(": ", 1)[1]
@@ -84,14 +94,31 @@ def dockerd(tmp_path: Path) -> Iterator[str]:
     address = f"unix://{tmp_path}/docker.sock"
     log = (tmp_path / "dockerd.log").open("wb")
     daemon = subprocess.Popen(
-        ["dockerd", "--host", address, "--data-root", str(tmp_path / "docker"), "--exec-root", str(tmp_path / "exec")]
-        + ["--pidfile", str(tmp_path / "docker.pid"), "--bridge=none", "--iptables=false", "--ip6tables=false"],
+        [
+            "dockerd",
+            "--host",
+            address,
+            "--data-root",
+            str(tmp_path / "docker"),
+            "--exec-root",
+            str(tmp_path / "exec"),
+        ]
+        + [
+            "--pidfile",
+            str(tmp_path / "docker.pid"),
+            "--bridge=none",
+            "--iptables=false",
+            "--ip6tables=false",
+        ],
         stdout=log,
         stderr=subprocess.STDOUT,
     )
     try:
         for _ in range(300):
-            if subprocess.run(["/usr/bin/docker", "-H", address, "version"], capture_output=True).returncode == 0:
+            if (
+                subprocess.run(["/usr/bin/docker", "-H", address, "version"], capture_output=True).returncode
+                == 0
+            ):
                 break
             assert daemon.poll() is None, (tmp_path / "dockerd.log").read_text()[-3000:]
             time.sleep(0.1)

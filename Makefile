@@ -1,0 +1,37 @@
+# make demo and make test do all set-up themselves; see scripts/setup.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: help setup demo test lint bench wheel clean
+
+help:
+	@echo "make demo    build the layered web application of examples/, show the cache report"
+	@echo "make test    lint and all tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   the benchmarks, and the comparison with docker build"
+	@echo "make wheel   a source distribution and a wheel in dist/"
+	@echo "make clean   remove what was made here"
+
+setup:
+	@scripts/setup $(PYTHON)
+
+demo: setup
+	@$(VENV)/python examples/demo.py $(CURDIR)/$(VENV)/pybuild
+
+lint: setup
+	$(VENV)/ruff check -q builder tests examples scripts
+	$(VENV)/ruff format -q --check builder tests examples scripts
+	$(VENV)/mypy -p builder
+
+test: lint
+	$(VENV)/python -m pytest -q
+
+bench: setup
+	$(VENV)/python -m pytest -q --benchmark-enable --benchmark-only tests/benchmarks
+	$(VENV)/python tests/benchmarks/compare.py
+
+wheel: setup
+	$(VENV)/python -m build
+
+clean:
+	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,187 @@
+"""What a step's process sees beside its root file system: `RUN --mount`, and scripts of here-documents.
+
+All of it is gone after the step, but for what is in caches.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+from builder.core.files import Copier, CopyOptions, open_in_root
+from builder.core.process import overlay_mount
+from builder.errors import CoreError, StepError
+from builder.execute.rootfs import open_state
+from builder.execute.sources import clamp
+from builder.graph.steps import FromContext, FromScratch, InlineFile, MountSpec, Origin
+from builder.sandbox.process import Mount
+from builder.store.runs import Run
+from builder.store.store import Store
+
+# Copies what a source of a folder on this machine holds into an empty directory, as its ignore rules let it be seen.
+CopyFolder = Callable[[Origin, str, int], None]
+StateOf = Callable[[object], bytes]
+
+
+class Mounts:
+    """The mounts of one step. Use it as a context manager around the process's life."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        *,
+        is_folder: Callable[[Origin], bool],
+        copy_folder: CopyFolder,
+        state_of: StateOf,
+        secrets: Mapping[str, bytes],
+    ) -> None:
+        self._store, self._run = store, run
+        self._is_folder, self._copy_folder = is_folder, copy_folder
+        self._state_of, self._secrets = state_of, secrets
+        self._stack = ExitStack()
+        self._count = 0
+        self.env: dict[str, str] = {}
+
+    def __enter__(self) -> Mounts:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+    def prepare(self, mounts: Sequence[MountSpec], scripts: Sequence[InlineFile]) -> tuple[Mount, ...]:
+        """What to mount, in order; `env` gets the variables that secrets become."""
+        found = [mount for spec in mounts for mount in self._prepare(spec)]
+        for script in scripts:
+            path = self._file(script.content, script.mode)
+            found.append(Mount(f"/dev/pipes/{script.name}", source=path, read_only=True))
+        return tuple(found)
+
+    def _prepare(self, spec: MountSpec) -> list[Mount]:
+        if spec.kind == "tmpfs":
+            return [Mount(spec.target, kind="tmpfs", size=spec.size or None)]
+        if spec.kind == "secret":
+            return self._secret(spec)
+        if spec.kind == "cache":
+            return [Mount(spec.target, source=self._cache(spec), read_only=spec.read_only)]
+        if spec.kind == "bind":
+            return [Mount(spec.target, source_fd=self._bind(spec), read_only=spec.read_only)]
+        raise StepError(f"RUN --mount=type={spec.kind} is not supported yet")
+
+    def _folder(self) -> str:
+        """A new folder in the run's scratch space; its path on the host."""
+        self._count += 1
+        path = os.path.join(self._run.scratch, f"mount-{self._count}")
+        os.mkdir(path, 0o755)
+        os.chmod(path, 0o755)
+        return path
+
+    def _file(self, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> str:
+        path = os.path.join(self._folder(), "file")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
+            stream.write(content)
+            os.fchown(stream.fileno(), uid, gid)
+            os.fchmod(stream.fileno(), mode)
+        return path
+
+    def _secret(self, spec: MountSpec) -> list[Mount]:
+        content = self._secrets.get(spec.id)
+        if content is None:
+            if spec.required:
+                raise StepError(
+                    f"the secret {spec.id!r} was not given",
+                    hint=f"give it with --secret id={spec.id},src=FILE",
+                )
+            return []
+        if spec.env:
+            self.env[spec.env] = content.decode("utf-8", "surrogateescape")
+        if not spec.target:
+            return []
+        mode = 0o400 if spec.mode is None else spec.mode
+        return [Mount(spec.target, source=self._file(content, mode, spec.uid, spec.gid), read_only=True)]
+
+    def _bind(self, spec: MountSpec) -> int:
+        """A descriptor of what a bind shows; what is written to it is forgotten."""
+        origin = spec.origin or FromContext()
+        if self._is_folder(origin):
+            folder = self._folder()
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._stack.callback(os.close, fd)
+            self._copy_folder(origin, spec.source, fd)
+            if not os.listdir(folder):
+                return fd
+            path = clamp(spec.source)
+            return self._inside(fd, path, spec)
+        state = b"" if isinstance(origin, FromScratch) else self._state_of(origin)
+        if spec.read_only or not state:
+            fd = open_state(self._store, state) if state else -1
+            if fd < 0:
+                fd = os.open(self._folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        else:
+            upper, work = self._folder(), self._folder()
+            prefix = os.path.join(self._store.path, "")
+            fd = overlay_mount(
+                self._store.fd,
+                self._store.lowers(state),
+                upper.removeprefix(prefix),
+                work.removeprefix(prefix),
+                userxattr=self._store.userxattr,
+            )
+        self._stack.callback(os.close, fd)
+        return self._inside(fd, clamp(spec.source), spec)
+
+    def _inside(self, fd: int, path: str, spec: MountSpec) -> int:
+        try:
+            inside = open_in_root(fd, os.fsencode(path), os.O_PATH)
+        except CoreError as error:
+            raise StepError(f'the source "{spec.source}" of a mount is not there: {error.message}') from error
+        self._stack.callback(os.close, inside)
+        return inside
+
+    def _cache(self, spec: MountSpec) -> str:
+        """The folder of a cache, new ones made as asked; `locked` waits for others, `private` gets one nobody else uses."""
+        identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{spec.origin}\0{spec.source}"
+        name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        caches = os.path.join(self._store.path, "caches")
+        os.makedirs(caches, mode=0o711, exist_ok=True)
+        for number in range(1000):
+            path = os.path.join(caches, name if not number else f"{name}-{number}")
+            lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._stack.callback(os.close, lock)
+            if spec.sharing == "locked":
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            elif spec.sharing == "private":
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    continue
+            break
+        if not os.path.isdir(path):
+            self._fill(path, spec)
+        return path
+
+    def _fill(self, path: str, spec: MountSpec) -> None:
+        """Make a cache's folder, from what `from=` names if it does."""
+        fresh = self._folder()
+        os.chown(fresh, spec.uid, spec.gid)
+        os.chmod(fresh, 0o755 if spec.mode is None else spec.mode)
+        if spec.origin is not None and not isinstance(spec.origin, FromScratch):
+            from builder.core.tree import Tree
+
+            source = self._bind(spec)
+            readable = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            dest = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                with Tree(readable) as tree, Copier(dest, CopyOptions()) as copier:
+                    copier.add(tree, tree.find(b""), b"/")
+            finally:
+                os.close(readable)
+                os.close(dest)
+        try:
+            os.rename(fresh, path)
+        except OSError:
+            if not os.path.isdir(path):
+                raise
