@@ -38,6 +38,8 @@ def run(args: Arguments, around: Surroundings) -> int:
             result = builder.build(args.words[0], on_event=progress.show, cancelled=cancelled, **request)
         except BuilderError as error:
             progress.failed(error)
+            around.untold.error = not progress.tells_errors
+            around.untold.output = not progress.shows_output
             raise
     _write_results(args, result.image_id, result.metadata)
     if mode == "quiet" and result.image_id and not to_stdout:
@@ -106,15 +108,10 @@ def _write_results(args: Arguments, image_id: str, metadata: Mapping[str, Any]) 
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file that appears whole."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        _remove(temporary)
-        raise BuilderError(f'cannot write "{path}": {error.strerror}') from None
+    from builder.output.destination import open_destination
+
+    with open_destination(path, None) as stream:
+        stream.write(text.encode())
 
 
 def _remove(path: str | None) -> None:

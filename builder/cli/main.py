@@ -54,7 +54,8 @@ def _dispatch(words: list[str]) -> int:
         if interruption.status():
             return interruption.tell(around.err)
         around.out.flush()
-        around.err.write(error_text(error))
+        if around.untold.error:
+            around.err.write(error_text(error, output=around.untold.output))
         return error.exit_status
     except KeyboardInterrupt:
         return interruption.tell(around.err)

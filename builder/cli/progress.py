@@ -23,14 +23,21 @@ class Display(Protocol):
 
 
 class Progress:
-    """The display of one build and its report file, which is written whatever happens."""
+    """The display of one build and its report file, which is written whatever happens.
+
+    `tells_errors` means that nobody else has to show the error that ends the build, `shows_output` that the output of a
+    step that failed has just been shown.
+    """
 
     def __init__(self, mode: str, around: Surroundings, report: str | None) -> None:
         if mode == "auto":
             mode = "tty" if around.err.isatty() else "plain"
         if mode == "tty" and around.dumb:
             mode = "plain"
+        self.tells_errors = mode == "rawjson"
+        self.shows_output = mode == "tty"
         self._display = _display(mode, around)
+        self._around = around
         self._path = report
         self._recorder = None
         if report is not None:
@@ -49,6 +56,10 @@ class Progress:
         """Note why there is no result."""
         if self._recorder is not None:
             self._recorder.failed(error)
+        if self.tells_errors:
+            from builder.report.rawjson import RawJson
+
+            RawJson(self._around.err).failed(error)
 
     def __enter__(self) -> Progress:
         return self
@@ -58,8 +69,15 @@ class Progress:
     ) -> None:
         if self._display is not None:
             self._display.close()
-        if self._recorder is not None and self._path is not None:
+        if self._recorder is None or self._path is None:
+            return
+        try:
             self._recorder.write(self._path)
+        except BuilderError as unwritten:
+            if error is None:
+                raise
+            # What ended the build matters more.
+            self._around.err.write(f"warning: {unwritten.message}\n")
 
 
 def _display(mode: str, around: Surroundings) -> Display | None:

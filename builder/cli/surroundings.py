@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from builder.store.store import Store
+
+
+@dataclass(slots=True)
+class Untold:
+    """What of an error that ends a command is still to be told: a display may have shown it all, or a step's output."""
+
+    error: bool = True
+    output: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,7 @@ class Surroundings:
     home: str
     out: TextIO
     err: TextIO
+    untold: Untold = field(default_factory=Untold)
 
     def setting(self, name: str) -> str | None:
         """A variable of the environment; an empty one counts as not set."""

@@ -46,6 +46,7 @@ class _Step:
     begin: float
     reader: LineReader = field(default_factory=LineReader)
     told: dict[str, tuple[float, float]] = field(default_factory=dict)
+    last: str = ""
     waiting: list[str] = field(default_factory=list)
     named: bool = False
     done: bool = False
@@ -82,7 +83,8 @@ class Plain:
             elif isinstance(event, Warned):
                 self._warn(event)
             elif isinstance(event, BuildFinished):
-                self._write(f"\n{render_summary(self._finished, event)}")
+                if self._finished:
+                    self._write(f"\n{render_summary(self._finished, event)}")
             self._flush()
 
     def close(self) -> None:
@@ -109,7 +111,10 @@ class Plain:
             return
         step.told[event.label] = (1.0 if complete else share, event.time)
         total = f" / {human(event.total)}" if event.total else ""
-        self._say(step, f"{harmless(event.label)} {human(event.done)}{total}", event.time)
+        text = f"{harmless(event.label)} {human(event.done)}{total}"
+        if text != step.last:
+            step.last = text
+            self._say(step, text, event.time)
 
     def _finish(self, step: _Step, event: StepFinished) -> None:
         for line in step.reader.finish():
