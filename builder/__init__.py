@@ -12,8 +12,7 @@ The library's front door. Everything is imported when first used, so that `impor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` itself costs more than all else here
 if TYPE_CHECKING:
     from builder.engine.api import build as build
     from builder.engine.request import Output as Output
@@ -31,7 +30,7 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name from where it lives (PEP 562)."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

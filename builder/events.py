@@ -67,7 +67,10 @@ class StepProgress:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """A step ended. `size` is the bytes of file content in its layer, `seconds` its wall time."""
+    """A step ended. `size` is the bytes of file content in its layer, `seconds` its wall time.
+
+    `saved` is the time that a hit took when it was carried out.
+    """
 
     time: float
     step: int
@@ -78,6 +81,7 @@ class StepFinished:
     state: str = ""
     reasons: tuple[Reason, ...] = ()
     error: str = ""
+    saved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,45 @@
-"""`pybuild history`: what an image was made by."""
+"""`pybuild history`: which instructions an image was made by."""
 
 from __future__ import annotations
 
-from builder.cli.options import Parser, add_store
-from builder.cli.stores import opened, print_table
-from builder.engine.images import image_history
-from builder.report.text import clean, human
+import json
+import time
 
-_LONGEST = 60
+from builder.cli.command import STORE, Command
+from builder.cli.flags import Arguments, Flag
+from builder.cli.surroundings import Surroundings
+from builder.cli.table import moment, since, table
+from builder.report.text import human
+
+_LONGEST = 72
 
 
-def run(arguments: list[str]) -> int:
-    """List the lines of an image's history, the newest first."""
-    parser = Parser("history", "Show what an image was made by, the newest line first.")
-    parser.add_argument("image", metavar="IMAGE", help="a name or the beginning of an id")
-    parser.add_argument("--no-trunc", action="store_true", help="do not shorten commands")
-    add_store(parser)
-    options = parser.parse_args(arguments)
-    with opened(options) as store:
-        lines = image_history(store, options.image)
+def run(args: Arguments, around: Surroundings) -> int:
+    """Print a line for each instruction, the last one first."""
+    from builder.engine.images import image_history
+
+    with around.open_store(args.text("--store")) as store:
+        entries = image_history(store, args.words[0])
+    if args.switch("--json"):
+        around.out.write(json.dumps(entries, indent=2) + "\n")
+        return 0
+    now = time.time()
     rows = [("CREATED", "SIZE", "CREATED BY")]
-    for line in lines:
-        command = clean(" ".join(str(line["created_by"]).split()))
-        if not options.no_trunc and len(command) > _LONGEST:
-            command = command[: _LONGEST - 1] + "…"
-        rows.append((str(line["created"]), human(line["size"]), command))
-    print_table(rows)
+    for entry in entries:
+        text = " ".join(str(entry["created_by"]).split())
+        if len(text) > _LONGEST and not args.switch("--no-trunc"):
+            text = f"{text[: _LONGEST - 1]}…"
+        then = moment(str(entry["created"]))
+        rows.append((since(then, now) if then is not None else "", human(entry["size"]), text))
+    around.out.write(table(rows, right=frozenset({1})))
     return 0
+
+
+COMMAND = Command(
+    name="history",
+    usage="IMAGE",
+    flags=(Flag("--no-trunc", "", "Show instructions in full"), Flag("--json", "", "Print JSON"), STORE),
+    run=run,
+    fewest=1,
+    most=1,
+)

@@ -1,37 +1,90 @@
-"""`pybuild images`: what the store has."""
+"""`pybuild images`: what the store holds."""
 
 from __future__ import annotations
 
+import json
 import time
+from typing import TYPE_CHECKING
 
-from builder.cli.options import Parser, add_store
-from builder.cli.stores import ago, opened, print_table
-from builder.image.reference import parse_reference
+from builder.cli.command import QUIET, STORE, Command
+from builder.cli.flags import Arguments, Flag
+from builder.cli.surroundings import Surroundings
+from builder.cli.table import since, table
 from builder.report.text import human
 
+if TYPE_CHECKING:
+    from builder.image.reference import Reference
 
-def run(arguments: list[str]) -> int:
-    """List images, the newest first."""
-    parser = Parser("images", "List the images of the store.")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print ids only")
-    parser.add_argument("--no-trunc", action="store_true", help="print ids in full")
-    add_store(parser)
-    options = parser.parse_args(arguments)
-    with opened(options) as store:
-        images = store.images.all()
-    rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")]
-    for image in images:
-        identity = str(image.config) if options.no_trunc else image.config.short
-        if options.quiet:
-            print(identity)
-            continue
-        created = ago(max(0.0, time.time() - image.created))
-        for name in image.names or ("",):
-            reference = parse_reference(name) if name else None
-            repository = reference.familiar.partition("@")[0] if reference else "<none>"
-            tag = (reference.tag if reference else None) or "<none>"
-            repository = repository.removesuffix(f":{tag}")
-            rows.append((repository, tag, identity, created, human(image.size)))
-    if not options.quiet:
-        print_table(rows)
+_SHORT = 12
+
+
+def run(args: Arguments, around: Surroundings) -> int:
+    """List the images, the newest first, a line for each name."""
+    from builder.image.reference import parse_reference
+
+    wanted = None
+    if args.words:
+        wanted = parse_reference(args.words[0])
+    rows = []
+    documents = []
+    now = time.time()
+    with around.open_store(args.text("--store")) as store:
+        for image in store.images.all():
+            names: list[Reference] = [parse_reference(name) for name in image.names]
+            if wanted is not None:
+                names = [
+                    name
+                    for name in names
+                    if (name.registry, name.repository) == (wanted.registry, wanted.repository)
+                ]
+                if not names:
+                    continue
+            digest = str(image.config) if args.switch("--no-trunc") else image.config.hex[:_SHORT]
+            shown = [_parted(name) for name in names] or [("<none>", "<none>")]
+            for repository, tag in shown:
+                rows.append((repository, tag, digest, since(image.created, now), human(image.size)))
+            documents.append(
+                {
+                    "Id": str(image.config),
+                    "Digest": str(image.manifest),
+                    "RepoTags": [name.familiar for name in names],
+                    "Platform": image.platform,
+                    "Size": image.size,
+                    "Stored": int(image.created),
+                }
+            )
+    if args.switch("--json"):
+        around.out.write(json.dumps(documents, indent=2) + "\n")
+    elif args.switch("--quiet"):
+        ids = [
+            document["Id"] if args.switch("--no-trunc") else str(document["Id"])[7 : 7 + _SHORT]
+            for document in documents
+        ]
+        around.out.write("".join(f"{line}\n" for line in dict.fromkeys(ids)))
+    else:
+        around.out.write(
+            table([("REPOSITORY", "TAG", "IMAGE ID", "STORED", "SIZE"), *rows], right=frozenset({4}))
+        )
     return 0
+
+
+def _parted(name: Reference) -> tuple[str, str]:
+    """A name as people write it, without its tag, and the tag."""
+    tag = name.tag or "<none>"
+    return name.familiar.partition("@")[0].removesuffix(f":{tag}"), tag
+
+
+COMMAND = Command(
+    name="images",
+    usage="[NAME]",
+    flags=(
+        QUIET,
+        Flag("--no-trunc", "", "Show ids in full"),
+        Flag("--json", "", "Print JSON"),
+        STORE,
+    ),
+    run=run,
+    text="Only images called NAME, if it is given. The size is that of the compressed layers.",
+    examples=(("pybuild images -q", "ids for a script"),),
+    most=1,
+)

@@ -1,40 +1,52 @@
-"""`pybuild load`: images from an archive."""
+"""`pybuild load`: bring the images of an archive into the store."""
 
 from __future__ import annotations
 
 import sys
 
-from builder.cli.options import Parser, add_store
-from builder.cli.stores import opened
-from builder.engine.images import load_images
+from builder.cli.command import ISOLATION, QUIET, STORE, Command
+from builder.cli.flags import Arguments, Flag
+from builder.cli.surroundings import Surroundings
 from builder.errors import UsageError
-from builder.image.reference import parse_reference
 
 
-def run(arguments: list[str]) -> int:
-    """Read images from a file or standard input."""
-    parser = Parser("load", "Read images from an archive, compressed or not.")
-    parser.add_argument("-i", "--input", metavar="FILE", default="-", help="default: standard input")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print ids only")
-    add_store(parser)
-    options = parser.parse_args(arguments)
-    if options.input == "-" and sys.stdin.isatty():
-        raise UsageError("there is no archive on standard input", hint="give -i FILE")
-    with opened(options, as_root=True) as store:
-        if options.input == "-":
-            images = load_images(store, sys.stdin.buffer, what="standard input")
-        else:
-            try:
-                stream = open(options.input, "rb")
-            except OSError as error:
-                raise UsageError(f'"{options.input}" cannot be read: {error.strerror}') from None
-            with stream:
-                images = load_images(store, stream, what=f'"{options.input}"')
+def run(args: Arguments, around: Surroundings) -> int:
+    """Load an archive from a file or standard input; prints the names, or the ids of images without one."""
+    from builder.engine.images import load_images
+    from builder.image.reference import parse_reference
+
+    path = args.text("--input") or "-"
+    if path == "-" and sys.stdin.isatty():
+        raise UsageError(
+            "an archive is not read from a terminal", hint="redirect standard input, or give -i FILE"
+        )
+    try:
+        stream = sys.stdin.buffer if path == "-" else open(path, "rb")
+    except OSError as error:
+        raise UsageError(f'the archive "{path}" cannot be read: {error.strerror}') from None
+    with stream, around.open_store(args.text("--store")) as store:
+        images = load_images(store, stream, what="standard input" if path == "-" else path)
     for image in images:
-        names = [parse_reference(name).familiar for name in image.names]
-        if options.quiet or not names:
-            print(image.config if options.quiet else f"Loaded image ID: {image.config}")
-        else:
-            for name in names:
-                print(f"Loaded image: {name}")
+        for name in image.names or (str(image.config),):
+            shown = name if name.startswith("sha256:") else parse_reference(name).familiar
+            around.out.write(f"{shown}\n" if args.switch("--quiet") else f"Loaded image: {shown}\n")
     return 0
+
+
+COMMAND = Command(
+    name="load",
+    usage="",
+    flags=(
+        Flag("--input", "FILE", "File to read; - is standard input (default)", "-i"),
+        QUIET,
+        ISOLATION,
+        STORE,
+    ),
+    run=run,
+    text="Takes OCI and docker archives, compressed or not.",
+    examples=(
+        ("docker save app | pybuild load", "from Docker"),
+        ("pybuild load -i image.tar.gz", "from a file"),
+    ),
+    isolated=True,
+)

@@ -1,84 +1,169 @@
-"""The command `pybuild`: finds the command, runs it, and turns what went wrong into words and an exit status.
+"""The command `pybuild`: from words to one call of the library, from errors to a message and an exit status.
 
-Nothing below `builder.cli` prints, exits or reads the environment.
+Nothing else prints errors or ends the process.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
 
-from builder import __version__
-from builder.errors import BuilderError, Cancelled
+TYPE_CHECKING = False  # `typing` costs more than Python's own start
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-# Each command's module has `run(arguments) -> exit status`; it is imported only for that command.
-COMMANDS = {
-    "build": "build an image from a build file (the default)",
-    "run": "run a command in a container made from an image",
-    "images": "list the images of the store",
-    "inspect": "show an image's config and layers as JSON",
-    "history": "show what an image was made by",
-    "tag": "give an image another name",
-    "rmi": "take an image's name away, or the image",
-    "pull": "fetch an image from a registry",
-    "push": "send an image to a registry",
-    "login": "store the credentials for a registry",
-    "logout": "remove the credentials for a registry",
-    "save": "write images to an archive",
-    "load": "read images from an archive",
-}
+    from builder.cli.command import Command
+    from builder.cli.surroundings import Surroundings
 
-
-def usage() -> str:
-    """What `pybuild --help` shows."""
-    width = max(map(len, COMMANDS))
-    listed = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
-    return (
-        "Usage: pybuild [build] [flags] CONTEXT\n       pybuild COMMAND [flags] …\n\n"
-        f"Builds container images from a Dockerfile, without a daemon.\n\nCommands:\n{listed}\n\n"
-        "pybuild COMMAND --help tells a command's flags. Exit status: 0 done, 1 the build failed,\n"
-        "2 wrong usage or a build file that does not parse, 130 interrupted.\n"
-    )
+_INTERRUPTED = 130
+_BROKEN_PIPE = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; its exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] in (["--version"], ["-v"]):
+    """Carry out a command line (default: that of the process) and give back the exit status.
+
+    0: done. 1: the build failed. 2: wrong usage, or a build file that does not parse. 130 or 143: interrupted or
+    asked to end. `run` gives back what the container's command ended with.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words in (["--version"], ["-V"], ["version"]):
+        from builder import __version__
+
         print(f"pybuild {__version__}")
         return 0
-    if not arguments or arguments[0] in ("--help", "-h", "help"):
-        sys.stdout.write(usage())
-        return 0 if arguments else 2
-    name = arguments.pop(0) if arguments[0] in COMMANDS else "build"
-    run: Callable[[list[str]], int] = import_module(f"builder.cli.{name}").run
     try:
-        return run(arguments)
-    except BuilderError as error:
-        if os.environ.get("PYBUILD_DEBUG"):
-            raise
-        from builder.cli.messages import render_error
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return _without_reader()
 
-        sys.stderr.write(render_error(error))
+
+def _dispatch(words: list[str]) -> int:
+    from builder.cli import interruption, surroundings
+    from builder.errors import BuilderError
+
+    around = surroundings.read()
+    try:
+        with interruption.watched():
+            return _run(words, around)
+    except BuilderError as error:
+        if around.setting("PYBUILD_DEBUG"):
+            raise
+        from builder.cli.message import error_text
+
+        if interruption.status():
+            return interruption.tell(around.err)
+        around.out.flush()
+        if around.untold.error:
+            around.err.write(error_text(error, output=around.untold.output))
         return error.exit_status
     except KeyboardInterrupt:
-        sys.stderr.write("pybuild: interrupted\n")
-        return Cancelled.exit_status
+        return interruption.tell(around.err)
     except BrokenPipeError:
-        # Who read our output has gone; say nothing, and let nothing be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except RecursionError:
-        sys.stderr.write("pybuild: the input is nested too deep\n")
-        return 2
-    except MemoryError:
-        sys.stderr.write("pybuild: out of memory\n")
+        if around.setting("PYBUILD_DEBUG"):
+            raise
+        around.err.write("error: the input is nested too deeply\n")
         return 1
     except OSError as error:
-        if os.environ.get("PYBUILD_DEBUG"):
+        if around.setting("PYBUILD_DEBUG"):
             raise
-        where = f" {error.filename}" if error.filename else ""
-        sys.stderr.write(f"pybuild: {error.strerror or error}:{where}\n")
+        from builder.report.harmless import harmless
+
+        named = f"{error.filename}: " if error.filename is not None else ""
+        around.err.write(f"error: {harmless(f'{named}{error.strerror or error}')}\n")
         return 1
+    except Exception as error:  # the last resort: a mistake of this program
+        if around.setting("PYBUILD_DEBUG"):
+            raise
+        around.err.write(_own_mistake(error))
+        return 1
+
+
+def _run(words: list[str], around: Surroundings) -> int:
+    from builder.cli.command import COMMANDS, find
+    from builder.cli.flags import read_flags
+
+    if words[:1] in (["--help"], ["-h"]) or words == ["help"]:
+        from builder.cli.help import overview
+
+        around.out.write(overview())
+        return 0
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if not words:
+        from builder.cli.help import overview
+        from builder.errors import UsageError
+
+        around.err.write(overview())
+        raise UsageError("the build context is missing", hint="to build this folder: pybuild .")
+    name = "build"
+    if words[0] in COMMANDS:
+        name, words = words[0], words[1:]
+    else:
+        _check_word(words[0], around)
+    command = find(name)
+    if _wants_help(command, words):
+        from builder.cli.help import command_help
+
+        around.out.write(command_help(command, COMMANDS[name]))
+        return 0
+    args = read_flags(command.flags, words, command=name, stop_at_word=command.stop_at_word)
+    command.check(args)
+    if command.isolated:
+        # Before any thread exists: only a process with one thread can enter a user namespace.
+        from builder.sandbox.ways import choose_way, enter
+
+        forced = args.text("--isolation")
+        enter(choose_way(None if forced in (None, "", "default") else forced))
+    return command.run(args, around)
+
+
+def _wants_help(command: Command, words: list[str]) -> bool:
+    for word in words:
+        if word == "--" or (command.stop_at_word and not word.startswith("-")):
+            return False
+        if word == "--help" or (word == "-h" and all(flag.short != "-h" for flag in command.flags)):
+            return True
+    return False
+
+
+def _check_word(word: str, around: Surroundings) -> None:
+    """A first word that is neither a command nor a folder, but looks like a command, is a slip."""
+    import os
+
+    if word.startswith("-") or not word.isalpha() or os.path.lexists(word):
+        return
+    from builder.cli.command import COMMANDS
+    from builder.cli.flags import nearest
+    from builder.errors import UsageError
+
+    guess = nearest(word, COMMANDS)
+    hint = f"did you mean pybuild {guess}?" if guess else "pybuild --help lists the commands"
+    del around
+    raise UsageError(f'"{word}" is neither a command nor a folder', hint=hint)
+
+
+def _own_mistake(error: Exception) -> str:
+    import traceback
+
+    from builder.report.harmless import harmless
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{last.filename.rpartition('/builder/')[2]}:{last.lineno}"
+    return (
+        f"error: a mistake in pybuild itself: {type(error).__name__}: {harmless(str(error))} ({place})\n"
+        "  hint: please report it, with the output of the same command with PYBUILD_DEBUG=1 set\n"
+    )
+
+
+def _without_reader() -> int:
+    """Whoever read standard output has gone, which is no error worth a word (`pybuild images | head -1`)."""
+    import os
+
+    # Python writes out what is left when it ends; nobody is there to take it.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+    return _BROKEN_PIPE

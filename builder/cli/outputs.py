@@ -1,46 +1,50 @@
-"""The values of `--output` and of flags like it: comma-separated fields (RFC 4180)."""
+"""`--output`: where results go, in the syntax of `docker buildx build`."""
 
 from __future__ import annotations
 
+from builder.cli.values import fields
 from builder.engine.request import Output
 from builder.errors import UsageError
 
-
-def split_fields(text: str) -> list[str]:
-    """The fields of one line: a field in double quotes may hold commas."""
-    if '"' not in text:
-        return text.split(",")
-    import csv
-
-    try:
-        return next(csv.reader([text], strict=True), [])
-    except csv.Error as error:
-        raise UsageError(f"cannot read {text!r}: {error}") from None
+_ARCHIVES = frozenset({"oci", "docker", "tar"})
 
 
-def parse_output(text: str, *, to_terminal: bool) -> Output:
-    """`type=oci,dest=out.tar`, a folder's path, or `-` for a tar on standard output."""
-    if text == "-":
-        output = Output("tar", "-")
-    elif "=" not in text:
-        output = Output("local", text)
-    else:
-        fields: dict[str, str] = {}
-        for field in split_fields(text):
-            key, mark, value = field.partition("=")
-            if not mark:
-                raise UsageError(f"cannot read --output {text!r}: {field!r} has no =")
-            fields[key.strip().lower()] = value
-        kind = fields.pop("type", "")
-        if not kind:
+def parse_output(text: str) -> Output:
+    """Read one `--output`: `type=oci,dest=out.tar`, a folder, or `-` for a tar of the files on standard output.
+
+    As in buildx an `oci` or `tar` output without `dest` goes to standard output, and a `docker` one into the store.
+    """
+    parts = fields("--output", text)
+    if len(parts) == 1 and "=" not in parts[0]:
+        if not parts[0]:
+            raise UsageError("--output is empty", hint="for example --output type=oci,dest=image.tar")
+        return Output("tar", "-") if parts[0] == "-" else Output("local", parts[0])
+    values: dict[str, str] = {}
+    for part in parts:
+        key, mark, value = part.partition("=")
+        if not mark:
             raise UsageError(
-                f"--output {text!r} has no type", hint="write type=oci,dest=FILE, or name a folder"
+                f'--output: "{part}" is not KEY=VALUE', hint="for example --output type=oci,dest=image.tar"
             )
-        output = Output(kind, fields.pop("dest", None), fields)
-        if output.dest is None and kind in ("oci", "docker", "tar"):
-            output = Output(kind, "-", fields)
-    if output.dest == "-" and to_terminal:
+        values[key.strip().lower()] = value
+    kind = values.pop("type", "")
+    dest = values.pop("dest", None) or None
+    if not kind:
+        raise UsageError("--output needs a type", hint="for example --output type=oci,dest=image.tar")
+    if dest is None and kind == "docker":
+        return Output("image", None, values)
+    if dest is None and kind in _ARCHIVES and values.get("tar") != "false":
+        dest = "-"
+    return Output(kind, dest, values)
+
+
+def check_standard_output(outputs: tuple[Output, ...], *, is_terminal: bool) -> bool:
+    """Whether one output goes to standard output; a `UsageError` if that cannot be meant."""
+    count = sum(output.dest == "-" for output in outputs)
+    if count > 1:
+        raise UsageError("only one output can go to standard output", hint="give the others dest=FILE")
+    if count and is_terminal:
         raise UsageError(
-            "an archive is not written to a terminal", hint="redirect the output, or give dest=FILE"
+            "an archive is not written to a terminal", hint="redirect standard output, or give dest=FILE"
         )
-    return output
+    return bool(count)

@@ -2,66 +2,95 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from types import TracebackType
+from typing import Protocol
 
-from builder.errors import UsageError
+from builder.cli.surroundings import Surroundings
+from builder.errors import BuilderError
 from builder.events import Event
 
-Show = Callable[[Event], None]
 MODES = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
-@contextmanager
-def open_progress(mode: str, stream: TextIO, *, report: str | None = None) -> Iterator[Show]:
-    """A callback that shows events in a way; `report` names a file for the JSON report, written whatever happens."""
-    if mode not in MODES:
-        raise UsageError(f"there is no progress {mode!r}", hint=f"use one of {', '.join(MODES)}")
-    if mode == "auto":
-        dumb = os.environ.get("TERM", "dumb") == "dumb"
-        mode = "tty" if stream.isatty() and not dumb else "plain"
-    recorder = None
-    if report is not None:
-        from builder.report.reportfile import Recorder
+class Display(Protocol):
+    """Shows events of a build as they come."""
 
-        recorder = Recorder()
+    def show(self, event: Event) -> None:
+        """Show one event; called by several threads, one at a time."""
+
+    def close(self) -> None:
+        """Write what was held back and leave the stream as it was found."""
+
+
+class Progress:
+    """The display of one build and its report file, which is written whatever happens.
+
+    `tells_errors` means that nobody else has to show the error that ends the build, `shows_output` that the output of a
+    step that failed has just been shown.
+    """
+
+    def __init__(self, mode: str, around: Surroundings, report: str | None) -> None:
+        if mode == "auto":
+            mode = "tty" if around.err.isatty() else "plain"
+        if mode == "tty" and around.dumb:
+            mode = "plain"
+        self.tells_errors = mode == "rawjson"
+        self.shows_output = mode == "tty"
+        self._display = _display(mode, around)
+        self._around = around
+        self._path = report
+        self._recorder = None
+        if report is not None:
+            from builder.report.reportfile import Recorder
+
+            self._recorder = Recorder()
+
+    def show(self, event: Event) -> None:
+        """Pass an event on."""
+        if self._recorder is not None:
+            self._recorder.show(event)
+        if self._display is not None:
+            self._display.show(event)
+
+    def failed(self, error: BuilderError) -> None:
+        """Note why there is no result."""
+        if self._recorder is not None:
+            self._recorder.failed(error)
+        if self.tells_errors:
+            from builder.report.rawjson import RawJson
+
+            RawJson(self._around.err).failed(error)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._display is not None:
+            self._display.close()
+        if self._recorder is None or self._path is None:
+            return
+        try:
+            self._recorder.write(self._path)
+        except BuilderError as unwritten:
+            if error is None:
+                raise
+            # What ended the build matters more.
+            self._around.err.write(f"warning: {unwritten.message}\n")
+
+
+def _display(mode: str, around: Surroundings) -> Display | None:
     if mode == "plain":
         from builder.report.plain import Plain
 
-        plain = Plain(stream)
-        show: Show = plain.show
-        close = plain.close
-    elif mode == "tty":
+        return Plain(around.err)
+    if mode == "tty":
         from builder.report.tty import Terminal
 
-        terminal = Terminal(stream, color="NO_COLOR" not in os.environ)
-        show, close = terminal.show, terminal.close
-    elif mode == "rawjson":
+        return Terminal(around.err, color=around.colours)
+    if mode == "rawjson":
         from builder.report.rawjson import RawJson
 
-        raw = RawJson(stream)
-        show, close = raw.show, raw.close
-    else:
-        show, close = _nothing, _nothing_to_close
-
-    def both(event: Event) -> None:
-        if recorder is not None:
-            recorder.show(event)
-        show(event)
-
-    try:
-        yield both
-    finally:
-        close()
-        if recorder is not None and report is not None:
-            recorder.write(report)
-
-
-def _nothing(event: Event) -> None:
-    del event
-
-
-def _nothing_to_close() -> None:
-    pass
+        return RawJson(around.err)
+    return None

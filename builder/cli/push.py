@@ -1,37 +1,47 @@
-"""`pybuild push`: an image to a registry."""
+"""`pybuild push`: send images to their registries."""
 
 from __future__ import annotations
 
-import os
-
-from builder.cli.options import Parser, add_store, docker_config
-from builder.cli.stores import opened
+from builder.cli.command import QUIET, STORE, Command
+from builder.cli.flags import Arguments
+from builder.cli.surroundings import Surroundings
 from builder.cli.transfer import Transfer
-from builder.engine.images import push_image, require_image
-from builder.report.text import human
 
 
-def run(arguments: list[str]) -> int:
-    """Send an image; only the blobs that the registry lacks."""
-    parser = Parser("push", "Send an image to the registry that its name says; only what it lacks is sent.")
-    parser.add_argument("image", metavar="NAME[:TAG]", help="a name that the image has")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print the digest only")
-    add_store(parser)
-    options = parser.parse_args(arguments)
-    with opened(options) as store:
-        result = push_image(
-            store,
-            require_image(store, options.image),
-            options.image,
-            docker_config=docker_config(),
-            auth_config=os.environ.get("DOCKER_AUTH_CONFIG"),
-            on_progress=Transfer(quiet=options.quiet),
-        )
-    if options.quiet:
-        print(result.digest)
-    else:
-        print(
-            f"{options.image}: {result.digest}: {len(result.uploaded)} blobs sent ({human(result.uploaded_bytes)}), "
-            f"{len(result.mounted)} mounted, {len(result.existing)} already there"
-        )
+def run(args: Arguments, around: Surroundings) -> int:
+    """Send each image by its name; prints the name by digest, which is what others can pin."""
+    from builder.engine.images import push_image, require_image
+    from builder.image.reference import Reference, parse_reference
+
+    references = [parse_reference(name) for name in args.words]
+    with around.open_store(args.text("--store")) as store:
+        images = [require_image(store, str(reference)) for reference in references]
+        for reference, image in zip(references, images, strict=True):
+            push_image(
+                store,
+                image,
+                str(reference),
+                docker_config=around.docker_config(),
+                auth_config=around.setting("DOCKER_AUTH_CONFIG"),
+                on_progress=Transfer(around, quiet=args.switch("--quiet")).progress,
+            )
+            pinned = Reference(reference.registry, reference.repository, None, image.manifest)
+            around.out.write(f"{pinned.familiar}\n")
     return 0
+
+
+COMMAND = Command(
+    name="push",
+    usage="NAME[:TAG]…",
+    flags=(QUIET, STORE),
+    run=run,
+    text="Blobs that the registry has are not sent.",
+    examples=(
+        (
+            "pybuild tag app registry.example/app:1 && pybuild push registry.example/app:1",
+            "under another name",
+        ),
+    ),
+    fewest=1,
+    most=None,
+)

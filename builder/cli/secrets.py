@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
-from builder.cli.outputs import split_fields
+from builder.cli.values import fields
 from builder.errors import UsageError
 
 _LIMIT = 500 * 1024
+_KEYS = {"id": "id", "src": "src", "source": "src", "env": "env", "type": "type"}
+_EXAMPLE = "for example --secret id=token,src=token.txt"
 
 
-def read_secret(text: str) -> tuple[str, bytes]:
+def read_secret(text: str, env: Mapping[str, str]) -> tuple[str, bytes]:
     """A secret's id and content.
 
-    `id=X` alone takes the variable X if it is set, else the file X; `src=` names a file, `env=` a variable.
+    `id=X` alone takes the variable X if it is set, else the file X; `src=` names a file, or with `type=env` a
+    variable; `env=` names a variable.
     """
-    fields: dict[str, str] = {}
-    for field in split_fields(text):
+    given: dict[str, str] = {}
+    for field in fields("--secret", text):
         key, mark, value = field.partition("=")
-        key = key.strip().lower()
-        if not mark or key not in ("id", "src", "source", "env", "type"):
-            raise UsageError(f"--secret has an unknown field {key!r}", hint="write --secret id=ID,src=FILE")
-        fields["src" if key == "source" else key] = value
-    name = fields.get("id") or os.path.basename(fields.get("src", ""))
+        known = _KEYS.get(key.strip().lower())
+        if not mark or known is None:
+            raise UsageError(f'--secret: unknown field "{field}"', hint=_EXAMPLE)
+        given[known] = value
+    name = given.get("id") or os.path.basename(given.get("src", ""))
+    kind = given.get("type", "")
     if not name:
-        raise UsageError("--secret has no id", hint="write --secret id=ID,src=FILE")
-    kind = fields.get("type", "")
+        raise UsageError("--secret has no id", hint=_EXAMPLE)
     if kind not in ("", "file", "env"):
-        raise UsageError(f"--secret of an unknown type {kind!r}", hint="the types are file and env")
-    variable = fields.get("env") or (fields.get("src") if kind == "env" else "")
-    if kind != "file" and not variable and "src" not in fields and name in os.environ:
+        raise UsageError(f'--secret {name}: there is no type "{kind}"', hint="the types are file and env")
+    variable = given.get("env") or (given.get("src", name) if kind == "env" else "")
+    if not variable and not kind and "src" not in given and name in env:
         variable = name
     if variable:
-        if variable not in os.environ:
+        if variable not in env:
             raise UsageError(f"--secret {name}: the variable {variable} is not set")
-        return name, _bounded(name, os.environb[os.fsencode(variable)])
-    path = fields.get("src") or name
+        return name, _bounded(name, os.fsencode(env[variable]))
+    path = given.get("src") or name
     try:
         with open(path, "rb") as stream:
             return name, _bounded(name, stream.read(_LIMIT + 1))

@@ -1,19 +1,34 @@
-"""`pybuild tag`: another name for an image."""
+"""`pybuild tag`: one more name for an image."""
 
 from __future__ import annotations
 
-from builder.cli.options import Parser, add_store
-from builder.cli.stores import opened
-from builder.engine.images import require_image
+from builder.cli.command import STORE, Command
+from builder.cli.flags import Arguments
+from builder.cli.surroundings import Surroundings
 
 
-def run(arguments: list[str]) -> int:
-    """Give an image another name."""
-    parser = Parser("tag", "Give an image another name.")
-    parser.add_argument("image", metavar="IMAGE", help="a name or the beginning of an id")
-    parser.add_argument("name", metavar="NAME[:TAG]", help="the new name")
-    add_store(parser)
-    options = parser.parse_args(arguments)
-    with opened(options) as store:
-        store.images.tag(require_image(store, options.image), options.name)
+def run(args: Arguments, around: Surroundings) -> int:
+    """Give the image of the first word the names that follow."""
+    from builder.engine.images import require_image
+    from builder.image.reference import parse_reference
+
+    source, *names = args.words
+    for name in names:  # none is given if one is wrong
+        parse_reference(name)
+    with around.open_store(args.text("--store")) as store:
+        image = require_image(store, source)
+        for name in names:
+            store.images.tag(image, name)
     return 0
+
+
+COMMAND = Command(
+    name="tag",
+    usage="IMAGE NAME[:TAG]…",
+    flags=(STORE,),
+    run=run,
+    text="An image that had the name before keeps its other names and its id.",
+    examples=(("pybuild tag example/app registry.example/app:1", "a name to push by"),),
+    fewest=2,
+    most=None,
+)

@@ -1,28 +1,24 @@
-"""What pull and push show while they go on: one line a blob on standard error."""
+"""How far a transfer is, on standard error: a line for each blob when it is complete."""
 
 from __future__ import annotations
 
-import sys
-import threading
-
+from builder.cli.surroundings import Surroundings
+from builder.report.harmless import harmless
 from builder.report.text import human
 
 
 class Transfer:
-    """Tells of blobs as they begin and end."""
+    """Shows the progress of `pull` and `push`; threads may share it."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, around: Surroundings, *, quiet: bool) -> None:
+        self._err = around.err
         self._quiet = quiet
-        self._begun: set[str] = set()
-        self._lock = threading.Lock()
+        self._complete: set[str] = set()
 
-    def __call__(self, label: str, done: int, total: int) -> None:
-        """Take note of how far a blob is."""
-        with self._lock:
-            if self._quiet:
-                return
-            if label not in self._begun:
-                self._begun.add(label)
-                print(f"{label}: {human(total)}", file=sys.stderr, flush=True)
-            if done == total:
-                print(f"{label}: done", file=sys.stderr, flush=True)
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Take in how many bytes of a blob are there."""
+        if self._quiet or not total or done < total or label in self._complete:
+            return
+        self._complete.add(label)
+        self._err.write(f"{harmless(label)}: {human(total)}\n")
+        self._err.flush()

@@ -81,11 +81,12 @@ class StepReporter:
         state: bytes = b"",
         reasons: tuple[Reason, ...] = (),
         error: str = "",
+        saved: float = 0.0,
     ) -> None:
         """The step's end."""
         self._events.send(
             StepFinished(
-                time.time(), self.number, outcome, self.seconds, size, key.hex(), state.hex(), reasons, error
+                time.time(), self.number, outcome, self.seconds, size, key.hex(), state.hex(), reasons, error, saved
             )
         )
 

@@ -23,6 +23,14 @@ def open_destination(dest: str, stdout: BinaryIO | None) -> Iterator[BinaryIO]:
         yield stdout
         stdout.flush()
         return
+    if os.path.lexists(dest) and not os.path.isfile(dest) and not os.path.isdir(dest):
+        # A device or a pipe (`/dev/stdout`, a process substitution) is written to, never replaced.
+        try:
+            with open(dest, "wb", buffering=1 << 20) as stream:
+                yield stream
+        except OSError as error:
+            raise BuilderError(f'cannot write "{dest}": {error.strerror}') from error
+        return
     temporary = f"{dest}.{os.getpid()}.tmp"
     try:
         stream = open(temporary, "xb", buffering=1 << 20)

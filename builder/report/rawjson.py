@@ -1,31 +1,52 @@
-"""Progress for machines: one JSON object a line, `event` names its kind, the other fields are the event's.
+"""Progress for machines: one JSON object a line. docs/commands.md describes them.
 
-Bytes of output are text in `data`; what is no UTF-8 in it is replaced.
+`event` names the kind, the other fields are the event's. The bytes of a step's output are text in `data` where they are
+UTF-8, else base64 in `base64`.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import asdict
-from typing import TextIO
+from typing import Any, TextIO
 
+from builder.errors import BuilderError
 from builder.events import Event, StepOutput
+from builder.report.reportfile import error_object
 
 
 class RawJson:
-    """Shows events as lines of JSON."""
+    """Shows events as lines of JSON. A stream that nobody reads any more is left alone, the build goes on."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._broken = False
 
     def show(self, event: Event) -> None:
         """Write one event."""
-        fields = asdict(event)
         if isinstance(event, StepOutput):
-            fields["data"] = event.data.decode("utf-8", "replace")
-        self._stream.write(json.dumps({"event": type(event).__name__, **fields}) + "\n")
-        self._stream.flush()
+            fields: dict[str, Any] = {"time": event.time, "step": event.step, "stream": event.stream}
+            try:
+                fields["data"] = event.data.decode()
+            except UnicodeDecodeError:
+                fields["base64"] = base64.b64encode(event.data).decode()
+        else:
+            fields = asdict(event)
+        self._line({"event": type(event).__name__, **fields})
+
+    def failed(self, error: BuilderError) -> None:
+        """Write why there is no result, as the last line."""
+        self._line({"event": "Error", **error_object(error)})
 
     def close(self) -> None:
         """Nothing is held back."""
-        self._stream.flush()
+
+    def _line(self, fields: dict[str, Any]) -> None:
+        if self._broken:
+            return
+        try:
+            self._stream.write(json.dumps(fields) + "\n")
+            self._stream.flush()
+        except OSError:
+            self._broken = True

@@ -2,54 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from builder.events import BuildFinished, Outcome, StepFinished
-from builder.report.text import clean, human
+from builder.report.harmless import harmless
+from builder.report.text import human, seconds
 
 _TITLE = 60
-_REASONS = 3
-_WHY = 100
+# Reasons of one step that are listed, each cut to so many characters; the report file has all of them.
+_REASONS = 5
+_WHY = 160
+_HEAD = ("step", "result", "time", "size", "why")
 
 
-def why(step: StepFinished) -> str:
-    """The reasons of a miss in one line."""
-    if step.outcome is Outcome.FAILED:
-        return step.error.partition("\n")[0]
-    shown = [reason.detail for reason in step.reasons[:_REASONS]]
-    more = len(step.reasons) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def _shorten(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def render_summary(steps: Sequence[tuple[str, StepFinished]], end: BuildFinished) -> str:
-    """The table, and a line that counts."""
-    rows = [("step", "result", "time", "size", "why")]
-    for title, step in steps:
-        size = human(step.size) if step.size else ""
-        rows.append(
-            (
-                _shorten(clean(title), _TITLE),
-                step.outcome.value,
-                f"{step.seconds:.1f}s",
-                size,
-                _shorten(clean(why(step)), _WHY),
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [""]
-    for title, result, time, size, reason in rows:
-        line = f" {title:<{widths[0]}}  {result:<{widths[1]}}  {time:>{widths[2]}}  {size:>{widths[3]}}  {reason}"
-        lines.append(line.rstrip())
-    hits = sum(step.outcome is Outcome.HIT for _, step in steps)
-    misses = sum(step.outcome is Outcome.MISS for _, step in steps)
-    total = f"{hits + misses} steps: {hits} hit, {misses} miss, {end.seconds:.2f} s"
-    lines.append("")
-    lines.append(f"{'done' if end.ok else 'failed'}: {total}")
+def render_summary(
+    steps: Sequence[tuple[str, StepFinished]], end: BuildFinished, *, width: int | None = None
+) -> str:
+    """The table and a line that counts, without a last line end. `width` is that of the terminal, if there is one."""
+    lines = [*_table(steps, width), ""] if steps else []
+    lines.append(totals(steps, end))
     if end.image:
-        lines.append(f"image {end.image}" + (f" ({', '.join(end.names)})" if end.names else ""))
+        named = f"  {', '.join(harmless(name) for name in end.names)}" if end.names else ""
+        lines.append(f"image: {end.image}{named}")
     return "\n".join(lines)
+
+
+def totals(steps: Sequence[tuple[str, StepFinished]], end: BuildFinished) -> str:
+    """One line: how many steps hit and missed, the time that took and the time that hits saved."""
+    outcomes = [step.outcome for _, step in steps]
+    hits, misses = outcomes.count(Outcome.HIT), outcomes.count(Outcome.MISS)
+    counted = [_count(hits, "hit"), _count(misses, "miss", "es")]
+    if failed := outcomes.count(Outcome.FAILED):
+        counted.append(f"{failed} failed")
+    if cancelled := outcomes.count(Outcome.CANCELLED):
+        counted.append(f"{cancelled} cancelled")
+    saved = sum(step.saved for _, step in steps)
+    spared = f" (saved {seconds(saved)})" if saved >= 0.05 else ""
+    number = hits + misses + failed + cancelled
+    return f"{'done' if end.ok else 'failed'}: {_count(number, 'step')}: {', '.join(counted)}, {seconds(end.seconds)}{spared}"
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
+
+
+def _table(steps: Sequence[tuple[str, StepFinished]], width: int | None) -> Iterator[str]:
+    rows = [_HEAD, *(row for title, step in steps for row in _rows(title, step))]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for title, result, time, size, why in rows:
+        line = f" {title:<{widths[0]}}  {result:<{widths[1]}}  {time:>{widths[2]}}  {size:>{widths[3]}}  {why}".rstrip()
+        yield line if width is None else shorten(line, width)
+
+
+def _rows(title: str, step: StepFinished) -> Iterator[tuple[str, str, str, str, str]]:
+    """A step's row, and one below it for each further reason."""
+    first, *others = list(_why(step)) or [""]
+    size = human(step.size) if step.size else ""
+    yield shorten(one_line(title), _TITLE), step.outcome.value, seconds(step.seconds), size, first
+    for reason in others:
+        yield "", "", "", "", reason
+
+
+def _why(step: StepFinished) -> Iterator[str]:
+    if step.outcome is Outcome.FAILED:
+        yield shorten(one_line(step.error), _WHY)
+        return
+    listed = step.reasons if len(step.reasons) <= _REASONS else step.reasons[: _REASONS - 1]
+    for reason in listed:
+        yield shorten(one_line(reason.detail or reason.part or reason.kind), _WHY)
+    if more := len(step.reasons) - len(listed):
+        yield f"and {more} more"
+
+
+def one_line(text: str) -> str:
+    """Text without line ends, runs of blanks and control sequences."""
+    return harmless(" ".join(text.split()))
+
+
+def shorten(text: str, width: int) -> str:
+    """Text cut to so many characters, the cut marked."""
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"

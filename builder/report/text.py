@@ -1,27 +1,25 @@
-"""Text that people read: without control characters, sizes with units."""
+"""Numbers as people read them."""
 
 from __future__ import annotations
 
-import re
-
-# What moves cursors, changes colours or rings bells in a terminal does nothing in a log.
-_CONTROL = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-)
-
-
-def clean(text: str) -> str:
-    """Text without control characters and sequences."""
-    return _CONTROL.sub("", text)
-
 
 def human(size: int) -> str:
-    """A number of bytes for people: `812 B`, `3.4 MB`."""
+    """A number of bytes: `812 B`, `3.4 MB`; units are powers of 1000."""
     if size < 1000:
         return f"{size} B"
     value = float(size)
     for unit in ("kB", "MB", "GB"):
         value /= 1000
-        if value < 1000:
+        if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
+
+
+def seconds(value: float) -> str:
+    """A duration: `0.3s`, `12.0s`, `2m05s`, `1h02m`."""
+    if value < 59.95:
+        return f"{value:.1f}s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -23,7 +23,8 @@ from builder.events import (
     Warned,
 )
 from builder.report.summary import render_summary
-from builder.report.text import clean, human
+from builder.report.harmless import harmless as clean
+from builder.report.text import human
 
 # Lines of a running step's output that are shown, and that are shown again if it fails.
 _SHOWN = 4

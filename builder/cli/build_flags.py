@@ -1,0 +1,118 @@
+"""The flags of `pybuild build`: those of `docker buildx build` with their syntax, and a few of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builder.cli.command import ISOLATION, STORE
+from builder.cli.flags import Arguments, Flag
+from builder.errors import UsageError
+
+_WHAT, _RESULT, _STEPS = "What to build", "Results", "How steps run"
+_CACHE, _SHOWN, _OTHER = "Cache", "Progress and reports", "Other"
+
+FLAGS = (
+    Flag("--file", "FILE", "Build file; - is standard input (default: Buildfile, Dockerfile or Containerfile of CONTEXT)", "-f", group=_WHAT),
+    Flag("--target", "STAGE", "Stage to build (default: the last)", group=_WHAT),
+    Flag("--build-arg", "NAME[=VALUE]", "Value of an ARG; without =VALUE that of the environment", many=True, group=_WHAT),
+    Flag("--build-context", "NAME=SOURCE", "Folder, oci-layout://FOLDER[:TAG] or docker-image://NAME that FROM and --from call NAME", many=True, group=_WHAT),
+    Flag("--platform", "OS/ARCH", "Platform to build for (default: DOCKER_DEFAULT_PLATFORM, or this machine's)", many=True, group=_WHAT),
+    Flag("--pull", "", "Ask registries what the names of bases stand for now", group=_WHAT),
+    Flag("--tag", "NAME[:TAG]", "Name for the image", "-t", many=True, group=_RESULT),
+    Flag("--output", "SPEC", "Where the result goes: type=image|oci|docker|local|tar|registry,dest=PATH, a folder, or - (default: the store)", "-o", many=True, group=_RESULT),
+    Flag("--push", "", "Push the image by each of its names", group=_RESULT),
+    Flag("--load", "", "Keep the image in the store, beside other outputs", group=_RESULT),
+    Flag("--label", "NAME=VALUE", "Label of the image; wins over LABEL", many=True, group=_RESULT),
+    Flag("--iidfile", "FILE", "Write the image's id to a file", group=_RESULT),
+    Flag("--metadata-file", "FILE", "Write names and digests of the result to a file, as JSON", group=_RESULT),
+    Flag("--network", "MODE", "Network of RUN: default and host are this machine's, none is an empty one", group=_STEPS),
+    Flag("--add-host", "NAME:ADDRESS", "Line for /etc/hosts", many=True, group=_STEPS),
+    Flag("--shm-size", "SIZE", "Size of /dev/shm, such as 64m", group=_STEPS),
+    Flag("--ulimit", "NAME=SOFT[:HARD]", "Limit of processes, such as nofile=1024:4096", many=True, group=_STEPS),
+    Flag("--secret", "id=ID[,src=FILE|,env=NAME]", "Secret for RUN --mount=type=secret; it enters no key, log or layer", many=True, group=_STEPS),
+    Flag("--jobs", "N", "Steps that may run at once (default: the number of processors)", group=_STEPS),
+    ISOLATION,
+    Flag("--no-cache", "", "Look nothing up in the cache; results are kept all the same", group=_CACHE),
+    Flag("--no-cache-filter", "STAGE,…", "Stages for which nothing is looked up", many=True, group=_CACHE),
+    Flag("--progress", "MODE", "auto, plain, tty, quiet or rawjson (default: BUILDKIT_PROGRESS, or auto)", group=_SHOWN),
+    Flag("--quiet", "", "Print only the image's id, on standard output", "-q", group=_SHOWN),
+    Flag("--report", "FILE", "Write to a file how every step ended and why it missed the cache, as JSON", group=_SHOWN),
+    STORE,
+    # Accepted because scripts have them; they mean nothing here.
+    Flag("--builder", "NAME"),
+    Flag("--debug", "", short="-D"),
+    Flag("--rm"),
+    Flag("--force-rm"),
+    Flag("--compress"),
+    Flag("--disable-content-trust"),
+    # Those of `NOT_YET`.
+    Flag("--allow", "ENTITLEMENT", many=True),
+    Flag("--annotation", "NAME=VALUE", many=True),
+    Flag("--attest", "SPEC", many=True),
+    Flag("--cache-from", "SPEC", many=True),
+    Flag("--cache-to", "SPEC", many=True),
+    Flag("--call", "METHOD"),
+    Flag("--cgroup-parent", "NAME"),
+    Flag("--check"),
+    Flag("--cpu-period", "N"),
+    Flag("--cpu-quota", "N"),
+    Flag("--cpu-shares", "N", short="-c"),
+    Flag("--cpuset-cpus", "LIST"),
+    Flag("--cpuset-mems", "LIST"),
+    Flag("--memory", "SIZE", short="-m"),
+    Flag("--memory-swap", "SIZE"),
+    Flag("--policy", "SPEC", many=True),
+    Flag("--provenance", "SPEC", bare="true"),
+    Flag("--sbom", "SPEC", bare="true"),
+    Flag("--security-opt", "SPEC", many=True),
+    Flag("--squash"),
+    Flag("--ssh", "SPEC", many=True),
+)  # fmt: skip
+
+NOT_YET = {
+    "--annotation": "annotations",
+    "--attest": "attestations",
+    "--cache-from": "a remote cache",
+    "--cache-to": "a remote cache",
+    "--cgroup-parent": "limits by control groups",
+    "--check": "checking a build file",
+    "--cpu-period": "limits by control groups",
+    "--cpu-quota": "limits by control groups",
+    "--cpu-shares": "limits by control groups",
+    "--cpuset-cpus": "limits by control groups",
+    "--cpuset-mems": "limits by control groups",
+    "--memory": "limits by control groups",
+    "--memory-swap": "limits by control groups",
+    "--policy": "source policies",
+    "--provenance": "provenance",
+    "--sbom": "a bill of materials",
+    "--security-opt": "security options",
+    "--squash": "squashing layers",
+    "--ssh": "ssh agents",
+}
+"""Flags whose work this version cannot do, and what they ask for."""
+
+_ATTESTATIONS = ("--provenance", "--sbom")
+
+
+def refuse_later(args: Arguments) -> None:
+    """A `UsageError` for what this version cannot do: a flag never does nothing in silence."""
+    for flag in _unsupported(args):
+        raise UsageError(f"{flag} is not supported yet: {NOT_YET[flag]}", hint="leave the flag out")
+    call = args.text("--call")
+    if call not in (None, "build"):
+        raise UsageError(f"--call {call} is not supported yet", hint="leave the flag out")
+    for entitlement in args.texts("--allow"):
+        # RUN sees the host's network here without being allowed to.
+        if entitlement != "network.host":
+            raise UsageError(f"--allow {entitlement} is not supported yet", hint="leave the flag out")
+
+
+def _unsupported(args: Arguments) -> Iterator[str]:
+    for flag in args.given():
+        if flag in _ATTESTATIONS and args.text(flag) in ("false", "0", "disabled=true"):
+            continue
+        if flag == "--attest" and all("disabled=true" in text.split(",") for text in args.texts(flag)):
+            continue
+        if flag in NOT_YET:
+            yield flag

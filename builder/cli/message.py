@@ -1,0 +1,73 @@
+"""Errors as text for people: where, the line with the very words marked, what happened, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builder.errors import BuilderError, BuildFileError, CommandError, Location
+from builder.report.harmless import harmless
+
+# A longer line of a build file is shown around the words that matter.
+_LINE = 120
+_LAST_LINES = 20
+
+
+def error_text(error: BuilderError, *, output: bool = True) -> str:
+    """All that there is to say about an error, ending in a line end.
+
+    `output` includes the last output of a command that failed; a display that has just shown it leaves it out.
+    """
+    lines = list(_one(error))
+    if isinstance(error, BuildFileError):
+        for other in error.others:
+            lines += _one(other)
+    if output and isinstance(error, CommandError) and error.output:
+        lines += _last_output(error.output)
+    return "\n".join(lines) + "\n"
+
+
+def _one(error: BuilderError) -> Iterator[str]:
+    place = error.location
+    yield f"{_place(place)}error: {harmless(error.message)}"
+    if place is not None and place.source:
+        yield from marked_line(place)
+    if error.hint:
+        yield f"  hint: {harmless(error.hint)}"
+
+
+def _place(place: Location | None) -> str:
+    return "" if place is None else f"{harmless(str(place))}: "
+
+
+def marked_line(place: Location) -> tuple[str, str]:
+    """The line of a place, and a line below it with carets under its words."""
+    start = min(max(place.column - 1, 0), len(place.source))
+    width = max(1, min(place.width, len(place.source) - start))
+    source = place.source.rstrip("\r\n")
+    cut = 0
+    if len(source) > _LINE:
+        cut = max(0, min(start - _LINE // 3, len(source) - _LINE))
+        source = ("…" if cut else "") + source[cut : cut + _LINE] + ("…" if cut + _LINE < len(source) else "")
+        start += (1 if cut else 0) - cut
+        width = min(width, len(source) - start) or 1
+    before = source[:start]
+    # A tab stays a tab, so that the mark stands right whatever a terminal makes of it.
+    indent = "".join("\t" if sign == "\t" else " " * columns(sign) for sign in before)
+    mark = "^" * max(1, sum(columns(sign) for sign in source[start : start + width]))
+    return f"  {harmless(source)}", f"  {indent}{mark}"
+
+
+def columns(sign: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if sign.isascii():
+        return 1
+    from unicodedata import combining, east_asian_width
+
+    return 0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1
+
+
+def _last_output(output: bytes) -> Iterator[str]:
+    lines = output.decode(errors="replace").rstrip("\r\n").split("\n")
+    yield "last output:" if len(lines) <= _LAST_LINES else f"last {_LAST_LINES} lines of output:"
+    for line in lines[-_LAST_LINES:]:
+        yield f"  | {harmless(line.rstrip(chr(13)).rpartition(chr(13))[2])}"
