@@ -272,7 +272,7 @@ def test_file_systems_that_keep_whole_seconds(tmp_path: Path, index: Path) -> No
         pytest.skip("no loop devices here")
     try:
         file = root / "file"
-        time.sleep(1 - time.time() % 1)  # the beginning of a second
+        time.sleep(1.05 - time.time() % 1)  # near the beginning of a second
         file.write_text("first")
         time.sleep(0.3)
         before, _ = scan(root, index)
