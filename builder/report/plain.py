@@ -22,8 +22,8 @@ from builder.events import (
     StepStarted,
     Warned,
 )
-from builder.report.lines import LineReader
 from builder.report.harmless import harmless
+from builder.report.lines import LineReader
 from builder.report.summary import render_summary
 from builder.report.text import human, seconds
 

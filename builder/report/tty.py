@@ -22,8 +22,8 @@ from builder.events import (
     StepStarted,
     Warned,
 )
-from builder.report.summary import render_summary
 from builder.report.harmless import harmless as clean
+from builder.report.summary import render_summary
 from builder.report.text import human
 
 # Lines of a running step's output that are shown, and that are shown again if it fails.

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from conftest import Run
 
 FILE = """\
@@ -74,7 +73,20 @@ def short() -> Iterator[Path]:
     """A folder with a short path, as podman wants it."""
     with tempfile.TemporaryDirectory(prefix="pb-", dir="/tmp") as name:
         yield Path(name)
-        subprocess.run(["podman", "--root", f"{name}/root", "--runroot", f"{name}/run", "--storage-driver", "vfs", "rmi", "-af"], capture_output=True)
+        subprocess.run(
+            [
+                "podman",
+                "--root",
+                f"{name}/root",
+                "--runroot",
+                f"{name}/run",
+                "--storage-driver",
+                "vfs",
+                "rmi",
+                "-af",
+            ],
+            capture_output=True,
+        )
 
 
 @pytest.mark.parametrize("form", ["oci", "docker"])
