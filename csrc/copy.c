@@ -114,7 +114,7 @@ static int copy_contents(pb_copier *copier, pb_tree *tree, uint32_t top, uint32_
         return pb_fail(error, -dest, "open", "%s", path);
     for (uint32_t i = 0; !failed && i < tree->nodes[node].child_count; i++) {
         uint32_t child = tree->nodes[node].first_child + i;
-        const char *name = pb_tree_name(tree, child);
+        const char *name;
         int excluded;
         if (tree->nodes[child].flags & PB_NODE_GONE)
             continue;
@@ -123,6 +123,7 @@ static int copy_contents(pb_copier *copier, pb_tree *tree, uint32_t top, uint32_
             return pb_fail(error, -failed, "copy", "%s", path);
         if (excluded)
             continue;
+        name = pb_tree_name(tree, child);
         if (!S_ISDIR(tree->nodes[child].mode)) {
             pb_place place = {dest, name, copier->top_count - 1, path};
             failed = pb_copy_entry(copier, tree, child, source, &place, error);

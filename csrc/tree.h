@@ -91,8 +91,9 @@ void pb_node_recall(const pb_tree *tree, pb_node *node);
 /* Whether stat data are still what the tree has: 1 or 0. */
 int pb_tree_unchanged(const pb_tree *tree, uint32_t node, const struct stat *now);
 
-/* Whether a pattern set leaves out a node below `top`: top itself only if it is no directory, then by its name. */
-int pb_tree_excluded(const pb_tree *tree, uint32_t top, uint32_t node, const pb_ignore *exclude, int *result);
+/* Whether a pattern set leaves out a node below `top`; top itself only if it is no directory, then by its name. A directory
+ * stays if an exception keeps something in it, which may have to be read for that: nodes and names may move. */
+int pb_tree_excluded(pb_tree *tree, uint32_t top, uint32_t node, const pb_ignore *exclude, int *result);
 
 /* xattrs.c: which extended attributes count and are carried along. */
 int pb_xattr_matters(const char *name);

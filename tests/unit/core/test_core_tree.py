@@ -367,6 +367,21 @@ def test_exclude_is_as_if_the_files_were_not_there(root: Path) -> None:
     assert (entries, size) == (3, 5)
 
 
+def test_folders_stay_for_exceptions_only(root: Path) -> None:
+    for path in ("src/a/x.go", "src/a/x.c", "src/b/c/y.c", "src/b/z.c", "src/d/e/f/g.go"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+    with Opened(root, secret=SECRET) as tree:
+        src, rules = tree.find(b"src"), Ignore(["**", "!**/*.go"])
+        excluded = tree.fingerprint(src, exclude=rules)
+        assert tree.measure(src, exclude=rules)[0] == 7
+    for path in ("src/a/x.c", "src/b/c/y.c", "src/b/z.c"):
+        (root / path).unlink()
+    (root / "src" / "b" / "c").rmdir()
+    (root / "src" / "b").rmdir()
+    assert fingerprint(root, b"src") == excluded
+
+
 def test_ignored_is_as_if_the_files_were_not_there(root: Path) -> None:
     fill(root)
     with Opened(root, secret=SECRET, ignore=Ignore(["dir", "!dir/file", "pipe"])) as tree:
