@@ -134,7 +134,7 @@ def limits(texts: Iterable[str]) -> tuple[tuple[str, int, int], ...]:
 
 def _number(text: str, word: str) -> int:
     digits = word.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or (word != digits and word != "-1"):
+    if not (digits.isascii() and digits.isdigit()) or word not in (digits, "-1"):
         raise UsageError(f'--ulimit needs NAME=SOFT[:HARD], not "{text}"')
     return int(word)
 

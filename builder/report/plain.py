@@ -82,9 +82,8 @@ class Plain:
                 self._finish(self._steps[event.step], event)
             elif isinstance(event, Warned):
                 self._warn(event)
-            elif isinstance(event, BuildFinished):
-                if self._finished:
-                    self._write(f"\n{render_summary(self._finished, event)}")
+            elif isinstance(event, BuildFinished) and self._finished:
+                self._write(f"\n{render_summary(self._finished, event)}")
             self._flush()
 
     def close(self) -> None:

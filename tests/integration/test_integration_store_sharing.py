@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-OPEN = "import sys; from builder.store.store import open_store\nwith open_store(sys.argv[1]) as s: s.put_parsed"
+OPEN = (
+    "import sys; from builder.store.store import open_store\nwith open_store(sys.argv[1]) as s: s.put_parsed"
+)
 
 
 def test_processes_that_make_the_same_store_at_once(tmp_path: Path) -> None:

@@ -97,7 +97,18 @@ def test_podman_loads_and_runs(pybuild: Run, project: Path, tmp_path: Path, shor
     podman += ["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "file"]
     loaded = run(*podman, "load", "-i", out)
     name = loaded.strip().splitlines()[-1].split(": ", 1)[1]
-    ran = run(*podman, "run", "--rm", "--network", "none", "--ulimit", "host", name)
+    ran = run(
+        *podman,
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--ulimit",
+        "nofile=256:256",
+        "--ulimit",
+        "nproc=500:500",
+        name,
+    )
     assert ran == "hello world built\n"
 
 
