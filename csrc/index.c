@@ -95,18 +95,99 @@ void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret)
 
 /* --- writing ---------------------------------------------------------------------------------------------- */
 
+struct pb_index_writer {
+    const char *file;
+    char *temporary;
+    int fd;
+    header head;
+    pb_hasher *hasher; /* of what has been written */
+    char *buffer;
+    size_t used;
+    char *names;
+    size_t names_capacity;
+};
+
+enum { BUFFER = 256 * 1024 };
+
+static int flush(pb_index_writer *writer)
+{
+    const char *at = writer->buffer;
+
+    pb_hasher_update(writer->hasher, writer->buffer, writer->used);
+    while (writer->used) {
+        ssize_t count = write(writer->fd, at, writer->used);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -errno;
+        at += count;
+        writer->used -= (size_t)count;
+    }
+    return 0;
+}
+
+static int put(pb_index_writer *writer, const void *data, size_t size)
+{
+    while (size) {
+        size_t now = size < BUFFER - writer->used ? size : BUFFER - writer->used;
+        int failed = now ? 0 : flush(writer);
+        if (failed)
+            return failed;
+        memcpy(writer->buffer + writer->used, data, now);
+        writer->used += now;
+        data = (const char *)data + now;
+        size -= now;
+    }
+    return 0;
+}
+
+static int start_file(pb_index_writer *writer, const char *file, const pb_secret *secret)
+{
+    int failed = pb_hasher_new(secret, &writer->hasher);
+
+    writer->file = file;
+    writer->buffer = malloc(BUFFER);
+    if (!failed && (!writer->buffer || asprintf(&writer->temporary, "%s.XXXXXX", file) < 0)) {
+        writer->temporary = NULL;
+        failed = -ENOMEM;
+    }
+    if (failed)
+        return failed;
+    writer->head = (header){.version = PB_INDEX_VERSION, .byte_order = 0x01020304, .node_size = sizeof(pb_node)};
+    memcpy(writer->head.magic, MAGIC, sizeof MAGIC);
+    fingerprint_secret(secret, &writer->head.secret);
+    writer->fd = mkostemp(writer->temporary, O_CLOEXEC);
+    if (writer->fd < 0) {
+        failed = -errno;
+        free(writer->temporary); /* there is no such file to remove */
+        writer->temporary = NULL;
+        return failed;
+    }
+    return lseek(writer->fd, sizeof writer->head, SEEK_SET) < 0 ? -errno : 0;
+}
+
+int pb_index_start(const char *file, const pb_secret *secret, pb_index_writer **ret)
+{
+    pb_index_writer *writer = calloc(1, sizeof *writer);
+    int failed;
+
+    if (!writer)
+        return -ENOMEM;
+    writer->fd = -1;
+    failed = start_file(writer, file, secret);
+    if (failed)
+        pb_index_abandon(writer);
+    else
+        *ret = writer;
+    return failed;
+}
+
 int pb_index_append(pb_index_writer *writer, const pb_node *node, const char *name)
 {
-    size_t length = strlen(name) + 1;
-    if (writer->count == writer->capacity) {
-        uint32_t capacity = writer->capacity * 2 + 1024;
-        pb_node *nodes = realloc(writer->nodes, (size_t)capacity * sizeof *nodes);
-        if (!nodes)
-            return -ENOMEM;
-        writer->nodes = nodes;
-        writer->capacity = capacity;
-    }
-    if (writer->names_size + length > writer->names_capacity) {
+    size_t length = strlen(name) + 1, used = writer->head.names_size;
+    pb_node copy = *node;
+
+    if (used + length > writer->names_capacity) {
         size_t capacity = writer->names_capacity * 2 + length + 16384;
         char *names = realloc(writer->names, capacity);
         if (!names)
@@ -114,157 +195,45 @@ int pb_index_append(pb_index_writer *writer, const pb_node *node, const char *na
         writer->names = names;
         writer->names_capacity = capacity;
     }
-    if (writer->names_size + length > UINT32_MAX || writer->count == PB_NONE - 1)
+    if (used + length > UINT32_MAX || writer->head.count == PB_NONE - 1)
         return -EFBIG;
-    writer->nodes[writer->count] = *node;
-    writer->nodes[writer->count].name = (uint32_t)writer->names_size;
-    writer->nodes[writer->count].first_child = writer->nodes[writer->count].child_count = 0;
-    memcpy(writer->names + writer->names_size, name, length);
-    writer->names_size += length;
-    writer->count++;
+    copy.name = (uint32_t)used;
+    copy.earlier = PB_NONE;
+    memcpy(writer->names + used, name, length);
+    writer->head.names_size += length;
+    writer->head.count++;
+    return put(writer, &copy, sizeof copy);
+}
+
+int pb_index_finish(pb_index_writer *writer)
+{
+    int failed = put(writer, writer->names, writer->head.names_size);
+
+    if (!failed)
+        failed = flush(writer);
+    if (failed)
+        return failed;
+    pb_hasher_finish(writer->hasher, &writer->head.body);
+    if (pwrite(writer->fd, &writer->head, sizeof writer->head, 0) != sizeof writer->head)
+        return errno ? -errno : -EIO;
+    if (rename(writer->temporary, writer->file))
+        return -errno;
+    free(writer->temporary);
+    writer->temporary = NULL;
     return 0;
 }
 
-void pb_index_writer_cleanup(pb_index_writer *writer)
+void pb_index_abandon(pb_index_writer *writer)
 {
-    free(writer->nodes);
+    if (!writer)
+        return;
+    if (writer->temporary)
+        unlink(writer->temporary);
+    if (writer->fd >= 0)
+        close(writer->fd);
+    pb_hasher_free(writer->hasher);
+    free(writer->temporary);
+    free(writer->buffer);
     free(writer->names);
-    free(writer->from);
-}
-
-static int write_all(int fd, const void *data, size_t size)
-{
-    const char *at = data;
-    while (size) {
-        ssize_t count = write(fd, at, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        at += count;
-        size -= (size_t)count;
-    }
-    return 0;
-}
-
-int pb_index_write(const pb_index_writer *writer, const pb_secret *secret, const char *file, pb_error *error)
-{
-    PB_FREE char *temporary = NULL;
-    PB_CLOSE int fd = -1;
-    PB_HASHER pb_hasher *hasher = NULL;
-    header head = {.version = PB_INDEX_VERSION,
-                   .byte_order = 0x01020304,
-                   .node_size = sizeof(pb_node),
-                   .count = writer->count,
-                   .names_size = writer->names_size};
-    size_t nodes_size = (size_t)writer->count * sizeof(pb_node);
-    int failed = pb_hasher_new(secret, &hasher);
-
-    if (!failed && asprintf(&temporary, "%s.XXXXXX", file) < 0) {
-        temporary = NULL;
-        failed = -ENOMEM;
-    }
-    if (failed)
-        return pb_fail(error, -failed, "write index", "%s", file);
-    memcpy(head.magic, MAGIC, sizeof MAGIC);
-    fingerprint_secret(secret, &head.secret);
-    pb_hasher_update(hasher, writer->nodes, nodes_size);
-    pb_hasher_update(hasher, writer->names, writer->names_size);
-    pb_hasher_finish(hasher, &head.body);
-    fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return pb_fail(error, errno, "write index", "%s", file);
-    failed = write_all(fd, &head, sizeof head);
-    if (!failed)
-        failed = write_all(fd, writer->nodes, nodes_size);
-    if (!failed)
-        failed = write_all(fd, writer->names, writer->names_size);
-    if (!failed && rename(temporary, file))
-        failed = -errno;
-    if (failed) {
-        unlink(temporary);
-        return pb_fail(error, -failed, "write index", "%s", file);
-    }
-    return 0;
-}
-
-/* Where a node being written comes from: the tree, or the part of the earlier index that nobody looked at this time. */
-static int add_from(pb_index_writer *writer, pb_source source)
-{
-    if (writer->from_count == writer->from_capacity) {
-        uint32_t capacity = writer->from_capacity * 2 + 1024;
-        pb_source *from = realloc(writer->from, (size_t)capacity * sizeof *from);
-        if (!from)
-            return -ENOMEM;
-        writer->from = from;
-        writer->from_capacity = capacity;
-    }
-    writer->from[writer->from_count++] = source;
-    return 0;
-}
-
-/* Files that changed so lately that a further change could leave the same times are not remembered: git calls them racy. The
- * kernel's clock for files goes in steps of up to 10 ms; some file systems keep whole seconds (ext3, ext4 with small inodes,
- * FAT: two of them), which shows in the times. */
-static int is_racy(const pb_tree *tree, const pb_node *node)
-{
-    static const int64_t millisecond = 1000 * 1000;
-    int64_t grain = node->ctime % (10 * millisecond) ? 20 * millisecond : 2020 * millisecond;
-    return node->ctime >= tree->opened - grain;
-}
-
-static int append_children(pb_tree *tree, pb_index_writer *writer, uint32_t written)
-{
-    pb_source source = writer->from[written];
-    const pb_node *nodes = source.earlier ? tree->index.nodes : tree->nodes;
-    const char *names = source.earlier ? tree->index.names : tree->names;
-    const pb_node *node = &nodes[source.node];
-
-    if (!S_ISDIR(node->mode))
-        return 0;
-    if (!source.earlier && !(node->flags & PB_NODE_READ) && node->earlier != PB_NONE) {
-        source = (pb_source){node->earlier, 1};
-        nodes = tree->index.nodes;
-        names = tree->index.names;
-        node = &nodes[source.node];
-    }
-    if (!node->child_count)
-        return 0;
-    writer->nodes[written].first_child = writer->count;
-    for (uint32_t i = 0; i < node->child_count; i++) {
-        pb_node copy = nodes[node->first_child + i];
-        int failed;
-        if (copy.flags & PB_NODE_GONE)
-            continue;
-        copy.parent = written;
-        copy.earlier = PB_NONE;
-        copy.flags &= PB_NODE_CONTENT | PB_NODE_XATTRS;
-        if (!source.earlier && is_racy(tree, &copy))
-            copy.flags = 0;
-        failed = pb_index_append(writer, &copy, names + copy.name);
-        if (!failed)
-            failed = add_from(writer, (pb_source){node->first_child + i, source.earlier});
-        if (failed)
-            return failed;
-        writer->nodes[written].child_count++;
-    }
-    return 0;
-}
-
-int pb_tree_save(pb_tree *tree, const char *file, pb_error *error)
-{
-    PB_INDEX_WRITER pb_index_writer writer = {0};
-    pb_node root = tree->nodes[0];
-    int failed;
-
-    root.flags = 0;
-    root.earlier = PB_NONE;
-    failed = pb_index_append(&writer, &root, "");
-    if (!failed)
-        failed = add_from(&writer, (pb_source){0, 0});
-    for (uint32_t i = 0; !failed && i < writer.count; i++)
-        failed = append_children(tree, &writer, i);
-    if (failed)
-        return pb_fail(error, -failed, "write index", "%s", file);
-    return pb_index_write(&writer, &tree->secret, file, error);
+    free(writer);
 }

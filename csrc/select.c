@@ -31,24 +31,31 @@ static void hash_entry(const pb_tree *tree, uint32_t index, const pb_fingerprint
     pb_hasher_update(hasher, node->xattrs.bytes, sizeof node->xattrs.bytes);
 }
 
-/* The Merkle fingerprints of the directories of a collected list (parents before children): of the names and entries in
- * each. `ret` has one for each item of the list; those of other kinds stay zero. */
+uint32_t *pb_tree_ranges(const pb_tree *tree, const pb_nodes *list)
+{
+    uint32_t *first = malloc((list->count + 1) * sizeof *first);
+    size_t cursor = 1;
+
+    for (size_t i = 0; first && i < list->count; i++) { /* the contents are neighbours, in the order of their folders */
+        first[i] = (uint32_t)cursor;
+        while (cursor < list->count && tree->nodes[list->items[cursor]].parent == list->items[i])
+            cursor++;
+    }
+    if (first)
+        first[list->count] = (uint32_t)list->count;
+    return first;
+}
+
+/* The Merkle fingerprints of the directories of a collected list: of the names and entries in each. */
 static int hash_directories(pb_tree *tree, const pb_nodes *list, int flags, pb_fingerprint **ret, pb_error *error)
 {
-    PB_FREE uint32_t *first = malloc((list->count + 1) * sizeof *first);
+    PB_FREE uint32_t *first = pb_tree_ranges(tree, list);
     pb_fingerprint *merkle = calloc(list->count + 1, sizeof *merkle);
-    size_t cursor = 1;
 
     if (!first || !merkle) {
         free(merkle);
         return pb_fail(error, ENOMEM, "fingerprint", "%s", "");
     }
-    for (size_t i = 0; i < list->count; i++) { /* the children of an item are neighbours, in the order of their parents */
-        first[i] = (uint32_t)cursor;
-        while (cursor < list->count && tree->nodes[list->items[cursor]].parent == list->items[i])
-            cursor++;
-    }
-    first[list->count] = (uint32_t)list->count;
     for (size_t i = list->count; i-- > 0;) {
         if (!S_ISDIR(tree->nodes[list->items[i]].mode))
             continue;

@@ -107,8 +107,6 @@ enum { PB_INDEX_VERSION = 2 };
 void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret);
 void pb_index_close(pb_index *index);
 
-typedef struct pb_index_writer pb_index_writer;
-
 /* hashing.c: make sure that the contents of files and links, and the xattrs, of some nodes are known. */
 int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *error);
 
@@ -133,5 +131,8 @@ int pb_tree_collect(pb_tree *tree, uint32_t top, const pb_ignore *exclude, pb_no
  * item of the list (those of other kinds stay zero), malloc'ed. */
 int pb_tree_digest(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_nodes *list,
                    pb_fingerprint **merkle, pb_error *error);
+/* Where in a collected list the contents of each item begin; they end where the next item's begin. malloc'ed, NULL without
+ * memory. */
+uint32_t *pb_tree_ranges(const pb_tree *tree, const pb_nodes *list);
 
 #endif

@@ -442,13 +442,22 @@ def test_what_became_something_else_is_stale(root: Path) -> None:
             assert caught.value.errno == errno.ESTALE
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_named(root: Path) -> None:
-    (root / "secret").write_text("x")
-    (root / "secret").chmod(0)
-    with Opened(root) as tree, pytest.raises(CoreError) as caught:
-        tree.fingerprint(0)
-    assert (caught.value.errno, caught.value.path) == (errno.EACCES, "secret")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_may_not_be_read_is_named(root: Path, kind: str) -> None:
+    (root / "open").mkdir()
+    secret = root / "open" / "secret"
+    secret.mkdir() if kind == "folder" else secret.write_text("x")
+    secret.chmod(0)
+    me = os.geteuid()
+    with Opened(root) as tree:
+        if me == 0:  # who may read everything
+            os.seteuid(65534)
+        try:
+            with pytest.raises(CoreError) as caught:
+                tree.fingerprint(0)
+        finally:
+            os.seteuid(me)
+    assert (caught.value.errno, caught.value.path) == (errno.EACCES, "open/secret")
 
 
 def test_times_beyond_the_clock_do_no_harm(root: Path) -> None:
