@@ -16,7 +16,7 @@ from builder.core.tree import Tree
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 SOURCES = [
-    "error", "glob", "hash", "hashing", "ignore", "index", "listing", "lookup", "pattern", "save", "select", "tree",
+    "error", "glob", "hash", "hashing", "ignore", "index", "listing", "lookup", "pattern", "rule", "save", "select", "tree",
     "treediff", "walk", "xattrs",
 ]  # fmt: skip
 
