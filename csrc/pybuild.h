@@ -40,7 +40,7 @@ typedef struct {
 int pb_hash_bytes(const uint8_t *data, size_t size, const pb_secret *secret, pb_fingerprint *ret);
 int pb_hash_file(int dir_fd, const char *path, const pb_secret *secret, pb_fingerprint *ret, pb_error *error);
 
-/* --- ignore rules (ignore.c): .dockerignore and --exclude patterns ------------------------------------------ */
+/* --- ignore rules (ignore.c, rule.c, pattern.c): .dockerignore and --exclude patterns ------------------------------------------ */
 
 typedef struct pb_ignore pb_ignore;
 
@@ -51,7 +51,7 @@ void pb_ignore_free(pb_ignore *ignore);
 /* 1 if `path` (relative, no leading slash) is left out, 0 if not. *rule is the index of the deciding rule or -1. */
 int pb_ignore_match(const pb_ignore *ignore, const char *path, int *rule);
 
-/* --- trees (tree.c, index.c, select.c, treediff.c): what a folder holds, walked lazily and at most once ------ */
+/* --- trees (tree.c, walk.c, lookup.c, glob.c, select.c; index.c, save.c; listing.c, treediff.c) ------------------ */
 
 typedef struct pb_tree pb_tree;
 
@@ -98,7 +98,7 @@ int pb_tree_entry(pb_tree *tree, uint32_t node, pb_entry *ret, char *path, size_
 /* How a selection is fingerprinted. Owners are left out for files of a context (COPY sets them). */
 enum { PB_WITHOUT_OWNER = 1 };
 /* Merkle fingerprint of a node and all below it: name (not the node's own), kind, mode, uid, gid, size, content, link
- * target, device numbers, xattrs (not security.selinux, system.*, trusted.overlay.*, user.overlay.*); never a time.
+ * target, device numbers, xattrs (not trusted.*, system.*, user.overlay.*, nor security.* labels of this machine); never a time.
  * Hard links are not told apart. `exclude` may be NULL. Hashes what must be hashed, on two threads. */
 int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_fingerprint *ret,
                         pb_error *error);
