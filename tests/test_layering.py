@@ -22,7 +22,8 @@ MODULES = sorted(path for path in BUILDER.rglob("*.py") if path.relative_to(BUIL
 
 
 def package_of(path: Path) -> str:
-    return path.relative_to(BUILDER).with_suffix("").parts[0]
+    name = path.relative_to(BUILDER).with_suffix("").parts[0]
+    return "cli" if name == "__main__" else name  # `python -m builder` is the command
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from conftest import Run
 
 FILE = """\
 FROM base
@@ -43,7 +44,7 @@ def test_skopeo_reads_the_archive_and_the_store(
     pybuild: Run, project: Path, store: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.tar"
-    pybuild("build", "-t", "example/app:1", "-o", "image", "-o", f"type=oci,dest={out}", project)
+    pybuild("build", "-t", "example/app:1", "-o", "type=image", "-o", f"type=oci,dest={out}", project)
     seen = json.loads(run("skopeo", "inspect", f"oci-archive:{out}"))
     assert "WHO=world" in seen["Env"]
     run("skopeo", "copy", f"oci-archive:{out}", f"dir:{tmp_path / 'copy'}")
@@ -68,23 +69,23 @@ def test_umoci_unpacks_the_layout(pybuild: Run, project: Path, tmp_path: Path) -
     assert os.readlink(bundle / "rootfs/srv/link") == "greeting"
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path, as podman wants it."""
+    with tempfile.TemporaryDirectory(prefix="pb-", dir="/tmp") as name:
+        yield Path(name)
+        subprocess.run(["podman", "--root", f"{name}/root", "--runroot", f"{name}/run", "--storage-driver", "vfs", "rmi", "-af"], capture_output=True)
+
+
 @pytest.mark.parametrize("form", ["oci", "docker"])
-def test_podman_loads_and_runs(pybuild: Run, project: Path, tmp_path: Path, form: str) -> None:
+def test_podman_loads_and_runs(pybuild: Run, project: Path, tmp_path: Path, short: Path, form: str) -> None:
     out = tmp_path / "out.tar"
     pybuild("build", "-t", "localhost/app:v1", "-o", f"type={form},dest={out}", project)
-    podman = [
-        "podman",
-        "--root",
-        tmp_path / "podman",
-        "--runroot",
-        tmp_path / "run",
-        "--storage-driver",
-        "vfs",
-    ]
+    podman = ["podman", "--root", short / "root", "--runroot", short / "run", "--storage-driver", "vfs"]
     podman += ["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "file"]
     loaded = run(*podman, "load", "-i", out)
     name = loaded.strip().splitlines()[-1].split(": ", 1)[1]
-    ran = run(*podman, "run", "--rm", "--network", "none", "--cgroups", "disabled", name)
+    ran = run(*podman, "run", "--rm", "--network", "none", "--ulimit", "host", name)
     assert ran == "hello world built\n"
 
 
