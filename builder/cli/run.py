@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from builder.cli import values
 from builder.cli.command import ISOLATION, STORE, Command
 from builder.cli.flags import Arguments, Flag
+from builder.cli.message import error_text
 from builder.cli.surroundings import Surroundings
 from builder.cli.transfer import Transfer
-from builder.cli.message import error_text
 from builder.errors import CommandError, UsageError
 
 if TYPE_CHECKING:

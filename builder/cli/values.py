@@ -10,7 +10,24 @@ _SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 # More digits than any size has.
 _DIGITS = 15
 _LIMITS = frozenset(
-    "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
+    [
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ]
 )
 
 
@@ -120,7 +137,7 @@ def limits(texts: Iterable[str]) -> tuple[tuple[str, int, int], ...]:
 
 def _number(text: str, word: str) -> int:
     digits = word.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or (word != digits and word != "-1"):
+    if not (digits.isascii() and digits.isdigit()) or word not in (digits, "-1"):
         raise UsageError(f'--ulimit needs NAME=SOFT[:HARD], not "{text}"')
     return int(word)
 

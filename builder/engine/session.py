@@ -86,7 +86,16 @@ class StepReporter:
         """The step's end."""
         self._events.send(
             StepFinished(
-                time.time(), self.number, outcome, self.seconds, size, key.hex(), state.hex(), reasons, error, saved
+                time.time(),
+                self.number,
+                outcome,
+                self.seconds,
+                size,
+                key.hex(),
+                state.hex(),
+                reasons,
+                error,
+                saved,
             )
         )
 

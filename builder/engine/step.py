@@ -101,9 +101,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
 
 def _hit(session: Session, reporter: StepReporter, record: Record) -> Done:
     del session
-    reporter.finish(
-        Outcome.HIT, size=record.size, key=record.key, state=record.state, saved=record.seconds
-    )
+    reporter.finish(Outcome.HIT, size=record.size, key=record.key, state=record.state, saved=record.seconds)
     return Done(record.state, record.created)
 
 

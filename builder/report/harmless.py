@@ -12,7 +12,7 @@ _SEQUENCES = re.compile(
 
 
 def harmless(text: str) -> str:
-    """`text` on one line without control sequences; other signs that do not print are written as `\\x..` or `\\u....`.
+    r"""`text` on one line without control sequences; other signs that do not print are written as `\x..` or `\u....`.
 
     A tab stays. Signs that turn the direction of writing count as not printing: they make lines read as what they are not.
     """

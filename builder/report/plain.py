@@ -22,8 +22,8 @@ from builder.events import (
     StepStarted,
     Warned,
 )
-from builder.report.lines import LineReader
 from builder.report.harmless import harmless
+from builder.report.lines import LineReader
 from builder.report.summary import render_summary
 from builder.report.text import human, seconds
 
@@ -82,9 +82,8 @@ class Plain:
                 self._finish(self._steps[event.step], event)
             elif isinstance(event, Warned):
                 self._warn(event)
-            elif isinstance(event, BuildFinished):
-                if self._finished:
-                    self._write(f"\n{render_summary(self._finished, event)}")
+            elif isinstance(event, BuildFinished) and self._finished:
+                self._write(f"\n{render_summary(self._finished, event)}")
             self._flush()
 
     def close(self) -> None:

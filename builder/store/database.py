@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from builder.errors import StoreError
@@ -38,7 +39,8 @@ CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, tree TEXT NOT NULL) 
 class Database:
     """One connection behind a lock: statements are short, and what takes long happens outside."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, making: AbstractContextManager[None]) -> None:
+        """Open it; `making` is held while its tables are made."""
         self._path = path
         self._lock = threading.RLock()
         try:
@@ -53,13 +55,16 @@ class Database:
                     hint="use that version, or another store with --store",
                 )
             if version < SCHEMA_VERSION:
-                self._create()
+                with making:
+                    self._create()
             self._connection.execute("PRAGMA synchronous=NORMAL")
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
     def _create(self) -> None:
-        if self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+            return  # another process was first
+        if self._switch_to_wal() != "wal":
             raise StoreError(
                 f"the store's database cannot be shared on this file system: {self._path}",
                 hint="keep the store on a local disk: set PYBUILD_STORE",
@@ -68,10 +73,25 @@ class Database:
             f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
         )
 
+    def _switch_to_wal(self) -> str:
+        """Let readers and a writer work at once. SQLite does not wait for others here, so that we do."""
+        for wait in range(200):
+            try:
+                return str(self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or wait == 199:
+                    raise
+                time.sleep(0.02)
+        return ""
+
     def _broken(self, error: sqlite3.Error) -> StoreError:
         text = str(error)
         if "full" in text:
             return StoreError("no space is left for the store's database", hint="free some space")
+        if "locked" in text:
+            return StoreError(
+                "another process holds the store's database for very long", hint="see what uses the store"
+            )
         if "readonly" in text or "unable to open" in text:
             return StoreError(
                 f"the store's database cannot be written: {self._path}", hint="check who owns the store"

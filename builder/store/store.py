@@ -175,7 +175,7 @@ def open_store(path: str, *, userxattr: bool = False) -> Store:
         ) from None
     try:
         secret = _read_secret(fd)
-        database = Database(os.path.join(path, "pybuild.db"))
+        database = Database(os.path.join(path, "pybuild.db"), locked(fd, "database"))
         if not new:
             sweep(fd)
     except OSError as error:

@@ -48,7 +48,14 @@ def test_a_second_build_hits_every_step_and_gives_the_same_image(pybuild: Run, c
 
 
 def test_one_edited_file_misses_from_its_step_on_and_is_named(pybuild: Run, context: Path) -> None:
-    lines = ["FROM base", "COPY lib /lib2", "RUN echo lib", "COPY src /src", "RUN cat /src/* > /all", "ENV LAST=1"]
+    lines = [
+        "FROM base",
+        "COPY lib /lib2",
+        "RUN echo lib",
+        "COPY src /src",
+        "RUN cat /src/* > /all",
+        "ENV LAST=1",
+    ]
     write(context, Buildfile="\n".join(lines), lib__x="x", src__a="a", src__b="b", src__c="c")
     report(pybuild, context)
     (context / "src" / "a").write_text("A")
@@ -73,7 +80,7 @@ def test_a_base_that_changed_is_the_reason(pybuild: Run, context: Path) -> None:
     write(context, Buildfile="ARG B=base\nFROM $B\nRUN echo x > /tmp/x\n")
     report(pybuild, context)
     changed = report(pybuild, context, "--build-arg", "B=base2")
-    assert reasons(changed, "RUN echo x >")[-1] == "the base or an earlier step is another"
+    assert reasons(changed, "RUN echo x >")[-1].endswith("changed the files below")
 
 
 def test_an_equal_result_keeps_later_steps_hits(pybuild: Run, context: Path) -> None:
@@ -100,7 +107,10 @@ def test_a_stage_with_an_equal_file_keeps_the_copy_a_hit(pybuild: Run, context: 
     report(pybuild, context)
     (context / "src").write_text("abc two")
     second = report(pybuild, context)
-    by_title = {step["title"].split("] ")[1].split()[0] + step["stage"]: step["outcome"] for step in second["steps"][:-1]}
+    by_title = {
+        step["title"].split("] ")[1].split()[0] + step["stage"]: step["outcome"]
+        for step in second["steps"][:-1]
+    }
     assert by_title["COPYbuild"] == by_title["RUNbuild"] == "miss"
     assert [step["outcome"] for step in second["steps"] if "--from=build" in step["title"]] == ["hit"]
 
@@ -121,8 +131,14 @@ def test_an_edit_of_equal_size_and_time_is_noticed(pybuild: Run, context: Path) 
     assert outcomes(report(pybuild, context)) == ["hit", "miss"]
 
 
-def test_what_has_not_changed_is_not_read_again(pybuild: Run, context: Path, tmp_path: Path, bases: Path) -> None:
-    write(context, Buildfile="FROM base\nCOPY . /all\n", **{f"d__file{number}": str(number) for number in range(50)})
+def test_what_has_not_changed_is_not_read_again(
+    pybuild: Run, context: Path, tmp_path: Path, bases: Path
+) -> None:
+    write(
+        context,
+        Buildfile="FROM base\nCOPY . /all\n",
+        **{f"d__file{number}": str(number) for number in range(50)},
+    )
     time.sleep(0.1)  # files that are younger than a clock tick are rightly read once more
     pybuild("build", context)
     trace = tmp_path / "trace"
@@ -139,7 +155,7 @@ def test_what_has_not_changed_is_not_read_again(pybuild: Run, context: Path, tmp
 def test_config_instructions_invalidate_nothing(pybuild: Run, context: Path) -> None:
     write(context, Buildfile="FROM base\nLABEL a=1\nRUN echo x > /x\n")
     report(pybuild, context)
-    write(context, Buildfile="FROM base\nLABEL a=2\nEXPOSE 80\nRUN echo x > /x\nCMD [\"x\"]\n")
+    write(context, Buildfile='FROM base\nLABEL a=2\nEXPOSE 80\nRUN echo x > /x\nCMD ["x"]\n')
     assert outcomes(report(pybuild, context)) == ["hit", "hit"]
 
 
@@ -168,7 +184,9 @@ def test_two_builds_at_once_run_a_step_once(pybuild: Run, context: Path, tmp_pat
     write(context, Buildfile="FROM base\nRUN sleep 0.5 && head -c 8 /dev/urandom | od -A n -t x > /random\n")
     env = dict(os.environ, PYBUILD_STORE=str(tmp_path / "store"))
     line = [*PYBUILD, "build", "-q", "--build-context", f"base=oci-layout://{bases / 'base'}", str(context)]
-    builds = [subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    builds = [
+        subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)
+    ]
     answers = {build.communicate(timeout=60) for build in builds}
     assert all(build.returncode == 0 for build in builds), answers
     assert len(answers) == 1, "a step that four builds needed at once ran more than once"

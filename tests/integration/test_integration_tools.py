@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from conftest import Run
 
 FILE = """\
@@ -74,7 +73,20 @@ def short() -> Iterator[Path]:
     """A folder with a short path, as podman wants it."""
     with tempfile.TemporaryDirectory(prefix="pb-", dir="/tmp") as name:
         yield Path(name)
-        subprocess.run(["podman", "--root", f"{name}/root", "--runroot", f"{name}/run", "--storage-driver", "vfs", "rmi", "-af"], capture_output=True)
+        subprocess.run(
+            [
+                "podman",
+                "--root",
+                f"{name}/root",
+                "--runroot",
+                f"{name}/run",
+                "--storage-driver",
+                "vfs",
+                "rmi",
+                "-af",
+            ],
+            capture_output=True,
+        )
 
 
 @pytest.mark.parametrize("form", ["oci", "docker"])
@@ -85,7 +97,18 @@ def test_podman_loads_and_runs(pybuild: Run, project: Path, tmp_path: Path, shor
     podman += ["--cgroup-manager", "cgroupfs", "--runtime", "runc", "--events-backend", "file"]
     loaded = run(*podman, "load", "-i", out)
     name = loaded.strip().splitlines()[-1].split(": ", 1)[1]
-    ran = run(*podman, "run", "--rm", "--network", "none", "--ulimit", "host", name)
+    ran = run(
+        *podman,
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--ulimit",
+        "nofile=256:256",
+        "--ulimit",
+        "nproc=500:500",
+        name,
+    )
     assert ran == "hello world built\n"
 
 
