@@ -227,9 +227,9 @@ def test_every_line_is_shown_once_and_in_its_order(pieces: list[tuple[int, bytes
     now, expected = 0.0, {1: b"", 2: b"", 3: b""}
     for step, data, passed in pieces:
         now += passed
-        data = bytes(byte % 26 + 97 if byte > 20 else 10 for byte in data)
-        expected[step] += data
-        events.append(out(step, now, data))
+        letters = bytes(byte % 26 + 97 if byte > 20 else 10 for byte in data)
+        expected[step] += letters
+        events.append(out(step, now, letters))
     events += [StepFinished(now, step, Outcome.MISS, now) for step in (2, 1, 3)]
     seen: dict[int, list[str]] = {1: [], 2: [], 3: []}
     for line in log(*events).splitlines():
