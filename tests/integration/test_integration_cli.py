@@ -222,7 +222,9 @@ def test_a_full_disk_behind_standard_output(pybuild: Run, project: Path, environ
             assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_a_build_cleanly(
     project: Path, bases: Path, environment: dict[str, str], number: signal.Signals, status: int, store: Path
 ) -> None:
@@ -239,6 +241,29 @@ def test_a_signal_ends_a_build_cleanly(
     assert time.monotonic() - begin < 10
     assert b"Traceback" not in rest and b"CANCELED" in rest
     assert list((store / "runs").iterdir()) == []
+
+
+def test_nohup_is_heeded(project: Path, bases: Path, environment: dict[str, str]) -> None:
+    (project / "Buildfile").write_text("FROM base\nRUN say started; sleep 1; say ended\n")
+    line = [
+        "sh",
+        "-c",
+        'trap "" HUP; exec "$@"',
+        "sh",
+        *PYBUILD,
+        "build",
+        "--progress",
+        "plain",
+        *base(bases),
+    ]
+    child = subprocess.Popen([*line, str(project)], env=environment, stderr=subprocess.PIPE)
+    assert child.stderr is not None
+    for text in child.stderr:
+        if b"OUT: started" in text:
+            break
+    child.send_signal(signal.SIGHUP)
+    _, rest = child.communicate(timeout=20)
+    assert child.returncode == 0 and b"OUT: ended" in rest
 
 
 def test_environment_and_arguments(pybuild: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
