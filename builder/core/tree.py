@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
 from builder.errors import CoreError
+from builder.value import dataclass
 
 _WITHOUT_OWNER = 1
 _PATH_SIZE = 1 << 16

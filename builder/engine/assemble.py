@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from builder.engine.moment import moment, seconds_of
 from builder.engine.session import Session
@@ -19,6 +18,7 @@ from builder.image.manifest import (
     render_manifest,
 )
 from builder.store.images import StoredImage
+from builder.value import replace
 
 
 def final_config(session: Session, result: StageResult) -> ImageConfig:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TextIO
 
 from builder.events import (
@@ -26,6 +25,7 @@ from builder.report.harmless import harmless
 from builder.report.lines import LineReader
 from builder.report.summary import render_summary
 from builder.report.text import human, seconds
+from builder.value import dataclass, field
 
 # How long a step keeps the floor while others wait with something to say.
 _TURN = 5.0

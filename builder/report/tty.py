@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from builder.events import (
@@ -24,6 +23,7 @@ from builder.report.harmless import harmless
 from builder.report.lines import LineReader
 from builder.report.summary import render_summary, shorten
 from builder.report.text import human, seconds
+from builder.value import dataclass, field
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Protocol
 
 from builder.core.process import overlay_mount
@@ -31,6 +30,7 @@ from builder.store.layers import Layer
 from builder.store.runs import Run
 from builder.store.states import SCRATCH
 from builder.store.store import Store
+from builder.value import dataclass
 
 Progress = Callable[[str, int, int], None]
 

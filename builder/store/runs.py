@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
 from types import TracebackType
 
 from builder.core.files import remove_tree
 from builder.errors import CoreError
+from builder.value import dataclass
 
 
 @dataclass(slots=True)
