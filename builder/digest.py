@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from builder.errors import ImageError
+from builder.value import dataclass
 
 _HEX = frozenset("0123456789abcdef")
 _LENGTHS = {"sha256": 64, "sha512": 128}

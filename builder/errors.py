@@ -6,7 +6,7 @@ happened, and in `hint` what to do about it. Only `builder.cli` prints one or en
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ its build. A callback receives events from several threads, one at a time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from builder.value import dataclass, field
 
 
 class Outcome(StrEnum):

@@ -16,7 +16,7 @@ ORDER = (
 )
 """From the bottom up. `image` stands before `graph`, whose plans end in an image config."""
 
-FREE = frozenset({"errors", "digest", "events"})
+FREE = frozenset({"errors", "digest", "events", "value"})
 DATA = frozenset({"grammar"})
 MODULES = sorted(path for path in BUILDER.rglob("*.py") if path.relative_to(BUILDER).parts[0] not in DATA)
 

@@ -6,11 +6,11 @@ What comes back may have been damaged meanwhile: anything that is not a tree is 
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
 from typing import Any
 
 from builder.buildfile import syntax
 from builder.buildfile.syntax import BuildFile
+from builder.value import fields, replace
 
 # Raised when trees change their form, so that none of an older form is taken for one.
 VERSION = 1

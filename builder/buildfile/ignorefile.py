@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

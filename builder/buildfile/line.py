@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from builder.buildfile.lines import LogicalLine, Source
 from builder.buildfile.syntax import Heredoc, Span, Word
 from builder.buildfile.wordparse import WordError, parse_body, parse_word
 from builder.errors import BuildFileError
+from builder.value import dataclass, field
 
 _TRUE = frozenset({"true", "1", "t", "T", "TRUE", "True"})
 _FALSE = frozenset({"false", "0", "f", "F", "FALSE", "False"})

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from builder.buildfile.syntax import Directive, Span
 from builder.errors import BuildFileError, Location
+from builder.value import dataclass, field
 
 LONGEST_LINE = 64 * 1024
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*\Z")

@@ -5,7 +5,7 @@ The tree says what is written, with nothing expanded and nothing looked up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from builder.core.tree import hash_bytes
+from builder.value import dataclass
 
 # Raised when the meaning of any part changes, so that no record of an older meaning is found.
 VERSION = "1"

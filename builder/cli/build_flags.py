@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from builder.cli.command import ISOLATION, STORE
 from builder.cli.flags import Arguments, Flag
 from builder.errors import UsageError
+from builder.value import replace
 
 _WHAT, _RESULT, _STEPS = "What to build", "Results", "How steps run"
 _CACHE, _SHOWN, _OTHER = "Cache", "Progress and reports", "Other"
@@ -31,13 +32,13 @@ FLAGS = (
     Flag("--ulimit", "NAME=SOFT[:HARD]", "Limit of processes, such as nofile=1024:4096", many=True, group=_STEPS),
     Flag("--secret", "id=ID[,src=FILE|,env=NAME]", "Secret for RUN --mount=type=secret; it enters no key, log or layer", many=True, group=_STEPS),
     Flag("--jobs", "N", "Steps that may run at once (default: the number of processors)", group=_STEPS),
-    ISOLATION,
+    replace(ISOLATION, group=_STEPS),
     Flag("--no-cache", "", "Look nothing up in the cache; results are kept all the same", group=_CACHE),
     Flag("--no-cache-filter", "STAGE,…", "Stages for which nothing is looked up", many=True, group=_CACHE),
     Flag("--progress", "MODE", "auto, plain, tty, quiet or rawjson (default: BUILDKIT_PROGRESS, or auto)", group=_SHOWN),
     Flag("--quiet", "", "Print only the image's id, on standard output", "-q", group=_SHOWN),
     Flag("--report", "FILE", "Write to a file how every step ended and why it missed the cache, as JSON", group=_SHOWN),
-    STORE,
+    replace(STORE, group=_OTHER),
     # Accepted because scripts have them; they mean nothing here.
     Flag("--builder", "NAME"),
     Flag("--debug", "", short="-D"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.errors import UsageError
+from builder.value import dataclass
 
 STORE = Flag(
     "--store", "FOLDER", "Folder that holds images and cache (default: PYBUILD_STORE, or the user's own)"

@@ -40,7 +40,7 @@ def command_help(command: Command, summary: str) -> str:
     usage = " ".join(part for part in (name, "[FLAGS]" if command.flags else "", command.usage) if part)
     lines = [f"{summary}.", "", "Usage:", f"  {usage}"]
     if command.text:
-        lines += ["", command.text]
+        lines += ["", *(line for text in command.text.split("\n") for line in _wrap(text, _WIDTH))]
     groups: dict[str, list[Flag]] = {}
     for flag in command.flags:
         if flag.text:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a build is asked to stop and does so cleanly, anything else is broken off."""
+"""Ctrl-C, SIGTERM and SIGHUP: a build is asked to stop and does so cleanly, anything else is broken off."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "asked to end"}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WORDS = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "asked to end",
+    signal.SIGHUP: "the terminal has gone",
+}
 
 
 class _State:
@@ -40,11 +44,13 @@ def watched() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [signal.signal(number, _state.receive) for number in _SIGNALS]
+    # What is ignored stays so: nohup, and shells for what they run in the background, want it.
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [signal.signal(number, _state.receive) for number in heeded]
     try:
         yield
     finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
+        for number, handler in zip(heeded, before, strict=True):
             signal.signal(number, handler)
 
 

@@ -25,60 +25,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked to end. `run` gives back what the container's command ended with.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if words in (["--version"], ["-V"], ["version"]):
-        from builder import __version__
-
-        print(f"pybuild {__version__}")
-        return 0
     try:
-        status = _dispatch(words)
-        sys.stdout.flush()
-        return status
+        if words in (["--version"], ["-V"], ["version"]):
+            from builder import __version__
+
+            print(f"pybuild {__version__}", flush=True)
+            return 0
+        return _dispatch(words)
     except BrokenPipeError:
-        return _without_reader()
+        # Whoever read standard output has gone, which is no error worth a word (`pybuild images | head -1`).
+        _forget_output()
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:  # before anybody looked after signals, or while they were already handled
+        return _INTERRUPTED
 
 
 def _dispatch(words: list[str]) -> int:
     from builder.cli import interruption, surroundings
-    from builder.errors import BuilderError
 
     around = surroundings.read()
     try:
         with interruption.watched():
-            return _run(words, around)
-    except BuilderError as error:
-        if around.setting("PYBUILD_DEBUG"):
-            raise
-        from builder.cli.message import error_text
-
-        if interruption.status():
-            return interruption.tell(around.err)
-        around.out.flush()
-        if around.untold.error:
-            around.err.write(error_text(error, output=around.untold.output))
-        return error.exit_status
-    except KeyboardInterrupt:
-        return interruption.tell(around.err)
+            status = _run(words, around)
+            around.out.flush()
+            return status
     except BrokenPipeError:
         raise
-    except RecursionError:
+    except KeyboardInterrupt:
+        return interruption.tell(around.err)
+    except Exception as error:
+        if interruption.status():
+            return interruption.tell(around.err)
         if around.setting("PYBUILD_DEBUG"):
             raise
-        around.err.write("error: the input is nested too deeply\n")
-        return 1
-    except OSError as error:
-        if around.setting("PYBUILD_DEBUG"):
-            raise
-        from builder.report.harmless import harmless
+        return _tell(error, around)
 
-        named = f"{error.filename}: " if error.filename is not None else ""
-        around.err.write(f"error: {harmless(f'{named}{error.strerror or error}')}\n")
-        return 1
-    except Exception as error:  # the last resort: a mistake of this program
-        if around.setting("PYBUILD_DEBUG"):
-            raise
-        around.err.write(_own_mistake(error))
-        return 1
+
+def _tell(error: Exception, around: Surroundings) -> int:
+    """Write an error for people; the exit status that goes with it."""
+    from builder.cli.message import error_text, mistake_text, system_error_text
+    from builder.errors import BuilderError
+
+    status = 1
+    _forget_output()
+    if isinstance(error, BuilderError):
+        status = error.exit_status
+        text = error_text(error, output=around.untold.output) if around.untold.error else ""
+    elif isinstance(error, OSError):
+        text = system_error_text(error)
+    elif isinstance(error, MemoryError):
+        text = "error: out of memory\n"
+    elif isinstance(error, RecursionError):
+        text = "error: the input is nested too deeply\n"
+    else:
+        text = mistake_text(error)
+    around.err.write(text)
+    return status
 
 
 def _run(words: list[str], around: Surroundings) -> int:
@@ -102,7 +104,7 @@ def _run(words: list[str], around: Surroundings) -> int:
     if words[0] in COMMANDS:
         name, words = words[0], words[1:]
     else:
-        _check_word(words[0], around)
+        _check_word(words[0])
     command = find(name)
     if _wants_help(command, words):
         from builder.cli.help import command_help
@@ -129,7 +131,7 @@ def _wants_help(command: Command, words: list[str]) -> bool:
     return False
 
 
-def _check_word(word: str, around: Surroundings) -> None:
+def _check_word(word: str) -> None:
     """A first word that is neither a command nor a folder, but looks like a command, is a slip."""
     import os
 
@@ -141,29 +143,16 @@ def _check_word(word: str, around: Surroundings) -> None:
 
     guess = nearest(word, COMMANDS)
     hint = f"did you mean pybuild {guess}?" if guess else "pybuild --help lists the commands"
-    del around
     raise UsageError(f'"{word}" is neither a command nor a folder', hint=hint)
 
 
-def _own_mistake(error: Exception) -> str:
-    import traceback
-
-    from builder.report.harmless import harmless
-
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{last.filename.rpartition('/builder/')[2]}:{last.lineno}"
-    return (
-        f"error: a mistake in pybuild itself: {type(error).__name__}: {harmless(str(error))} ({place})\n"
-        "  hint: please report it, with the output of the same command with PYBUILD_DEBUG=1 set\n"
-    )
-
-
-def _without_reader() -> int:
-    """Whoever read standard output has gone, which is no error worth a word (`pybuild images | head -1`)."""
+def _forget_output() -> None:
+    """Let Python write what is left for standard output to nowhere when it ends, instead of failing once more."""
     import os
 
-    # Python writes out what is left when it ends; nobody is there to take it.
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
-    return _BROKEN_PIPE
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -71,3 +71,21 @@ def _last_output(output: bytes) -> Iterator[str]:
     yield "last output:" if len(lines) <= _LAST_LINES else f"last {_LAST_LINES} lines of output:"
     for line in lines[-_LAST_LINES:]:
         yield f"  | {harmless(line.rstrip(chr(13)).rpartition(chr(13))[2])}"
+
+
+def system_error_text(error: OSError) -> str:
+    """An error of the system that no part of the program made a `BuilderError` of."""
+    named = f"{error.filename}: " if error.filename is not None else ""
+    return f"error: {harmless(f'{named}{error.strerror or error}')}\n"
+
+
+def mistake_text(error: Exception) -> str:
+    """An error that should not be possible, in a form that can be reported."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{last.filename.rpartition('/builder/')[2]}:{last.lineno}"
+    return (
+        f"error: a mistake in pybuild itself: {type(error).__name__}: {harmless(str(error))} ({place})\n"
+        "  hint: please report it, with the output of the same command with PYBUILD_DEBUG=1 set\n"
+    )

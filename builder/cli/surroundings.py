@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
+
+from builder.value import dataclass, field
 
 if TYPE_CHECKING:
     from builder.store.store import Store

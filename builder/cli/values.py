@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from builder.errors import UsageError
 
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+# More digits than any size has.
+_DIGITS = 15
 _LIMITS = frozenset(
     [
         "as",
@@ -109,8 +111,9 @@ def size(flag: str, text: str | None) -> int | None:
     low = low.removesuffix("b") if low[-2:-1] in ("k", "m", "g", "t") else low
     unit = low[-1:] if low[-1:] in ("b", "k", "m", "g", "t") else ""
     number = low.removesuffix(unit).strip() if unit else low
-    whole, _, part = number.partition(".")
-    if not (whole.isascii() and whole.isdigit() and (not part or (part.isascii() and part.isdigit()))):
+    whole, point, part = number.partition(".")
+    digits = whole + (part if part else "x" if point else "")
+    if not (digits.isascii() and digits.isdigit() and whole and len(digits) <= _DIGITS):
         raise UsageError(f'{flag} needs a size such as 64m or 1g, not "{text}"')
     return int(float(number) * _SIZES[unit]) if part else int(whole) * _SIZES[unit]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from builder.core.process import overlay_mount
 from builder.errors import UsageError
@@ -12,6 +11,7 @@ from builder.sandbox.process import Process
 from builder.sandbox.run import run_foreground
 from builder.store.images import StoredImage
 from builder.store.store import Store
+from builder.value import dataclass
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

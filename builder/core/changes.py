@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.core.binding import check, ffi, lib, new_error
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
 from builder.core.tree import Ignore, Tree
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

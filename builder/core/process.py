@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
+from builder.value import dataclass
 
 __all__ = [
     "CAPABILITIES",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
+from builder.value import dataclass
 
 _LAYER, _ROOTFS = 1, 2
 _UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
 from builder.errors import CoreError
+from builder.value import dataclass
 
 _WITHOUT_OWNER = 1
 _PATH_SIZES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)

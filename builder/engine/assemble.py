@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Sequence
 
 from builder.engine.moment import moment, seconds_of
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
-from builder.execute.layer import ensure_layer
+from builder.execute.layer import ensure_layer, known_layer
 from builder.image.config import ImageConfig, render_config
 from builder.image.history import HistoryEntry
 from builder.image.manifest import (
@@ -19,6 +18,9 @@ from builder.image.manifest import (
     render_manifest,
 )
 from builder.store.images import StoredImage
+from builder.store.layers import Layer
+from builder.store.store import Store
+from builder.value import replace
 
 
 def final_config(session: Session, result: StageResult) -> ImageConfig:
@@ -34,11 +36,7 @@ def assemble(session: Session, result: StageResult, *, compression: str = "gzip"
     """
     store = session.store
     states = [state.id for state in store.chain(result.state)]
-    if len(states) > 1:
-        with ThreadPoolExecutor(2, thread_name_prefix="layer") as pool:
-            layers = list(pool.map(lambda state: ensure_layer(store, state, compression=compression), states))
-    else:
-        layers = [ensure_layer(store, state, compression=compression) for state in states]
+    layers = _layers(store, states, compression)
     created, history = _times(session.graph.epoch, result)
     config = render_config(
         final_config(session, result),
@@ -53,6 +51,19 @@ def assemble(session: Session, result: StageResult, *, compression: str = "gzip"
     return store.put_image(
         render_manifest(manifest), config, state=result.state, platform=result.config.platform
     )
+
+
+def _layers(store: Store, states: Sequence[bytes], compression: str) -> list[Layer]:
+    """The layers of states; those that are missing are made side by side."""
+    known = {state: known_layer(store, state, compression=compression) for state in states}
+    missing = [state for state, layer in known.items() if layer is None]
+    if len(missing) > 1:
+        # Late: it brings `logging`, which a cached build has no use for.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(2, thread_name_prefix="layer") as pool:
+            list(pool.map(lambda state: ensure_layer(store, state, compression=compression), missing))
+    return [known[state] or ensure_layer(store, state, compression=compression) for state in states]
 
 
 def _times(epoch: int | None, result: StageResult) -> tuple[str, tuple[HistoryEntry, ...]]:

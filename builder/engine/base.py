@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.cache.key import SCRATCH
 from builder.engine.fetch import fetch_image
 from builder.engine.session import Session, StepReporter
@@ -13,6 +11,7 @@ from builder.image.config import ConfigDocument, ImageConfig, empty_config, pars
 from builder.image.history import HistoryEntry, align_history
 from builder.image.platform import Platform
 from builder.store.images import StoredImage
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

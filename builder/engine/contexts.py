@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from builder.buildfile.ignorefile import read_ignore_file
 from builder.core.tree import Ignore, Tree, hash_bytes
 from builder.errors import BuilderError, CoreError, Location, UsageError
 from builder.graph.steps import FromContext, FromNamed, Origin
 from builder.store.store import Store
+from builder.value import dataclass
 
 # The first of these at the root of a context holds its ignore rules.
 _IGNORE_FILES = (".dockerignore", ".containerignore")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 
 from builder.buildfile.syntax import BuildFile
 from builder.digest import digest_of
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
 from builder.store.store import Store
+from builder.value import dataclass
 
 # Without -f the first of these in the context is the build file.
 DEFAULT_NAMES = ("Buildfile", "Dockerfile", "Containerfile")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from builder.events import StepFinished
+from builder.value import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

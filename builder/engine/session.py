@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from builder.engine.contexts import Contexts
 from builder.engine.inputs import Inputs
@@ -15,6 +14,7 @@ from builder.events import Event, Outcome, Reason, StepFinished, StepOutput, Ste
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph
 from builder.store.store import Store
+from builder.value import dataclass, field
 
 Emit = Callable[[Event], None]
 

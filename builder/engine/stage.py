@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from builder.cache.key import SCRATCH
 from builder.engine.base import Base, context_image, image_base, named_image, report_base, scratch_base
@@ -19,6 +18,7 @@ from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, Sta
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem
 from builder.image.config import ImageConfig
 from builder.image.history import COMMENT, HistoryEntry
+from builder.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

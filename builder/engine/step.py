@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
 
 from builder.cache.explain import explain, nearest
 from builder.cache.key import Part, key_of, state_after
@@ -15,6 +14,7 @@ from builder.errors import BuilderError, Cancelled, CoreError, Location
 from builder.events import Outcome, Reason
 from builder.execute.rootfs import StepRoot
 from builder.store.records import Record
+from builder.value import dataclass, replace
 
 # File names that an explanation lists; the rest is counted.
 _LISTED = 20

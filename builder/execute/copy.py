@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
 
 from builder.core.files import Copier, CopyOptions
 from builder.core.tree import Ignore, Tree
@@ -13,6 +12,7 @@ from builder.execute.archive import is_archive, unpack_archive
 from builder.execute.sources import Source
 from builder.graph.steps import CopyStep
 from builder.sandbox.users import lookup_owner
+from builder.value import replace
 
 
 def copy_files(

@@ -42,18 +42,22 @@ class _Plain:
         return b""
 
 
+def known_layer(store: Store, state: bytes, *, compression: str = "gzip") -> Layer | None:
+    """The layer of a state's own snapshot if the store has its blob; see `ensure_layer`."""
+    for layer in store.layers.of_state(state):
+        if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(layer.digest):
+            return layer
+    return None
+
+
 def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1) -> Layer:
     """The layer of a state's own snapshot: a blob that the store has already, or one made now.
 
     `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
     none) clamps the times of files; such layers are not remembered with the state.
     """
-    if max_mtime < 0:
-        for layer in store.layers.of_state(state):
-            if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(
-                layer.digest
-            ):
-                return layer
+    if max_mtime < 0 and (known := known_layer(store, state, compression=compression)) is not None:
+        return known
     snapshot = store.states.get(state)
     if snapshot is None:
         raise ImageError(f"the store has no files for state {state.hex()[:12]}")

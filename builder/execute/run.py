@@ -5,12 +5,12 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from builder.errors import Cancelled, CommandError, StepError
 from builder.graph.steps import RunStep
 from builder.sandbox.process import Limit, Mount, Process
 from builder.sandbox.run import run_process
+from builder.value import dataclass
 
 # How much of a failed command's output an error repeats.
 _TAIL = 16 * 1024

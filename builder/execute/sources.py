@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from builder.core.tree import Tree
 from builder.errors import CoreError, StepError
+from builder.value import dataclass
 
 _PATTERN = frozenset("*?[")
 

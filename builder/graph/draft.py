@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builder.buildfile.syntax import Instruction, Span, Word
@@ -13,6 +12,7 @@ from builder.graph.stages import Graph, Stage, no_such_stage
 from builder.graph.steps import FromStage, HistoryItem, Origin, Step
 from builder.graph.titles import instruction_text, show_values, step_title
 from builder.image.config import ImageConfig
+from builder.value import dataclass, field, replace
 
 
 @dataclass(slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from builder.buildfile.syntax import BuildFile, Mount, Word
 from builder.errors import BuildFileError
 from builder.graph.paths import clean_path, join_path
 from builder.graph.places import mistake, suggest
 from builder.graph.steps import FromContext, FromScratch, MountSpec, Origin
+from builder.value import dataclass, field
 
 KINDS = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARINGS = ("shared", "private", "locked")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from builder.graph.steps import FromImage, FromNamed, FromScratch, FromStage, Origin
 from builder.image.platform import Platform
+from builder.value import dataclass
 
 SCRATCH = "scratch"
 _RESERVED = frozenset({SCRATCH, "context"})  # no named context can take their place

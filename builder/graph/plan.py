@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from builder.buildfile.syntax import (
@@ -39,6 +38,7 @@ from builder.graph.steps import StagePlan
 from builder.graph.titles import count_steps, step_title
 from builder.image.config import DEFAULT_PATH, ImageConfig
 from builder.image.platform import Platform, compatible
+from builder.value import dataclass, replace
 
 ParseTrigger = Callable[[str], Instruction]
 """Parses one instruction that an ONBUILD stored; raises `BuildFileError`."""

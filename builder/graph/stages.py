@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from builder.buildfile.syntax import Arg, BuildFile, Copy, From, Instruction, Onbuild, Run, Span
 from builder.errors import BuildFileError, UsageError
@@ -19,6 +18,7 @@ from builder.graph.places import mistake, nearest, suggest
 from builder.graph.scope import Expander, Scope
 from builder.graph.steps import FromStage
 from builder.image.platform import Platform, parse_platform
+from builder.value import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.buildfile.syntax import Span
 from builder.image.config import ImageConfig
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from builder.image.fields import Fields
+from builder.value import dataclass
 
 COMMENT = "buildkit.dockerfile.v0"
 """What build tools of this family write as comment; `docker history` and scanners recognise it."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from builder.errors import UsageError
+from builder.value import dataclass
 
 _PART = r"[A-Za-z0-9_.-]+"
 _OS_PART = r"(?P<os>[A-Za-z0-9_-]+)(?:\((?P<version>[A-Za-z0-9_.-]*)\))?"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from builder.digest import Digest, parse_digest
 from builder.errors import ImageError, UsageError
+from builder.value import dataclass
 
 DEFAULT_REGISTRY = "docker.io"
 _PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")

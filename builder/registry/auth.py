@@ -9,10 +9,10 @@ import base64
 import binascii
 import json
 import os
-from dataclasses import dataclass, field
 from typing import Any
 
 from builder.errors import RegistryError, UsageError
+from builder.value import dataclass, field
 
 HUB = "docker.io"
 # Docker's own key for the Hub, from its first days.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
@@ -12,6 +11,7 @@ from builder.digest import Digest
 from builder.errors import RegistryError
 from builder.image.manifest import Descriptor
 from builder.registry.client import Client
+from builder.value import dataclass
 
 Progress = Callable[[str, int, int], None]
 Open = Callable[[], BinaryIO]

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TextIO
 
 from builder.events import (
-    BuildFinished,
     Event,
     Outcome,
     StepFinished,
@@ -26,6 +24,7 @@ from builder.report.harmless import harmless
 from builder.report.lines import LineReader
 from builder.report.summary import render_summary
 from builder.report.text import human, seconds
+from builder.value import dataclass, field
 
 # How long a step keeps the floor while others wait with something to say.
 _TURN = 5.0
@@ -82,7 +81,7 @@ class Plain:
                 self._finish(self._steps[event.step], event)
             elif isinstance(event, Warned):
                 self._warn(event)
-            elif isinstance(event, BuildFinished) and self._finished:
+            elif self._finished:  # the build has ended; one that did not begin needs no table
                 self._write(f"\n{render_summary(self._finished, event)}")
             self._flush()
 

@@ -9,6 +9,9 @@ from builder.report.harmless import harmless
 from builder.report.text import human, seconds
 
 _TITLE = 60
+_NARROWEST = 20
+# What the columns between title and reason take.
+_OTHERS = 32
 # Reasons of one step that are listed, each cut to so many characters; the report file has all of them.
 _REASONS = 5
 _WHY = 160
@@ -47,18 +50,20 @@ def _count(number: int, noun: str, plural: str = "s") -> str:
 
 
 def _table(steps: Sequence[tuple[str, StepFinished]], width: int | None) -> Iterator[str]:
-    rows = [_HEAD, *(row for title, step in steps for row in _rows(title, step))]
+    # A narrow window shows less of the titles, so that the reasons have room too.
+    room = _TITLE if width is None else min(_TITLE, max(_NARROWEST, (width - _OTHERS) // 2))
+    rows = [_HEAD, *(row for title, step in steps for row in _rows(title, step, room))]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for title, result, time, size, why in rows:
         line = f" {title:<{widths[0]}}  {result:<{widths[1]}}  {time:>{widths[2]}}  {size:>{widths[3]}}  {why}".rstrip()
         yield line if width is None else shorten(line, width)
 
 
-def _rows(title: str, step: StepFinished) -> Iterator[tuple[str, str, str, str, str]]:
+def _rows(title: str, step: StepFinished, room: int) -> Iterator[tuple[str, str, str, str, str]]:
     """A step's row, and one below it for each further reason."""
     first, *others = list(_why(step)) or [""]
     size = human(step.size) if step.size else ""
-    yield shorten(one_line(title), _TITLE), step.outcome.value, seconds(step.seconds), size, first
+    yield shorten(one_line(title), room), step.outcome.value, seconds(step.seconds), size, first
     for reason in others:
         yield "", "", "", "", reason
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from builder.value import dataclass
 
 __all__ = ["Limit", "Mount", "Network", "Process", "Result", "Security"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
 
 from builder.core.files import open_in_root
 from builder.errors import CoreError, SandboxError
+from builder.value import dataclass
 
 __all__ = ["User", "lookup_owner", "lookup_user"]
 

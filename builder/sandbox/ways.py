@@ -7,9 +7,9 @@ the caller's subordinate ids; after `enter` everything else is the same.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from builder.errors import CoreError, SandboxError, UsageError
+from builder.value import dataclass
 
 __all__ = ["Way", "choose_way", "detect_ways", "enter", "is_rootless"]
 

@@ -9,7 +9,6 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 from builder.digest import Digest, digest_of, parse_digest
@@ -32,6 +31,7 @@ from builder.image.reference import parse_reference
 from builder.store.images import StoredImage
 from builder.store.importing import import_image
 from builder.store.store import Store
+from builder.value import replace
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
 
 from builder.digest import Digest, parse_digest
 from builder.errors import ImageError, UsageError
@@ -14,6 +13,7 @@ from builder.image.reference import parse_reference
 from builder.store.blobs import Blobs
 from builder.store.database import Database
 from builder.store.locks import locked
+from builder.value import dataclass
 
 _COLUMNS = "manifest, config, state, platform, created, size, media_type"
 _REF_NAME = "org.opencontainers.image.ref.name"

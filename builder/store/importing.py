@@ -6,9 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Protocol
 
 from builder.core.process import overlay_mount
@@ -31,6 +29,7 @@ from builder.store.layers import Layer
 from builder.store.runs import Run
 from builder.store.states import SCRATCH
 from builder.store.store import Store
+from builder.value import dataclass
 
 Progress = Callable[[str, int, int], None]
 
@@ -170,6 +169,11 @@ def _import_layers(
         for number, state in enumerate(states)
         if store.states.get(state) is None or not store.blobs.has(layers[number].digest)
     ]
+    if not missing:
+        return states[-1] if states else SCRATCH
+    # Late: it brings `logging`, which an image that is there already has no use for.
+    from concurrent.futures import ThreadPoolExecutor
+
     stop = threading.Event()
     with ExitStack() as stack, ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="layer") as pool:
         futures = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.digest import Digest, parse_digest
 from builder.store.database import Database
+from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

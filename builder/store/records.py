@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from builder.store.database import Database
+from builder.value import dataclass
 
 _COLUMNS = "key, state, slot, parts, created, seconds, size, listing"
 

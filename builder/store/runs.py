@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
 from types import TracebackType
 
 from builder.core.files import remove_tree
+from builder.errors import CoreError
+from builder.value import dataclass
 
 
 @dataclass(slots=True)
@@ -72,8 +73,9 @@ def sweep(store_fd: int) -> int:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove_tree(runs, os.fsencode(name))
                 swept += 1
-            except OSError:
-                pass  # somebody works there
+            except (OSError, CoreError):
+                # Somebody works there, or its files belong to subordinate ids: a build, which has them, removes it.
+                pass
             finally:
                 os.close(fd)
     finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 
 from builder.errors import StoreError
 from builder.store.database import Database
 from builder.store.runs import Run
+from builder.value import dataclass
 
 SCRATCH = bytes(16)
 _SNAPSHOT = re.compile(r"[0-9a-f]{12,32}\Z")
