@@ -59,7 +59,7 @@ class Client:
         self.base = f"{scheme}://{reference.api_host}/v2/{reference.repository}/"
         self._credentials = credentials
         self._sleep = sleep
-        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, block=True, retries=False, timeout=_TIMEOUT)
+        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, timeout=_TIMEOUT)
         self._tokens: dict[str, tuple[str, float]] = {}
         self._challenge: tuple[str, dict[str, str]] | None = None
         self._lock = threading.Lock()
@@ -96,7 +96,7 @@ class Client:
                 raise self._refused(method, url, response)
             yield response
         finally:
-            response.close()
+            _give_back(response)
 
     def _send(
         self,
@@ -111,7 +111,7 @@ class Client:
         tries = 0
         while True:
             try:
-                response = self._once(method, url, headers, body, scopes)
+                response, used = self._once(method, url, headers, body, scopes)
             except (HTTPError, OSError) as error:
                 if tries >= len(_WAITS) or not _is_passing(error):
                     raise self._unreachable(url, error) from None
@@ -120,7 +120,7 @@ class Client:
                 continue
             if response.status == 401 and not authenticated and 401 not in expected:
                 response.drain_conn()
-                self._take_challenge(response.headers.get("WWW-Authenticate", ""), scopes)
+                self._take_challenge(response.headers.get("WWW-Authenticate", ""), scopes, used)
                 authenticated = True
                 continue
             if response.status in _RETRIED and response.status not in expected and tries < len(_WAITS):
@@ -133,8 +133,12 @@ class Client:
 
     def _once(
         self, method: str, url: str, headers: dict[str, str], body: Body | None, scopes: list[str]
-    ) -> Response:
-        """One try, redirects followed. Credentials go to the registry's own host and nowhere else."""
+    ) -> tuple[Response, str | None]:
+        """One try, redirects followed, and the authorization that was sent.
+
+        Credentials go to the registry's own host and nowhere else.
+        """
+        authorization = None
         host = urlsplit(self.base).netloc
         for _ in range(_MOST_REDIRECTS):
             sent = {"User-Agent": f"pybuild/{__version__}", **headers}
@@ -153,7 +157,7 @@ class Client:
             )
             where = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not where or method not in ("GET", "HEAD"):
-                return response
+                return response, authorization
             response.drain_conn()
             following = urljoin(url, where)
             if urlsplit(following).scheme == "http" and urlsplit(url).scheme == "https":
@@ -184,15 +188,17 @@ class Client:
         pair = f"{self._credentials.username}:{self._credentials.password}".encode()
         return "Basic " + base64.b64encode(pair).decode()
 
-    def _take_challenge(self, header: str, scopes: list[str]) -> None:
-        """Learn from a 401 what the registry wants."""
+    def _take_challenge(self, header: str, scopes: list[str], used: str | None) -> None:
+        """Learn from a 401 what the registry wants; `used` is the authorization that it did not take."""
         scheme, _, rest = header.partition(" ")
         with self._lock:
             self._challenge = (
                 scheme.lower(),
                 {name.lower(): value for name, value in _CHALLENGE.findall(rest)},
             )
-            self._tokens.pop(" ".join(scopes), None)
+            key = " ".join(scopes)
+            if used == f"Bearer {self._tokens.get(key, ('',))[0]}":  # else another thread has a new one by now
+                del self._tokens[key]
 
     def _fetch_token(self, parameters: Mapping[str, str], scopes: list[str]) -> tuple[str, float]:
         """A token for some scopes, and until when (monotonic) it may be used."""
@@ -314,6 +320,16 @@ class Client:
         return RegistryError(
             f"the connection to {host} for {self.reference} broke: {type(cause).__name__}: {cause}"
         )
+
+
+def _give_back(response: Response) -> None:
+    """Let the connection serve the next request; one with much left to read is closed instead."""
+    left = response.headers.get("Content-Length", "0")
+    if response.closed or (left.isdecimal() and int(left) <= _ERROR_LIMIT):
+        response.drain_conn()
+    else:
+        response.close()
+    response.release_conn()
 
 
 def _is_passing(error: Exception) -> bool:

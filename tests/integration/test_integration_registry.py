@@ -1,0 +1,182 @@
+"""Pull, push and pull again, against Debian's docker-registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Run
+from registry_server import PASSWORD, USER, Registry, TokenRegistry, run_registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with run_registry(tmp_path / "registry") as found:
+        yield found
+
+
+@pytest.fixture
+def locked_registry(tmp_path: Path) -> Iterator[Registry]:
+    with run_registry(tmp_path / "locked", password=True) as found:
+        yield found
+
+
+@pytest.fixture
+def project(context: Path) -> Path:
+    (context / "Buildfile").write_text('FROM base\nRUN echo one > /one\nCOPY f /f\nCMD ["cat", "/f"]\n')
+    (context / "f").write_text("first\n")
+    return context
+
+
+def other_store(tmp_path: Path, name: str) -> list[str]:
+    return ["--store", str(tmp_path / name)]
+
+
+def uploads(registry: Registry, start: int) -> list[str]:
+    return [
+        line for line in registry.requests()[start:] if line.startswith("PUT ") and "/blobs/uploads/" in line
+    ]
+
+
+def test_push_then_pull_as_a_base_then_push_one_layer(
+    pybuild: Run, project: Path, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/team/app:1"
+    pybuild("build", "-t", name, "--push", project)
+    seen = json.loads(
+        subprocess.run(
+            ["skopeo", "inspect", "--tls-verify=false", f"docker://{name}"], check=True, capture_output=True
+        ).stdout
+    )
+    assert len(seen["Layers"]) == 3
+
+    # As a base, in a store that has nothing: the tag is resolved, the layers are fetched and unpacked.
+    (project / "child").write_text(f"FROM {name}\nRUN cat /one /f > /both\n")
+    folder = tmp_path / "out"
+    fresh = other_store(tmp_path, "fresh")
+    pybuild(
+        "build", *fresh, "-f", project / "child", "-o", folder, "-t", f"{registry.host}/team/child", project
+    )
+    assert (folder / "both").read_text() == "one\nfirst\n"
+
+    # Pushing the child sends its own layer and config; the others are there already, or mounted.
+    before = len(registry.requests())
+    pybuild("push", *fresh, f"{registry.host}/team/child")
+    assert len(uploads(registry, before)) == 2
+
+    # One edit: one layer, and the config that names it.
+    (project / "f").write_text("second\n")
+    before = len(registry.requests())
+    pybuild("build", "-t", name, "--push", project)
+    assert len(uploads(registry, before)) == 2
+    assert pybuild("run", *fresh, "--pull", "always", name).stdout == "second\n"
+
+    # Nothing new: nothing is sent.
+    before = len(registry.requests())
+    pybuild("push", name)
+    assert not uploads(registry, before)
+
+
+def test_pull_fetches_only_what_is_missing(
+    pybuild: Run, project: Path, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/app"
+    pybuild("build", "-t", name, "--push", project)
+    fresh = other_store(tmp_path, "fresh")
+    pybuild("pull", *fresh, name)
+    (project / "f").write_text("second\n")
+    pybuild("build", "-t", name, "--push", project)
+    before = len(registry.requests())
+    pybuild("pull", *fresh, name)
+    blobs = [line for line in registry.requests()[before:] if line.startswith("GET ") and "/blobs/" in line]
+    assert len(blobs) == 2, blobs
+    assert pybuild("run", *fresh, name).stdout == "second\n"
+
+
+def test_what_skopeo_pushed_is_pulled(pybuild: Run, bases: Path, registry: Registry) -> None:
+    name = f"{registry.host}/base2:v1"
+    subprocess.run(
+        ["skopeo", "copy", "--dest-tls-verify=false", f"oci:{bases / 'base2'}:latest", f"docker://{name}"],
+        check=True,
+        capture_output=True,
+    )
+    pybuild("pull", name)
+    assert pybuild("run", "--entrypoint", "", name, "cat", "/srv/data/readme").stdout == "from base2\n"
+    digest = json.loads(pybuild("inspect", name).stdout)[0]["Digest"]
+    assert digest in pybuild("pull", f"{registry.host}/base2@{digest}").stdout
+
+
+def test_a_password_is_wanted_checked_and_kept_private(
+    pybuild: Run, project: Path, locked_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = locked_registry.host
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    refused = pybuild("build", "-t", f"{host}/app", "--push", project, ok=False)
+    assert refused.returncode == 1
+    assert f"pybuild login {host}" in refused.stderr
+    wrong = pybuild("login", "-u", USER, "--password-stdin", host, ok=False, input="wrong")
+    assert wrong.returncode == 1
+    assert "refused" in wrong.stderr
+    pybuild("login", "-u", USER, "--password-stdin", host, input=PASSWORD)
+    config = tmp_path / "docker" / "config.json"
+    assert config.stat().st_mode & 0o777 == 0o600
+    done = pybuild("build", "-t", f"{host}/app", "--push", project)
+    pybuild("pull", *other_store(tmp_path, "fresh"), f"{host}/app")
+    assert PASSWORD not in done.stdout + done.stderr + wrong.stderr
+    pybuild("logout", host)
+    assert pybuild("pull", *other_store(tmp_path, "third"), f"{host}/app", ok=False).returncode == 1
+
+
+def test_tokens_are_fetched_once_for_each_scope(
+    pybuild: Run, project: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = TokenRegistry(registry.host)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    (tmp_path / "docker").mkdir()
+    auths = {front.host: {"username": USER, "password": PASSWORD}}
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": auths}))
+    pybuild("build", "-t", f"{front.host}/team/app", "--push", project)
+    gets = [path for path in front.seen if path.startswith("GET")]
+    assert len(gets) == 1
+    assert "scope=repository%3Ateam%2Fapp%3Apull%2Cpush" in gets[0]
+    pybuild("pull", *other_store(tmp_path, "fresh"), f"{front.host}/team/app")
+    front.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("{host}/nosuch:1", "is not there"),
+        ("127.0.0.1:9/app", "cannot connect"),
+        ("UPPER/app", "cannot connect"),
+        ("{host}/app@sha256:" + "0" * 64, "is not there"),
+    ],
+)
+def test_what_cannot_be_pulled_is_said_in_a_line(
+    pybuild: Run, registry: Registry, reference: str, words: str
+) -> None:
+    failed = pybuild("pull", reference.format(host=registry.host), ok=False)
+    assert failed.returncode in (1, 2)
+    assert words in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_blob_that_was_tampered_with_is_refused(
+    pybuild: Run, project: Path, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/app"
+    pybuild("build", "-t", name, "--push", project)
+    layer = json.loads(pybuild("inspect", name).stdout)[0]["Layers"][-1]["digest"].removeprefix("sha256:")
+    (data,) = (tmp_path / "registry/data").rglob(f"{layer}/data")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    failed = pybuild("pull", *other_store(tmp_path, "fresh"), name, ok=False)
+    assert failed.returncode == 1
+    assert layer[:12] in failed.stderr
+    assert not any((tmp_path / "fresh" / "runs").iterdir())
+    assert os.listdir(tmp_path / "fresh" / "snapshots") == [] or "Traceback" not in failed.stderr
