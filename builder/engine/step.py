@@ -6,7 +6,7 @@ import os
 import time
 
 from builder.cache.explain import explain, nearest
-from builder.cache.key import Part, key_of, state_after
+from builder.cache.key import SCRATCH, Part, key_of, state_after
 from builder.core.tree import listing_diff
 from builder.engine.session import Session, StepReporter
 from builder.engine.work import Work
@@ -69,13 +69,13 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     parts: tuple[Part, ...] = ()
     for parts in work.key_parts():
         keys.append(key_of(parts, store.secret))
-        if place.cached and (record := store.records.get(keys[-1])):
+        if place.cached and (record := _look_up(session, keys[-1])):
             for key in keys[:-1]:  # next time the cheap key is enough
                 store.records.put(replace(record, key=key))
             return _hit(session, reporter, record)
     with store.step_lock(keys[-1]):
         # Another build may have done it while this one waited.
-        if place.cached and (record := store.records.get(keys[-1])):
+        if place.cached and (record := _look_up(session, keys[-1])):
             return _hit(session, reporter, record)
         with session.workers:
             session.check()
@@ -97,6 +97,15 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             store.records.put(replace(record, key=key))
     reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, reasons=reasons)
     return Done(state, record.created, missed=reporter.title)
+
+
+def _look_up(session: Session, key: bytes) -> Record | None:
+    """The record of a key whose files are there; one that points to something missing is a miss."""
+    record = session.store.records.get(key)
+    if record is None or record.state == SCRATCH or session.store.states.get(record.state) is not None:
+        return record
+    session.events.warn(f"the files of a cached step are missing from the store: {record.state.hex()[:12]}")
+    return None
 
 
 def _hit(session: Session, reporter: StepReporter, record: Record) -> Done:

@@ -197,7 +197,9 @@ class Client:
                 {name.lower(): value for name, value in _CHALLENGE.findall(rest)},
             )
             key = " ".join(scopes)
-            if used == f"Bearer {self._tokens.get(key, ('',))[0]}":  # else another thread has a new one by now
+            if (
+                used == f"Bearer {self._tokens.get(key, ('',))[0]}"
+            ):  # else another thread has a new one by now
                 del self._tokens[key]
 
     def _fetch_token(self, parameters: Mapping[str, str], scopes: list[str]) -> tuple[str, float]:

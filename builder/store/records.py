@@ -42,9 +42,7 @@ class Records:
     def get(self, key: bytes) -> Record | None:
         """The record of a key, None if there is none that can be trusted."""
         row = self._database.one(
-            f"SELECT {_COLUMNS} FROM records r WHERE key = ? AND (durable OR boot = ?) AND (state = zeroblob(16) OR "
-            "EXISTS (SELECT 1 FROM states s WHERE s.id = r.state AND (s.durable OR s.boot = ?)))",
-            (key, self._boot, self._boot),
+            f"SELECT {_COLUMNS} FROM records WHERE key = ? AND (durable OR boot = ?)", (key, self._boot)
         )
         return None if row is None else _record(row)
 

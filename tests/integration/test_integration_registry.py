@@ -145,6 +145,7 @@ def test_tokens_are_fetched_once_for_each_scope(
     assert "scope=repository%3Ateam%2Fapp%3Apull%2Cpush" in gets[0]
     pybuild("pull", *other_store(tmp_path, "fresh"), f"{front.host}/team/app")
     front.shutdown()
+    front.server_close()
 
 
 @pytest.mark.parametrize(

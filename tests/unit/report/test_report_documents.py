@@ -131,8 +131,17 @@ def test_json_progress_is_one_object_a_line() -> None:
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines[:3]] == ["StepStarted", "StepFinished", "StepStarted"]
     assert lines[1] == {
-        "event": "StepFinished", "time": 1.6, "step": 1, "outcome": "hit", "seconds": 0.1, "size": 10,
-        "key": "k", "state": "s", "reasons": [], "error": "", "saved": 3.0,
+        "event": "StepFinished",
+        "time": 1.6,
+        "step": 1,
+        "outcome": "hit",
+        "seconds": 0.1,
+        "size": 10,
+        "key": "k",
+        "state": "s",
+        "reasons": [],
+        "error": "",
+        "saved": 3.0,
     }
     assert lines[-3]["data"] == "é\n\x1b"
     assert base64.b64decode(lines[-2]["base64"]) == b"\xff\x00"

@@ -1,0 +1,153 @@
+"""What can go wrong, as a user meets it: one clear message, the right exit status, nothing lost, the store usable."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PYBUILD, Run
+
+GOOD = "FROM base\nRUN echo x > /x\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "status", "words"),
+    [
+        ("", 2, "no instructions"),
+        ("FROM base\nCOPPY a b\n", 2, "did you mean COPY"),
+        ("FROM base\nCOPY --chwon=1 a b\n", 2, "did you mean --chown"),
+        ("FROM base\nCOPY --from=nowhere /a /a\n", 1, "nowhere"),
+        ("FROM base\nCOPY gone /x\n", 1, '"gone" is not in the build context'),
+        ("FROM base\nCOPY ../../etc/passwd /x\n", 1, "is not in the build context"),
+        ("FROM base\nRUN echo last words && exit 7\n", 1, "exit code: 7"),
+        ("FROM base\nRUN sh -c 'kill -9 $$'\n", 1, "exit code: 137"),
+        ("FROM base\nENV A=${B\n", 2, "closing brace"),
+        ("RUN true\n", 2, "FROM"),
+        ("FROM base\nUSER ghost\nRUN true\n", 1, "ghost"),
+    ],
+)
+def test_a_bad_build_file_is_answered_in_words(
+    pybuild: Run, context: Path, file: str, status: int, words: str
+) -> None:
+    (context / "Buildfile").write_text(file)
+    failed = pybuild("build", context, ok=False)
+    assert failed.returncode == status, failed.stderr
+    assert words in failed.stderr
+    assert "Traceback" not in failed.stderr
+    if "last words" in file:
+        assert "last words" in failed.stderr
+    (context / "Buildfile").write_text(GOOD)
+    pybuild("build", context)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["build", "/nonexistent"], "does not exist"),
+        (["build", "-f", "/nonexistent", "."], "does not exist"),
+        (["build", "--target", "nope", "."], "nope"),
+        (["build", "--tga", "x", "."], "did you mean --tag"),
+        (["build", "-o", "type=nonsense,dest=x", "."], "nonsense"),
+        (["inspect", "nothing"], "nothing"),
+        (["load", "-i", "/nonexistent"], "/nonexistent"),
+    ],
+)
+def test_wrong_usage(pybuild: Run, context: Path, arguments: list[str], words: str) -> None:
+    (context / "Buildfile").write_text(GOOD)
+    failed = pybuild(*arguments, ok=False, cwd=context)
+    assert failed.returncode in (1, 2)
+    assert words in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_killed_build_leaves_a_usable_store_and_nothing_behind(
+    pybuild: Run, context: Path, store: Path, bases: Path
+) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base\nRUN echo one > /one\nRUN echo started > /two && sleep 60\n"
+    )
+    line = [*PYBUILD, "build", "--build-context", f"base=oci-layout://{bases / 'base'}", str(context)]
+    build = subprocess.Popen(
+        line, env=dict(os.environ, PYBUILD_STORE=str(store)), stderr=subprocess.PIPE, text=True
+    )
+    assert build.stderr is not None
+    while "sleep 60" not in build.stderr.readline():
+        pass
+    time.sleep(0.3)
+    build.kill()
+    build.wait()
+    build.stderr.close()
+    (context / "Buildfile").write_text("FROM base\nRUN echo one > /one\n")
+    again = pybuild("build", context)
+    assert again.stderr.count("CACHED") == 2
+    assert not list((store / "runs").iterdir())
+
+
+def test_an_interrupted_build_ends_at_once_with_130(context: Path, store: Path, bases: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN trap '' TERM INT; sleep 60\n")
+    line = [*PYBUILD, "build", "--build-context", f"base=oci-layout://{bases / 'base'}", str(context)]
+    build = subprocess.Popen(
+        line, env=dict(os.environ, PYBUILD_STORE=str(store)), stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(1.5)
+    build.send_signal(signal.SIGINT)
+    _, told = build.communicate(timeout=20)
+    assert build.returncode == 130, told
+    assert "Traceback" not in told
+    assert not list((store / "runs").iterdir())
+
+
+def test_a_store_of_a_newer_version_is_refused(pybuild: Run, context: Path, store: Path) -> None:
+    (context / "Buildfile").write_text(GOOD)
+    pybuild("build", context)
+    database = sqlite3.connect(store / "pybuild.db")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    failed = pybuild("build", context, ok=False)
+    assert failed.returncode == 1
+    assert "newer version" in failed.stderr
+
+
+@pytest.mark.parametrize("what", ["pybuild.db", "index.json", "secret"])
+def test_a_damaged_store_is_told_or_built_anew(pybuild: Run, context: Path, store: Path, what: str) -> None:
+    (context / "Buildfile").write_text(GOOD)
+    pybuild("build", "-t", "app", context)
+    path = store / what
+    path.write_bytes(b"garbage" + path.read_bytes()[7 : len(path.read_bytes()) // 2])
+    for leftover in store.glob("pybuild.db-*"):
+        leftover.unlink()
+    again = pybuild("build", "-t", "app", context, ok=False)
+    assert "Traceback" not in again.stderr
+    assert again.returncode == 0 or "damaged" in again.stderr
+
+
+def test_a_missing_snapshot_is_a_miss(pybuild: Run, context: Path, store: Path) -> None:
+    (context / "Buildfile").write_text(GOOD)
+    pybuild("build", context)
+    for snapshot in (store / "snapshots").iterdir():
+        if (snapshot / "fs" / "x").exists():
+            subprocess.run(["rm", "-rf", str(snapshot / "fs")], check=True)
+    again = pybuild("build", "-t", "app", context)
+    assert again.stderr.count("CACHED") == 1
+    assert pybuild("run", "app", "cat", "/x").stdout == "x\n"
+
+
+def test_a_full_disk_is_told_and_harms_nothing(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], check=True)
+    try:
+        (context / "Buildfile").write_text("FROM base\nCOPY big /big\n")
+        (context / "big").write_bytes(os.urandom(12 << 20))
+        failed = pybuild("build", "--store", small / "store", context, ok=False)
+        assert failed.returncode == 1
+        assert "space" in failed.stderr, failed.stderr
+        (context / "Buildfile").write_text(GOOD)
+        pybuild("build", "--store", small / "store", context)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
