@@ -25,7 +25,7 @@ GOOD = "FROM base\nRUN echo x > /x\n"
         ("FROM base\nCOPY gone /x\n", 1, '"gone" is not in the build context'),
         ("FROM base\nCOPY ../../etc/passwd /x\n", 1, "is not in the build context"),
         ("FROM base\nRUN echo last words && exit 7\n", 1, "exit code: 7"),
-        ("FROM base\nRUN sh -c 'kill -9 $$'\n", 1, "exit code: 137"),
+        ("FROM base\nRUN sleep 9 & kill -9 $!; wait $!\n", 1, "exit code: 137"),
         ("FROM base\nENV A=${B\n", 2, "closing brace"),
         ("RUN true\n", 2, "FROM"),
         ("FROM base\nUSER ghost\nRUN true\n", 1, "ghost"),
