@@ -1,0 +1,75 @@
+"""The core's operations on a tree of 10,000 files, and a cached build; `make bench` times them."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import builder
+from builder.buildfile.parse import parse
+from builder.core.tar import TarWriter
+from builder.core.tree import Tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, dice = tmp_path_factory.mktemp("tree"), random.Random(1)
+    for number in range(10_000):
+        path = root / f"d{number % 100}" / f"f{number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(dice.randbytes(dice.randrange(2000)))
+    return root
+
+
+def scan(root: Path, index: str | None = None) -> bytes:
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with Tree(fd, index=index) as found:
+            fingerprint = found.fingerprint(found.find(b""))
+            if index and found.stats().files_hashed:
+                found.save(index)
+            return fingerprint
+    finally:
+        os.close(fd)
+
+
+def test_scan_cold(benchmark: BenchmarkFixture, tree: Path) -> None:
+    benchmark(scan, tree)
+
+
+def test_scan_with_index(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -> None:
+    index = str(tmp_path / "index")
+    scan(tree, index)
+    assert benchmark(scan, tree, index) == scan(tree)
+
+
+def test_tar(benchmark: BenchmarkFixture, tree: Path) -> None:
+    def write() -> int:
+        fd, size = os.open(tree, os.O_RDONLY | os.O_DIRECTORY), 0
+        with TarWriter(fd, layer=True) as tar:
+            while chunk := tar.read():
+                size += len(chunk)
+        os.close(fd)
+        return size
+
+    assert benchmark(write) > 10_000_000
+
+
+def test_parse_2000_lines(benchmark: BenchmarkFixture) -> None:
+    text = b"FROM base\n" + b"ENV A=1 B=${A:-x}\nRUN make $A\nCOPY a b /c/\n" * 666
+    assert len(benchmark(parse, text, "Buildfile").instructions) == 1999
+
+
+def test_cached_build(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -> None:
+    file = tmp_path / "Buildfile"
+    file.write_text("FROM scratch\nCOPY . /all\n")
+
+    def build() -> str:
+        return builder.build(str(tree), file=str(file), store=str(tmp_path / "store")).image_id
+
+    build()
+    assert benchmark(build) == build()
