@@ -21,9 +21,13 @@ def home(unprivileged: str, bases: Path) -> Iterator[Path]:
     try:
         shutil.copytree(bases / "base", folder / "base")
         shutil.copytree(ROOT / "builder", folder / "lib" / "builder", symlinks=False)
-        packages = next(path for path in sys.path if path.endswith("site-packages"))
+        packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
+        for name in ("_cffi_backend*", "cffi", "isal", "lark", "platformdirs", "urllib3", "zstandard"):
+            for found in packages.glob(name):  # the checkout may be where the user cannot read
+                copy = shutil.copytree if found.is_dir() else shutil.copy
+                copy(found, folder / "lib" / found.name)
         (folder / "pybuild").write_text(
-            f'#!/bin/sh\nPYTHONPATH={folder}/lib:{packages} exec {os.path.realpath(sys.executable)} -m builder "$@"\n'
+            f'#!/bin/sh\nPYTHONPATH={folder}/lib exec {os.path.realpath(sys.executable)} -m builder "$@"\n'
         )
         (folder / "pybuild").chmod(0o755)
         subprocess.run(["chown", "-R", unprivileged, str(folder)], check=True)
