@@ -54,7 +54,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         place = Place(slot + keyword, locate(graph.file, step.span), cached, cause)
         reporter = session.events.start(step.title, stage.name or "", step.span.line)
         try:
-            work = work_for(session, step, state, str(stage.platform), state_of)
+            work = work_for(session, reporter, step, state, str(stage.platform), state_of)
         except BuilderError as error:
             outcome = Outcome.CANCELLED if isinstance(error, Cancelled) else Outcome.FAILED
             reporter.finish(outcome, error=error.message)
@@ -118,7 +118,7 @@ def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: S
         inline=(),
         destination="/",
     )
-    work = work_for(session, step, SCRATCH, str(stage.platform), lambda _: SCRATCH)
+    work = work_for(session, reporter, step, SCRATCH, str(stage.platform), lambda _: SCRATCH)
     place = Place(
         f"context {named.name}", locate(session.graph.file, stage.span), not session.request.no_cache
     )

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from typing import Protocol
 
 from builder.cache.key import Part
-from builder.cache.parts import copy_parts, mount_part, run_parts, workdir_parts
+from builder.cache.parts import mount_part, run_parts, workdir_parts
 from builder.core.files import Copier, CopyOptions
-from builder.core.tree import Ignore, Tree
+from builder.engine.copy_work import CopyWork, StateOf
 from builder.engine.session import Session, StepReporter
-from builder.errors import StepError
-from builder.execute.copy import copy_files
 from builder.execute.mounts import Mounts
-from builder.execute.rootfs import StepRoot, open_state
+from builder.execute.rootfs import StepRoot
 from builder.execute.run import Surroundings, run_command
-from builder.execute.sources import Source, find_sources
+from builder.execute.sources import find_sources
 from builder.execute.workdir import make_workdir
 from builder.graph.steps import (
     CopyStep,
     FromContext,
-    FromNamed,
     FromScratch,
     MountSpec,
     Origin,
@@ -30,9 +26,6 @@ from builder.graph.steps import (
     Step,
     WorkdirStep,
 )
-
-# Gives the state of another stage or image that a step takes files from.
-StateOf = Callable[[object], bytes]
 
 
 class Work(Protocol):
@@ -58,12 +51,14 @@ class Work(Protocol):
         ...
 
 
-def work_for(session: Session, step: Step, parent: bytes, platform: str, state_of: StateOf) -> Work:
-    """The work of a step on a parent state."""
+def work_for(
+    session: Session, reporter: StepReporter, step: Step, parent: bytes, platform: str, state_of: StateOf
+) -> Work:
+    """The work of a step on a parent state; `reporter` is told how far its downloads are."""
     if isinstance(step, RunStep):
         return _RunWork(session, step, parent, platform, state_of)
     if isinstance(step, CopyStep):
-        return _CopyWork(session, step, parent, platform, state_of)
+        return CopyWork(session, reporter, step, parent, platform, state_of)
     return _WorkdirWork(step, parent)
 
 
@@ -172,111 +167,3 @@ class _RunWork:
 
     def close(self) -> None:
         pass
-
-
-class _CopyWork:
-    process = False
-
-    def __init__(
-        self, session: Session, step: CopyStep, parent: bytes, platform: str, state_of: StateOf
-    ) -> None:
-        self.alone = step.link
-        self._session, self._step, self._parent, self._platform = session, step, parent, platform
-        self._origin_state: bytes | None = None
-        if step.sources and not session.contexts.is_folder(step.origin):
-            self._origin_state = state_of(step.origin)
-        self._stack = ExitStack()
-        self._tree: Tree | None = None
-        self._tree_fd = -1
-        self._sources: tuple[Source, ...] = ()
-        self._exclude: Ignore | None = None
-
-    @property
-    def _without_owner(self) -> bool:
-        # COPY gives files of a folder to root, so that who owns them here changes nothing.
-        return self._origin_state is None or self._step.chown is not None
-
-    def key_parts(self) -> Iterator[tuple[Part, ...]]:
-        step = self._step
-        if self._origin_state is not None:
-            whole = [Part("from", source, self._origin_state.hex()) for source in step.sources]
-            yield copy_parts(step, self._parent, whole, platform=self._platform)
-        self._open()
-        with self._locked():
-            files = [self._file_part(source) for source in self._sources]
-        yield copy_parts(step, self._parent, files, platform=self._platform)
-
-    def _file_part(self, source: Source) -> Part:
-        assert self._tree is not None
-        fingerprint = self._tree.fingerprint(
-            source.node, exclude=self._exclude, without_owner=self._without_owner
-        )
-        value = fingerprint.hex()
-        for folder in source.parents:  # their modes are recreated, their other contents are not
-            entry = self._tree.entry(self._tree.find(os.fsencode(folder)))
-            value += f" {entry.mode:o}" if self._without_owner else f" {entry.mode:o}:{entry.uid}:{entry.gid}"
-        return Part("file", source.path, value)
-
-    def _open(self) -> None:
-        """Find the sources; once."""
-        step = self._step
-        if not step.sources or self._tree is not None:
-            return
-        if step.exclude:
-            self._exclude = self._stack.enter_context(Ignore(step.exclude))
-        place = "the build context"
-        if self._origin_state is not None:
-            place = "the stage or image it comes from"
-            fd = open_state(self._session.store, self._origin_state)
-            if fd < 0:
-                raise StepError(f'"{step.sources[0]}" is not in {place}: that has no files')
-            self._stack.callback(os.close, fd)
-            self._tree = self._stack.enter_context(Tree(fd, secret=self._session.store.secret))
-            self._tree_fd = fd
-        else:
-            folder = self._session.contexts.of(step.origin)
-            if isinstance(step.origin, FromNamed):
-                place = f'the context "{step.origin.name}"'
-            self._folder_lock = folder.lock
-            self._tree, self._tree_fd = folder.tree, folder.fd
-        with self._locked():
-            self._sources = find_sources(self._tree, step.sources, parents=step.parents, place=place)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The tree of a context is shared by the stages of a build."""
-        if self._tree is None or self._origin_state is not None:
-            yield
-            return
-        with self._folder_lock:
-            yield
-
-    def save_listing(self, file: str) -> bool:
-        if self._tree is None or not self._sources:
-            return False
-        nodes: Sequence[int] = [source.node for source in self._sources]
-        with self._locked():
-            self._tree.save_listing(nodes, file, exclude=self._exclude, without_owner=self._without_owner)
-        return True
-
-    def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
-        del reporter
-        parent_fd = open_state(self._session.store, self._parent) if self.alone else -1
-        try:
-            with self._locked():
-                copy_files(
-                    self._step,
-                    root.fd,
-                    self._tree,
-                    self._tree_fd,
-                    self._sources,
-                    self._exclude,
-                    users_fd=parent_fd if parent_fd >= 0 else root.fd,
-                    to_root=self._origin_state is None,
-                )
-        finally:
-            if parent_fd >= 0:
-                os.close(parent_fd)
-
-    def close(self) -> None:
-        self._stack.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from builder.core.files import Copier, CopyOptions
 from builder.core.tree import Ignore, Tree
@@ -12,42 +13,65 @@ from builder.execute.archive import is_archive, unpack_archive
 from builder.execute.sources import Source
 from builder.graph.steps import CopyStep
 from builder.sandbox.users import lookup_owner
-from builder.value import replace
+from builder.value import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Sources in one tree, whose root `fd` is open. `unpack` says to unpack those that are archives; `time` (in
+    nanoseconds) is what the copies' times become, -1 keeps them.
+    """
+
+    tree: Tree
+    fd: int
+    sources: tuple[Source, ...]
+    unpack: bool = False
+    time: int = -1
 
 
 def copy_files(
     step: CopyStep,
     root_fd: int,
-    tree: Tree | None,
-    tree_fd: int,
-    sources: tuple[Source, ...],
+    bundles: Sequence[Bundle],
     exclude: Ignore | None,
     *,
     users_fd: int,
     to_root: bool,
 ) -> None:
-    """Carry out a COPY or ADD.
+    """Carry out a COPY or ADD: the bundles in their order, then the files given in place.
 
-    `tree` (with its root's descriptor) holds the sources; None if all are given in place. `users_fd` is the root
-    file system where `--chown` names are looked up; `to_root` gives the files to root, whoever has them.
-    Failures are `StepError`s that name the source.
+    `users_fd` is the root file system where `--chown` names are looked up; `to_root` gives the files to root, whoever
+    has them. Failures are `StepError`s that name the source.
     """
-    options = _options(step, users_fd, len(sources) + len(step.inline), to_root=to_root)
-    destination = os.fsencode(step.destination)
-    with Copier(root_fd, options) as copier:
-        for file in step.inline:
-            base = os.fsencode(file.name)
-            copier.add_bytes(file.content, destination, base=base, mode=file.mode)
-        for source in sources:
-            assert tree is not None
+    count = len(step.inline) + sum(len(bundle.sources) for bundle in bundles)
+    options = _options(step, users_fd, count, to_root=to_root)
+    for bundle in bundles:
+        _copy_bundle(step, root_fd, bundle, exclude, options)
+    if step.inline:
+        with Copier(root_fd, options) as copier:
+            for file in step.inline:
+                copier.add_bytes(
+                    file.content, os.fsencode(step.destination), base=os.fsencode(file.name), mode=file.mode
+                )
+            copier.finish()
+
+
+def _copy_bundle(
+    step: CopyStep, root_fd: int, bundle: Bundle, exclude: Ignore | None, options: CopyOptions
+) -> None:
+    tree, destination = bundle.tree, os.fsencode(step.destination)
+    with Copier(root_fd, replace(options, time=bundle.time)) as copier:
+        for source in bundle.sources:
             try:
-                if _unpacks(step, tree, tree_fd, source):
+                if (
+                    bundle.unpack
+                    and tree.entry(source.node).kind == "f"
+                    and is_archive(bundle.fd, source.path)
+                ):
                     owner = {"uid": options.uid, "gid": options.gid} if step.chown else {}
-                    unpack_archive(tree_fd, source.path, root_fd, step.destination, **owner)
+                    unpack_archive(bundle.fd, source.path, root_fd, step.destination, **owner)
                     continue
-                target = destination
-                if step.parents:
-                    target = _make_parents(copier, tree, step, source)
+                target = _make_parents(copier, tree, step, source) if step.parents else destination
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=exclude)
             except CoreError as error:
                 raise _step_error(step, source, error) from error
@@ -74,12 +98,6 @@ def _options(step: CopyStep, users_fd: int, count: int, *, to_root: bool) -> Cop
         mode = int(step.chmod, 8)
         return replace(options, mode=mode, parent_mode=mode)
     return replace(options, symbolic_mode=step.chmod)
-
-
-def _unpacks(step: CopyStep, tree: Tree, tree_fd: int, source: Source) -> bool:
-    if step.keyword != "ADD" or step.unpack is False:
-        return False
-    return tree.entry(source.node).kind == "f" and is_archive(tree_fd, source.path)
 
 
 def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source) -> bytes:

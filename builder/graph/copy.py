@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 
-from builder.buildfile.syntax import Copy, Workdir
-from builder.digest import parse_digest
+from builder.buildfile.syntax import Copy, Span, Workdir
+from builder.digest import Digest, parse_digest
 from builder.errors import ImageError
 from builder.graph import created
 from builder.graph.draft import Draft
 from builder.graph.paths import clean_path, join_path, names_folder
 from builder.graph.steps import CopyStep, FromContext, InlineFile, WorkdirStep
 from builder.graph.titles import heredoc_summary
+from builder.remote.addresses import AddressError, check_commit, is_remote, parse_git
 
 _SYMBOLIC_MODE = r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+"
-_COMMIT = r"[0-9a-f]{4,64}"
-_GIT_SCHEMES = ("git://", "ssh://")
 
 
 def plan_copy(draft: Draft, line: Copy) -> None:
@@ -24,6 +23,7 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     for source, word in zip(sources, line.sources, strict=True):
         if line.keyword == "COPY" and is_remote(source):
             raise draft.bad(word.span, f"COPY cannot fetch {source[:120]}", "use ADD for URLs and git")
+        _check_git(draft, line, source, word.span)
     written = draft.expand(line.destination)
     chown = draft.expand(line.chown) if line.chown else ""
     chmod = _mode(draft, line)
@@ -62,18 +62,19 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     draft.add(step, " ".join(words) + created.SUFFIX)
 
 
-def is_remote(source: str) -> bool:
-    """Whether a source is a URL or a git address."""
-    return source.startswith(("http://", "https://", *_GIT_SCHEMES)) or is_git(source)
-
-
-def is_git(source: str) -> bool:
-    """Whether a source is a git repository: by scheme, as `git@host:path`, or a URL that ends in `.git`."""
-    if source.startswith((*_GIT_SCHEMES, "git@")):
-        return not source.startswith("git@") or ":" in source
-    if not source.startswith(("http://", "https://")):
-        return False
-    return source.partition("#")[0].partition("?")[0].endswith(".git")
+def _check_git(draft: Draft, line: Copy, source: str, span: Span) -> None:
+    """Refuse an address that means nothing, or that the flags contradict."""
+    try:
+        address = parse_git(source)
+    except AddressError as error:
+        raise draft.bad(span, f"the git address is wrong: {error}") from None
+    if address is None:
+        return
+    asked, said = line.keep_git_dir, address.keep_git_dir
+    if asked is not None and said is not None and asked != said:
+        raise draft.bad(
+            span, "--keep-git-dir and the query keep-git-dir contradict each other", "give one of them"
+        )
 
 
 def _mode(draft: Draft, line: Copy) -> str:
@@ -102,16 +103,27 @@ def _checksum(draft: Draft, line: Copy, sources: tuple[str, ...]) -> str | None:
         raise draft.bad(span, "COPY takes no --checksum", "use ADD for what is fetched")
     if len(sources) != 1 or line.heredocs:
         raise draft.bad(span, "--checksum needs exactly one source")
-    if is_git(sources[0]):
-        if not re.fullmatch(_COMMIT, text):
-            raise draft.bad(span, f"invalid --checksum={text[:80]}", "give the id of a git commit")
-        return text
     if not is_remote(sources[0]):
         raise draft.bad(span, "--checksum needs a source that is fetched, by http(s) or git")
+    address = parse_git(sources[0])
     try:
-        return str(parse_digest(text))
+        if address is None:
+            return str(_sha256(text))
+        check_commit(text)
+    except AddressError:
+        raise draft.bad(span, f"invalid --checksum={text[:80]}", "give the id of a git commit") from None
     except ImageError:
         raise draft.bad(span, f"invalid --checksum={text[:80]}", "write sha256: and 64 hex digits") from None
+    if address.checksum not in ("", text):
+        raise draft.bad(span, f"--checksum={text} contradicts the address, which says {address.checksum}")
+    return text
+
+
+def _sha256(text: str) -> Digest:
+    digest = parse_digest(text)
+    if digest.algorithm != "sha256":
+        raise ImageError("files are only checked by SHA-256")
+    return digest
 
 
 def plan_workdir(draft: Draft, line: Workdir) -> None:

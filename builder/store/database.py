@@ -12,7 +12,7 @@ from typing import Any
 
 from builder.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS images (
 CREATE TABLE IF NOT EXISTS names (
     name TEXT NOT NULL, platform TEXT NOT NULL, manifest TEXT NOT NULL, PRIMARY KEY (name, platform)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, tree TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS downloads (
+    url BLOB PRIMARY KEY, digest TEXT NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS downloads_by_digest ON downloads (digest);
 """
 
 

@@ -16,6 +16,7 @@ from builder.image.manifest import Manifest, parse_manifest
 from builder.image.platform import Platform
 from builder.store.blobs import Blobs
 from builder.store.database import Database
+from builder.store.downloads import Downloads
 from builder.store.images import Images, StoredImage
 from builder.store.layers import Layers
 from builder.store.locks import locked
@@ -49,6 +50,7 @@ class Store:
         self.records = Records(database, boot)
         self.states = States(database, fd, boot)
         self.layers = Layers(database)
+        self.downloads = Downloads(database, secret)
         self.blobs = Blobs(fd)
         self.images = Images(database, fd, self.blobs)
 

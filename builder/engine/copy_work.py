@@ -1,0 +1,190 @@
+"""The work of COPY and ADD: finding and fingerprinting the sources, fetching those that lie elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+
+from builder.cache.key import Part
+from builder.cache.parts import copy_parts
+from builder.core.tree import Ignore, Tree
+from builder.engine.session import Session, StepReporter
+from builder.errors import StepError
+from builder.execute.copy import Bundle, copy_files
+from builder.execute.rootfs import StepRoot, open_state
+from builder.execute.sources import Source, find_sources
+from builder.graph.steps import CopyStep, FromNamed
+from builder.remote.addresses import is_remote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.engine.remotes import Remote
+
+# Gives the state of another stage or image that a step takes files from.
+StateOf = Callable[[object], bytes]
+
+
+class CopyWork:
+    """See `builder.engine.work.Work`."""
+
+    process = False
+
+    def __init__(
+        self,
+        session: Session,
+        reporter: StepReporter,
+        step: CopyStep,
+        parent: bytes,
+        platform: str,
+        state_of: StateOf,
+    ) -> None:
+        self.alone = step.link
+        self._session, self._step, self._parent, self._platform = session, step, parent, platform
+        self._reporter = reporter
+        # ADD's sources elsewhere and those of the context take turns; COPY has one group.
+        self._groups = [(key, tuple(group)) for key, group in groupby(step.sources, self._lies_elsewhere)]
+        self._origin_state: bytes | None = None
+        if step.sources and not session.contexts.is_folder(step.origin):
+            self._origin_state = state_of(step.origin)
+        self._stack = ExitStack()
+        self._tree: Tree | None = None
+        self._tree_fd = -1
+        self._sources: list[tuple[Source, ...]] = []
+        self._remotes: dict[str, Remote] = {}
+        self._exclude: Ignore | None = None
+
+    def _lies_elsewhere(self, source: str) -> bool:
+        return self._step.keyword == "ADD" and is_remote(source)
+
+    @property
+    def _without_owner(self) -> bool:
+        # COPY gives files of a folder to root, so that who owns them here changes nothing.
+        return self._origin_state is None or self._step.chown is not None
+
+    def key_parts(self) -> Iterator[tuple[Part, ...]]:
+        """The parts of the step's keys; sources elsewhere are asked whether they changed, and fetched if they did."""
+        step = self._step
+        if self._origin_state is not None:
+            whole = [Part("from", source, self._origin_state.hex()) for source in step.sources]
+            yield copy_parts(step, self._parent, whole, platform=self._platform)
+        self._open()
+        with self._locked():
+            files = [self._file_part(source) for group in self._sources for source in group]
+        files += [remote.part for remote in self._remotes.values()]
+        yield copy_parts(step, self._parent, files, platform=self._platform)
+
+    def _file_part(self, source: Source) -> Part:
+        assert self._tree is not None
+        fingerprint = self._tree.fingerprint(
+            source.node, exclude=self._exclude, without_owner=self._without_owner
+        )
+        value = fingerprint.hex()
+        for folder in source.parents:  # their modes are recreated, their other contents are not
+            entry = self._tree.entry(self._tree.find(os.fsencode(folder)))
+            value += f" {entry.mode:o}" if self._without_owner else f" {entry.mode:o}:{entry.uid}:{entry.gid}"
+        return Part("file", source.path, value)
+
+    def _open(self) -> None:
+        """Find the sources; once."""
+        step = self._step
+        if not step.sources or self._sources or self._remotes:
+            return
+        if step.exclude:
+            self._exclude = self._stack.enter_context(Ignore(step.exclude))
+        for elsewhere, group in self._groups:
+            if elsewhere:
+                # Late: most builds fetch nothing.
+                from builder.engine.remotes import find_remote
+
+                for address in group:
+                    self._remotes[address] = find_remote(
+                        self._session, step, address, self._reporter.progress
+                    )
+                continue
+            place = self._open_tree()
+            assert self._tree is not None
+            with self._locked():
+                self._sources.append(find_sources(self._tree, group, parents=step.parents, place=place))
+
+    def _open_tree(self) -> str:
+        """Open the tree of the sources; how messages call it."""
+        step = self._step
+        if self._origin_state is not None:
+            place = "the stage or image it comes from"
+            fd = open_state(self._session.store, self._origin_state)
+            if fd < 0:
+                raise StepError(f'"{step.sources[0]}" is not in {place}: that has no files')
+            self._stack.callback(os.close, fd)
+            self._tree = self._stack.enter_context(Tree(fd, secret=self._session.store.secret))
+            self._tree_fd = fd
+            return place
+        folder = self._session.contexts.of(step.origin)
+        self._folder_lock = folder.lock
+        self._tree, self._tree_fd = folder.tree, folder.fd
+        return (
+            f'the context "{step.origin.name}"' if isinstance(step.origin, FromNamed) else "the build context"
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The tree of a context is shared by the stages of a build."""
+        if self._tree is None or self._origin_state is not None:
+            yield
+            return
+        with self._folder_lock:
+            yield
+
+    def save_listing(self, file: str) -> bool:
+        """Keep what the step's sources were, for later explanations; False if there is nothing to keep."""
+        nodes: Sequence[int] = [source.node for group in self._sources for source in group]
+        if self._tree is None or not nodes:
+            return False
+        with self._locked():
+            self._tree.save_listing(nodes, file, exclude=self._exclude, without_owner=self._without_owner)
+        return True
+
+    def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
+        """Copy the files."""
+        del reporter
+        with ExitStack() as stack:
+            parent_fd = -1
+            if self.alone:
+                parent_fd = open_state(self._session.store, self._parent)
+                if parent_fd >= 0:
+                    stack.callback(os.close, parent_fd)
+            bundles = list(self._bundles(root, stack))
+            with self._locked():
+                copy_files(
+                    self._step,
+                    root.fd,
+                    bundles,
+                    self._exclude,
+                    users_fd=parent_fd if parent_fd >= 0 else root.fd,
+                    to_root=self._origin_state is None,
+                )
+
+    def _bundles(self, root: StepRoot, stack: ExitStack) -> Iterator[Bundle]:
+        """The sources in the order of the line; those that lie elsewhere are laid into folders of the run."""
+        step = self._step
+        sources = iter(self._sources)
+        for elsewhere, group in self._groups:
+            if not elsewhere:
+                assert self._tree is not None
+                unpack = step.keyword == "ADD" and step.unpack is not False
+                yield Bundle(self._tree, self._tree_fd, next(sources), unpack)
+                continue
+            for address in group:
+                folder = os.path.join(root.run.scratch, os.urandom(4).hex())
+                os.mkdir(folder, 0o755)
+                laid = self._remotes[address].lay_out(folder)
+                fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                tree = stack.enter_context(Tree(fd, secret=self._session.store.secret))
+                source = Source(tree.find(os.fsencode(laid.path), follow=True), laid.path, laid.name)
+                yield Bundle(tree, fd, (source,), bool(step.unpack) and laid.is_file, laid.time)
+
+    def close(self) -> None:
+        """Let go of what `key_parts` opened."""
+        self._stack.close()

@@ -1,0 +1,1 @@
+"""What lies elsewhere: addresses of git repositories and URLs, and fetching them. Knows nothing of building."""
