@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from builder.cache.key import SCRATCH
 from builder.engine.fetch import fetch_image
-from builder.engine.session import Session, StepReporter
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
 from builder.errors import UsageError
 from builder.events import Outcome, Reason
 from builder.image.config import ConfigDocument, ImageConfig, empty_config, parse_document

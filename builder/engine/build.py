@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import ExitStack
 
 from builder.engine.contexts import Contexts
 from builder.engine.deliver import check_outputs, deliver
+from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs, open_inputs
+from builder.engine.reporter import Emit, Events
 from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
 from builder.engine.schedule import Stages
-from builder.engine.session import Emit, Events, Session
+from builder.engine.session import Session
 from builder.engine.stage import run_stage
 from builder.events import BuildFinished
+from builder.graph.arguments import EPOCH
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import resolve_stages
 from builder.image.platform import host_platform, parse_platform
@@ -34,9 +38,13 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
     try:
         outputs = _outputs(request)
         check_outputs(outputs)
-        with open_store(request.store or default_store_path(), userxattr=request.userxattr) as store:
-            inputs = open_inputs(request, store)
-            session = _session(request, inputs, store, events, cancelled)
+        with (
+            open_store(request.store or default_store_path(), userxattr=request.userxattr) as store,
+            ExitStack() as stack,
+        ):
+            fetcher = Fetcher(store, request, events, cancelled, stack)
+            inputs = open_inputs(request, store, fetcher)
+            session = _session(request, inputs, store, fetcher, events, cancelled)
             try:
                 stages = Stages(lambda index: run_stage(session, index, stages.result), cancelled)
                 target = stages.run(session.graph.needed, session.graph.target)
@@ -63,13 +71,21 @@ def _outputs(request: BuildRequest) -> tuple[Output, ...]:
 
 
 def _session(
-    request: BuildRequest, inputs: Inputs, store: Store, events: Events, cancelled: threading.Event
+    request: BuildRequest,
+    inputs: Inputs,
+    store: Store,
+    fetcher: Fetcher,
+    events: Events,
+    cancelled: threading.Event,
 ) -> Session:
     here = host_platform()
+    build_args = request.build_args
+    if build_args.get(EPOCH) == "context" and inputs.seconds:
+        build_args = {**build_args, EPOCH: str(inputs.seconds)}
     graph = resolve_stages(
         inputs.file,
         target=request.target,
-        build_args=request.build_args,
+        build_args=build_args,
         platform=parse_platform(request.platform) if request.platform else here,
         build_platform=here,
         named_contexts=tuple(request.build_contexts),
@@ -82,7 +98,11 @@ def _session(
         store=store,
         graph=graph,
         plan_options=PlanOptions(network=request.network),
-        contexts=Contexts(store, request.context, inputs.ignore_file, inputs.folders),
+        contexts=Contexts(
+            store,
+            inputs.folders,
+            lambda name, address: fetcher.fetch(address, f"[context {name}] load from elsewhere").path,
+        ),
         events=events,
         cancelled=cancelled,
         workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from builder.buildfile.ignorefile import read_ignore_file
 from builder.core.tree import Ignore, Tree, hash_bytes
@@ -32,22 +32,36 @@ class Folder:
     index: str
 
 
+@dataclass(frozen=True, slots=True)
+class ContextSource:
+    """Where a context's files are: a `path` here, or an `address` elsewhere that is fetched when first needed.
+
+    `ignore_file` takes the place of the context's own one. Ignore rules hold for `local` folders only.
+    """
+
+    path: str = ""
+    address: str = ""
+    ignore_file: str | None = None
+    local: bool = True
+
+
 class Contexts:
     """Opens each folder of a build once, when a step first needs it, and saves the indexes at the end."""
 
-    def __init__(self, store: Store, context: str, ignore_file: str | None, named: Mapping[str, str]) -> None:
-        """`ignore_file` takes the place of the context's own one; `named` maps names to folders."""
+    def __init__(
+        self, store: Store, sources: Mapping[str, ContextSource], fetch: Callable[[str, str], str]
+    ) -> None:
+        """`sources` by the names of contexts, the main one's empty; `fetch` brings a named one's address to a path."""
         self._store = store
-        self._context = context
-        self._ignore_file = ignore_file
-        self._named = named
+        self._sources = sources
+        self._fetch = fetch
         self._folders: dict[str, Folder] = {}
         self._lock = threading.Lock()
 
     def is_folder(self, origin: Origin) -> bool:
         """Whether files come from a folder on this machine: a named context may be an image too."""
         return isinstance(origin, FromContext) or (
-            isinstance(origin, FromNamed) and origin.name in self._named
+            isinstance(origin, FromNamed) and origin.name in self._sources
         )
 
     def of(self, origin: Origin) -> Folder:
@@ -56,25 +70,26 @@ class Contexts:
 
     def main(self) -> Folder:
         """The build context."""
-        return self._folder("", self._context, self._ignore_file)
+        return self.named("")
 
     def named(self, name: str) -> Folder:
         """A named context that is a folder."""
-        return self._folder(name, self._named[name], None)
-
-    def _folder(self, name: str, path: str, ignore_file: str | None) -> Folder:
         with self._lock:
             if name not in self._folders:
-                self._folders[name] = self._open(path, ignore_file)
+                source = self._sources[name]
+                path = source.path or self._fetch(name, source.address)
+                self._folders[name] = self._open(path, source)
             return self._folders[name]
 
-    def _open(self, path: str, ignore_file: str | None) -> Folder:
+    def _open(self, path: str, source: ContextSource) -> Folder:
         fd = open_folder(path)
         try:
-            ignore = _ignore_rules(fd, path, ignore_file)
-            real = os.path.realpath(path)
-            index = self._store.index_path(hash_bytes(os.fsencode(real)).hex())
-            tree = Tree(fd, ignore=ignore, secret=self._store.secret, index=index)
+            ignore = _ignore_rules(fd, path, source.ignore_file) if source.local else None
+            index = ""
+            if source.local:  # what was fetched is new each time
+                real = os.path.realpath(path)
+                index = self._store.index_path(hash_bytes(os.fsencode(real)).hex())
+            tree = Tree(fd, ignore=ignore, secret=self._store.secret, index=index or None)
         except BaseException:
             os.close(fd)
             raise
@@ -85,7 +100,7 @@ class Contexts:
         for folder in self._folders.values():
             with folder.lock:
                 # Files that were read are those that the index did not know: else it is as good as before.
-                if folder.tree.stats().files_hashed:
+                if folder.index and folder.tree.stats().files_hashed:
                     folder.tree.save(folder.index)
                 folder.tree.close()
                 os.close(folder.fd)

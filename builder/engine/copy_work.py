@@ -10,7 +10,8 @@ from itertools import groupby
 from builder.cache.key import Part
 from builder.cache.parts import copy_parts
 from builder.core.tree import Ignore, Tree
-from builder.engine.session import Session, StepReporter
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
 from builder.errors import StepError
 from builder.execute.copy import Bundle, copy_files
 from builder.execute.rootfs import StepRoot, open_state

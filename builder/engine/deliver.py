@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from builder.engine.assemble import assemble
+from builder.engine.reporter import StepReporter
 from builder.engine.request import Output
-from builder.engine.session import Session, StepReporter
+from builder.engine.session import Session
 from builder.engine.stage import StageResult
 from builder.errors import BuilderError, UsageError
 from builder.events import Outcome

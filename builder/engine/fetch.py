@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from builder.engine.session import Session, StepReporter
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
 from builder.image.platform import Platform
 from builder.store.images import StoredImage
 

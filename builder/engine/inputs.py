@@ -7,8 +7,11 @@ import stat
 
 from builder.buildfile.syntax import BuildFile
 from builder.digest import digest_of
+from builder.engine.contexts import ContextSource
+from builder.engine.elsewhere import STDIN, Fetched, Fetcher, lies_elsewhere, read_inside, url_name
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
+from builder.remote.addresses import is_url, without_password
 from builder.store.store import Store
 from builder.value import dataclass
 
@@ -19,44 +22,89 @@ _LIMIT = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A parsed build file, where it is (for its ignore file), and the named contexts by kind.
+    """A parsed build file, what it is called across builds, and the contexts by kind.
 
-    `folders` and `layouts` map names to folders and to `PATH[:TAG][@DIGEST]` of OCI layouts, `images` to references.
+    `folders` maps the names of contexts that hold files to where those are (the main context's name is empty),
+    `layouts` to `PATH[:TAG][@DIGEST]` of OCI layouts, `images` to references. `seconds` is when a context that lies
+    elsewhere was made, 0 if nobody knows.
     """
 
     file: BuildFile
-    path: str
-    ignore_file: str | None
-    folders: dict[str, str]
+    slot: str
+    folders: dict[str, ContextSource]
     layouts: dict[str, str]
     images: dict[str, str]
+    seconds: int = 0
 
 
-def open_inputs(request: BuildRequest, store: Store) -> Inputs:
+def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs:
     """Read what the request names; a `UsageError` says what is missing, a `BuildFileError` what does not parse."""
-    if "://" in request.context or request.context == "-":
+    if request.context == STDIN and request.file == STDIN:
         raise UsageError(
-            f'the build context "{request.context}" is not a folder',
-            hint="contexts from standard input, archives and URLs are not supported yet",
+            "both the build file and the context are to come from standard input",
+            hint="put the build file into the archive, or give the context as a folder",
         )
+    folders, layouts, images = _named_contexts(request)
+    if lies_elsewhere(request.context):
+        fetched = fetcher.fetch(request.context, "[internal] load remote build context")
+        slot, name, text = _remote_build_file(request, fetched)
+        folders[""] = ContextSource(path=fetched.path, local=False)
+        return Inputs(_parse(text, name, store), slot, folders, layouts, images, fetched.seconds)
     if not os.path.isdir(request.context):
         problem = "is not a folder" if os.path.exists(request.context) else "does not exist"
         raise UsageError(
             f'the build context "{request.context}" {problem}',
-            hint="the last argument is the folder that COPY takes files from",
+            hint="the last argument is the folder that COPY takes files from, a URL, a git repository, or -",
         )
-    path, name, text = _read_build_file(request)
-    folders, layouts, images = _named_contexts(request)
-    return Inputs(_parse(text, name, store), path, _ignore_file(path), folders, layouts, images)
+    path, name, text = _read_build_file(request, fetcher)
+    folders[""] = ContextSource(path=request.context, ignore_file=_ignore_file(path))
+    return Inputs(_parse(text, name, store), path or name, folders, layouts, images)
 
 
-def _read_build_file(request: BuildRequest) -> tuple[str, str, bytes]:
+def _remote_build_file(request: BuildRequest, fetched: Fetched) -> tuple[str, str, bytes]:
+    """The build file of a context that lies elsewhere: `-f` is a path inside it."""
+    where = "standard input" if request.context == STDIN else without_password(request.context)
+    if fetched.build_file is not None:
+        if request.file is not None:
+            raise UsageError(
+                f"{where} is a build file, and -f names another",
+                hint="leave -f out, or give a folder as context",
+            )
+        return where, "stdin" if request.context == STDIN else url_name(request.context), fetched.build_file
+    if request.file == STDIN:
+        return where, "stdin", _read_stdin(request)
+    for name in (request.file,) if request.file else DEFAULT_NAMES:
+        text = read_inside(fetched.path, name)
+        if text is not None:
+            return f"{where}\n{name}", name, text
+    raise UsageError(
+        f"there is no {request.file or 'build file'} in {where}",
+        hint="-f is a path inside a context that is no folder of this machine",
+    )
+
+
+def _read_stdin(request: BuildRequest) -> bytes:
+    if request.stdin is None:
+        raise UsageError("there is no standard input to read the build file from")
+    return request.stdin.read(_LIMIT)
+
+
+def _read_build_file(request: BuildRequest, fetcher: Fetcher) -> tuple[str, str, bytes]:
     """The path, the name for messages, and the bytes of the build file."""
-    if request.file == "-":
-        if request.stdin is None:
-            raise UsageError("there is no standard input to read the build file from")
-        return "", "stdin", request.stdin.read(_LIMIT)
+    if request.file == STDIN:
+        return "", "stdin", _read_stdin(request)
+    if request.file is not None and is_url(request.file):
+        fetched = fetcher.fetch(request.file, "[internal] load remote build file")
+        if fetched.build_file is None:
+            raise UsageError(f"{without_password(request.file)} is an archive, not a build file")
+        return "", url_name(request.file), fetched.build_file
     if request.file is not None:
+        inside = os.path.join(request.context, request.file)
+        if not os.path.exists(request.file) and os.path.isfile(inside):
+            raise UsageError(
+                f'the build file "{request.file}" does not exist',
+                hint=f"-f is relative to the current folder: write -f {inside}",
+            )
         return request.file, request.file, _read(request.file)
     for name in DEFAULT_NAMES:
         path = os.path.join(request.context, name)
@@ -112,23 +160,27 @@ def _ignore_file(path: str) -> str | None:
 
 def _named_contexts(
     request: BuildRequest,
-) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    folders: dict[str, str] = {}
+) -> tuple[dict[str, ContextSource], dict[str, str], dict[str, str]]:
+    folders: dict[str, ContextSource] = {}
     layouts: dict[str, str] = {}
     images: dict[str, str] = {}
     for name, source in request.build_contexts.items():
         scheme, mark, rest = source.partition("://")
-        if not mark:
-            if not os.path.isdir(source):
-                raise UsageError(f'the folder "{source}" of the build context "{name}" does not exist')
-            folders[name] = source
-        elif scheme == "oci-layout":
+        if mark and scheme == "oci-layout":
             layouts[name] = rest
-        elif scheme == "docker-image":
+        elif mark and scheme == "docker-image":
             images[name] = rest
-        else:
+        elif source == STDIN:
+            raise UsageError(f'the build context "{name}" cannot come from standard input')
+        elif lies_elsewhere(source) and not os.path.isdir(source):
+            folders[name] = ContextSource(address=source, local=False)
+        elif mark:
             raise UsageError(
-                f'the build context "{name}" has a source of an unknown kind: {source}',
-                hint="give a folder, oci-layout://FOLDER[:TAG] or docker-image://REFERENCE",
+                f'the build context "{name}" has a source of an unknown kind: {without_password(source)}',
+                hint="give a folder, a URL, a git repository, oci-layout://FOLDER[:TAG] or docker-image://REFERENCE",
             )
+        elif not os.path.isdir(source):
+            raise UsageError(f'the folder "{source}" of the build context "{name}" does not exist')
+        else:
+            folders[name] = ContextSource(path=source)
     return folders, layouts, images

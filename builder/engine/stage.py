@@ -7,7 +7,8 @@ from collections.abc import Callable
 from builder.cache.key import SCRATCH
 from builder.engine.base import Base, context_image, image_base, named_image, report_base, scratch_base
 from builder.engine.moment import moment, seconds_of
-from builder.engine.session import Session, StepReporter
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
 from builder.engine.step import Place, perform
 from builder.engine.work import work_for
 from builder.errors import BuilderError, Cancelled
@@ -44,7 +45,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     def state_of(origin: object) -> bytes:
         return _state_of(session, stage, origin, other)
 
-    slot = f"{session.inputs.path or graph.file.name}\n{stage.name or index}\n"
+    slot = f"{session.inputs.slot}\n{stage.name or index}\n"
     cached = not session.request.no_cache and (stage.name or "") not in session.request.no_cache_filter
     states: list[tuple[bytes, bytes]] = []
     created = seconds_of(base.created)

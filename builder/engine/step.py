@@ -8,7 +8,8 @@ import time
 from builder.cache.explain import explain, nearest
 from builder.cache.key import SCRATCH, Part, key_of, state_after
 from builder.core.tree import listing_diff
-from builder.engine.session import Session, StepReporter
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
 from builder.engine.work import Work
 from builder.errors import BuilderError, Cancelled, CoreError, Location
 from builder.events import Outcome, Reason

@@ -10,7 +10,8 @@ from builder.cache.key import Part
 from builder.cache.parts import mount_part, run_parts, workdir_parts
 from builder.core.files import Copier, CopyOptions
 from builder.engine.copy_work import CopyWork, StateOf
-from builder.engine.session import Session, StepReporter
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
 from builder.execute.mounts import Mounts
 from builder.execute.rootfs import StepRoot
 from builder.execute.run import Surroundings, run_command

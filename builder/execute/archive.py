@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from builder.core.files import make_directory, open_in_root
 from builder.core.tar import Untar, is_tar
 from builder.errors import ImageError
-from builder.image.compression import CHUNK, compression_of, decompress
+from builder.image.compression import CHUNK, decompress
 
 
 def is_archive(root_fd: int, path: str) -> bool:
     """Whether the file at a path of a tree is a tar archive, plain or compressed."""
     with _open(root_fd, path) as stream:
-        start = stream.read(512)
-        if compression_of(start) is None:
-            return is_tar(start)
-        stream.seek(0)
-        plain = b""
-        try:
-            for chunk in decompress(_chunks(stream, 1 << 16)):
-                plain += chunk
-                if len(plain) >= 512:
-                    break
-        except ImageError:
-            return False
-        return is_tar(plain)
+        return starts_archive(_chunks(stream, 1 << 16))
+
+
+def starts_archive(chunks: Iterable[bytes]) -> bool:
+    """Whether a stream is a tar archive, plain or compressed; reads no more of it than that takes."""
+    plain = b""
+    try:
+        for chunk in decompress(chunks):
+            plain += chunk
+            if len(plain) >= 512:
+                break
+    except ImageError:
+        return False
+    return len(plain) >= 512 and is_tar(plain)
 
 
 def unpack_archive(
@@ -37,13 +38,24 @@ def unpack_archive(
 
     `uid` and `gid` replace the archive's owners unless -1.
     """
+    with _open(root_fd, path) as stream:
+        unpack_stream(_chunks(stream, CHUNK), dest_fd, destination, uid=uid, gid=gid, what=path)
+
+
+def unpack_stream(
+    chunks: Iterable[bytes],
+    dest_fd: int,
+    destination: str,
+    *,
+    uid: int = -1,
+    gid: int = -1,
+    what: str = "the archive",
+) -> None:
+    """Unpack a tar stream, plain or compressed, below a directory of a root, made if missing."""
     where = destination.encode("utf-8", "surrogateescape")
     make_directory(dest_fd, where, 0o755, max(uid, 0), max(gid, 0))
-    with (
-        _open(root_fd, path) as stream,
-        Untar(dest_fd, where, layer=False, uid=uid, gid=gid) as untar,
-    ):
-        for chunk in decompress(_chunks(stream, CHUNK), what=path):
+    with Untar(dest_fd, where, layer=False, uid=uid, gid=gid) as untar:
+        for chunk in decompress(chunks, what=what):
             untar.feed(chunk)
         untar.finish()
 

@@ -1,0 +1,178 @@
+"""Contexts that are no folder of this machine: standard input, archives and build files at URLs, git repositories."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+from urllib.parse import urlsplit
+
+from builder.core.files import open_in_root
+from builder.engine.reporter import Events, StepReporter
+from builder.engine.request import BuildRequest
+from builder.errors import BuilderError, CoreError, ImageError, UsageError
+from builder.events import Outcome
+from builder.remote.addresses import AddressError, GitAddress, is_url, parse_git, without_password
+from builder.store.store import Store
+from builder.value import dataclass
+
+STDIN = "-"
+KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+_FILE = "context"  # what BuildKit calls the file that a URL context is
+_CHUNK = 1 << 20
+_TEXT_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A context as a folder of this machine, which is gone after the build.
+
+    `build_file` is the text that a source was instead of an archive. `seconds` is when its content was made (a
+    commit's time, Last-Modified), 0 where nobody knows.
+    """
+
+    path: str
+    build_file: bytes | None = None
+    seconds: int = 0
+
+
+def lies_elsewhere(source: str) -> bool:
+    """Whether a context's source is something else than a folder of this machine."""
+    return source == STDIN or is_url(source) or _git(source) is not None
+
+
+def _git(source: str) -> GitAddress | None:
+    try:
+        return parse_git(source, context=True)
+    except AddressError as error:
+        raise UsageError(
+            f'the build context "{without_password(source)[:120]}" is wrong: {error}',
+            hint="write https://host/repository.git#branch:folder",
+        ) from None
+
+
+class Fetcher:
+    """Brings contexts here, into places that `stack` removes at the end of the build."""
+
+    def __init__(
+        self,
+        store: Store,
+        request: BuildRequest,
+        events: Events,
+        cancelled: threading.Event,
+        stack: ExitStack,
+    ) -> None:
+        self._store, self._request, self._events = store, request, events
+        self._cancelled, self._stack = cancelled, stack
+
+    def fetch(self, source: str, title: str) -> Fetched:
+        """Bring a context here; told as a step of the build."""
+        reporter = self._events.start(title, "")
+        try:
+            found = self._fetch(source, reporter)
+        except BuilderError as error:
+            reporter.finish(Outcome.FAILED, error=error.message)
+            raise
+        reporter.finish(Outcome.DONE)
+        return found
+
+    def _fetch(self, source: str, reporter: StepReporter) -> Fetched:
+        folder = self._new_folder()
+        if source == STDIN:
+            return self._from_stdin(folder)
+        address = _git(source)
+        if address is not None:
+            return self._from_git(address, folder)
+        return self._from_url(source, folder, reporter)
+
+    def _new_folder(self) -> str:
+        run = self._stack.enter_context(self._store.new_run())
+        return run.scratch
+
+    def _from_stdin(self, folder: str) -> Fetched:
+        stream = self._request.stdin
+        if stream is None:
+            raise UsageError("there is no standard input to read the build context from")
+        start = stream.read(_CHUNK)
+        if not start:
+            raise UsageError(
+                "standard input is empty", hint="give a build file or a tar archive: tar c . | pybuild -"
+            )
+        rest: Iterator[bytes] = iter(lambda: stream.read(_CHUNK), b"")
+        return self._take(start, rest, folder, "standard input")
+
+    def _from_url(self, url: str, folder: str, reporter: StepReporter) -> Fetched:
+        from builder.engine.remotes import fetch_url
+
+        download = fetch_url(
+            self._store,
+            url,
+            secrets=self._request.secrets,
+            cancelled=self._cancelled,
+            progress=reporter.progress,
+        )
+        with self._store.blobs.open(download.digest) as stream:
+            start = stream.read(_CHUNK)
+            found = self._take(start, iter(lambda: stream.read(_CHUNK), b""), folder, without_password(url))
+        return Fetched(found.path, found.build_file, download.modified)
+
+    def _take(self, start: bytes, rest: Iterator[bytes], folder: str, what: str) -> Fetched:
+        """An archive is the context; anything else is a build file without one."""
+        from builder.execute.archive import starts_archive, unpack_stream
+
+        if not starts_archive(iter((start,))):
+            text = _bounded(chain((start,), rest), what)
+            with open(os.path.join(folder, _FILE), "xb") as stream:
+                stream.write(text)
+            return Fetched(folder, text)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Whoever packed it: files of a context belong to root, and here to whoever builds.
+            unpack_stream(chain((start,), rest), fd, "/", uid=os.geteuid(), gid=os.getegid(), what=what)
+        except CoreError as error:
+            raise ImageError(f"{what} cannot be unpacked: {error.message}") from None
+        finally:
+            os.close(fd)
+        return Fetched(folder)
+
+    def _from_git(self, address: GitAddress, folder: str) -> Fetched:
+        from builder.engine.remotes import git_folder, open_git
+
+        git = open_git(address, self._request.secrets, self._cancelled)
+        keep = address.keep_git_dir
+        if keep is None:
+            keep = self._request.build_args.get(KEEP_GIT_DIR, "").lower() in ("1", "t", "true")
+        seconds = git.checkout(git.commit(), folder, keep_git_dir=keep)
+        return Fetched(os.path.join(folder, git_folder(address, folder)), seconds=seconds)
+
+
+def _bounded(chunks: Iterable[bytes], what: str) -> bytes:
+    text = bytearray()
+    for chunk in chunks:
+        text += chunk
+        if len(text) > _TEXT_LIMIT:
+            raise UsageError(f"{what} is neither an archive nor a build file: it is too long for one")
+    return bytes(text)
+
+
+def read_inside(folder: str, path: str) -> bytes | None:
+    """A file of a fetched context, None if it is not there; links cannot lead out of the folder."""
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = open_in_root(root, os.fsencode(path), os.O_RDONLY | os.O_NONBLOCK)
+    except CoreError:
+        return None
+    finally:
+        os.close(root)
+    try:
+        with open(fd, "rb") as stream:
+            return stream.read(_TEXT_LIMIT)
+    except OSError:
+        return None
+
+
+def url_name(url: str) -> str:
+    """How messages call a build file at a URL."""
+    return without_password(urlsplit(url)._replace(query="", fragment="").geturl())
