@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
-from urllib.parse import urlsplit
 
 from builder.core.files import open_in_root
 from builder.engine.reporter import Events, StepReporter
@@ -175,4 +174,6 @@ def read_inside(folder: str, path: str) -> bytes | None:
 
 def url_name(url: str) -> str:
     """How messages call a build file at a URL."""
+    from urllib.parse import urlsplit
+
     return without_password(urlsplit(url)._replace(query="", fragment="").geturl())

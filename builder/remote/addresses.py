@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from builder.value import dataclass, replace
 
@@ -67,6 +66,8 @@ def parse_git(text: str, *, context: bool = False) -> GitAddress | None:
         if kind not in _GIT_SCHEMES:
             return None
         is_git = kind in ("git", "ssh")
+    from urllib.parse import unquote, urlsplit, urlunsplit  # late: a cached build has no addresses
+
     try:
         parts = urlsplit(text)
         host = parts.hostname
@@ -95,6 +96,8 @@ def _described(remote: str, query: str, fragment: str) -> GitAddress:
     ref, _, subdir = fragment.partition(":")
     found = GitAddress(remote, ref=ref, subdir=subdir)
     given: dict[str, str] = {}
+    from urllib.parse import parse_qsl
+
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key in given:
             raise AddressError(f"the query {key} is given twice")
@@ -171,6 +174,8 @@ def is_remote(text: str) -> bool:
 
 def file_name(url: str) -> str:
     """What ADD calls the file of a URL: the last part of its path."""
+    from urllib.parse import unquote, urlsplit
+
     name = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
     return _UNNAMED if name in ("", ".", "..") or "\0" in name else name
 
@@ -179,6 +184,8 @@ def without_password(url: str) -> str:
     """A URL as people and records may see it: without the password, or the token in front of the host."""
     if _SCHEME.match(url) is None:
         return url
+    from urllib.parse import urlsplit, urlunsplit
+
     try:
         parts = urlsplit(url)
         user, mark, place = parts.netloc.rpartition("@")
