@@ -27,13 +27,29 @@ def home(unprivileged: str, bases: Path) -> Iterator[Path]:
                 copy = shutil.copytree if found.is_dir() else shutil.copy
                 copy(found, folder / "lib" / found.name)
         (folder / "pybuild").write_text(
-            f'#!/bin/sh\nPYTHONPATH={folder}/lib exec {os.path.realpath(sys.executable)} -m builder "$@"\n'
+            f'#!/bin/sh\nPYTHONPATH={folder}/lib exec {python_for(unprivileged, folder)} -m builder "$@"\n'
         )
         (folder / "pybuild").chmod(0o755)
         subprocess.run(["chown", "-R", unprivileged, str(folder)], check=True)
         yield folder
     finally:
         subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def python_for(user: str, folder: Path) -> str:
+    """How `user` starts this Python: as it is, or a copy of it where it lies in somebody's private folder."""
+    own = os.path.realpath(sys.executable)
+    if subprocess.run(["runuser", "-u", user, "--", own, "-c", ""], capture_output=True).returncode == 0:
+        return own
+    library = Path(os.path.realpath(os.__file__)).parent
+    (folder / "python" / "bin").mkdir(parents=True)
+    shutil.copy(own, folder / "python" / "bin" / "python3")
+    skipped = shutil.ignore_patterns("site-packages", "test", "__pycache__", "idlelib", "tkinter", "config-*")
+    shutil.copytree(library, folder / "python" / "lib" / library.name, ignore=skipped)
+    shared = library.parent.glob("libpython*.so*")
+    for found in shared:
+        shutil.copy(found, folder / "python" / "lib" / found.name)
+    return f"env PYTHONHOME={folder}/python LD_LIBRARY_PATH={folder}/python/lib {folder}/python/bin/python3"
 
 
 def test_an_ordinary_user_builds_and_runs(home: Path, unprivileged: str) -> None:
