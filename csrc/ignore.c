@@ -42,7 +42,8 @@ int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path, int deci
 
 typedef struct {
     uint32_t rule;
-    uint64_t set; /* how far the folder has come in the pb_rule */
+    uint32_t next; /* of the chain it is in, one more than its place in `live`; 0 at the end */
+    uint64_t set;  /* how far the folder has come in the pb_rule */
 } live_rule;
 
 struct pb_scope {
@@ -50,6 +51,9 @@ struct pb_scope {
     int decided; /* on the folder: the last rule that matched it or one above it, or -1 */
     char *path;  /* with a slash at its end, if whole_paths */
     size_t path_length;
+    /* The rules that names in the folder may match, by a byte that such names must begin or end with: most rules of a long
+     * file are never looked at. The last rule comes first. */
+    uint32_t chains[PB_ANCHORS];
     size_t count;
     live_rule live[]; /* behind `decided`, the last rule first */
 };
@@ -108,6 +112,20 @@ static int try_rule(const pb_scope *scope, const live_rule *live, const char *na
     return matched;
 }
 
+/* Chain the rules that may match a name in the folder. */
+static pb_scope *chain_rules(pb_scope *scope)
+{
+    for (size_t i = scope ? scope->count : 0; i-- > 0;) {
+        const pb_rule *of = &scope->ignore->rules[scope->live[i].rule];
+        uint32_t *chain = &scope->chains[pb_rule_anchor(of)];
+        if (of->components && !(scope->live[i].set & of->ends))
+            continue;
+        scope->live[i].next = *chain;
+        *chain = (uint32_t)i + 1;
+    }
+    return scope;
+}
+
 pb_scope *pb_scope_root(const pb_ignore *ignore)
 {
     pb_scope *scope = new_scope(ignore, ignore->count, "", "");
@@ -115,8 +133,8 @@ pb_scope *pb_scope_root(const pb_ignore *ignore)
     for (size_t i = ignore->count; scope && i-- > 0;)
         if (ignore->rules[i].pattern.count)
             scope->live[scope->count++] =
-                (live_rule){(uint32_t)i, ignore->rules[i].components ? pb_rule_start(&ignore->rules[i]) : 1};
-    return scope;
+                (live_rule){(uint32_t)i, 0, ignore->rules[i].components ? pb_rule_start(&ignore->rules[i]) : 1};
+    return chain_rules(scope);
 }
 
 pb_scope *pb_scope_enter(const pb_scope *above, const char *name)
@@ -139,23 +157,34 @@ pb_scope *pb_scope_enter(const pb_scope *above, const char *name)
             break; /* the rules before it have no say any more */
         }
         if (set)
-            scope->live[scope->count++] = (live_rule){above->live[i].rule, set};
+            scope->live[scope->count++] = (live_rule){above->live[i].rule, 0, set};
     }
-    return scope;
+    return chain_rules(scope);
 }
 
 int pb_scope_match(const pb_scope *scope, const char *name, int *deciding)
 {
     size_t length = strlen(name);
+    const unsigned chains[] = {
+        PB_ANCHOR_FIRST + (unsigned char)name[0],
+        PB_ANCHOR_LAST + (unsigned char)(length ? name[length - 1] : 0),
+        PB_ANCHOR_NONE,
+    };
 
     *deciding = scope->decided;
-    for (size_t i = 0; i < scope->count; i++) {
-        int matched = try_rule(scope, &scope->live[i], name, length, NULL);
-        if (matched < 0)
-            return matched;
-        if (matched) {
-            *deciding = (int)scope->live[i].rule;
-            break;
+    for (size_t chain = 0; chain < sizeof chains / sizeof chains[0]; chain++) {
+        for (uint32_t at = scope->chains[chains[chain]]; at; at = scope->live[at - 1].next) {
+            const live_rule *live = &scope->live[at - 1];
+            int matched;
+            if ((int)live->rule < *deciding)
+                break;
+            matched = try_rule(scope, live, name, length, NULL);
+            if (matched < 0)
+                return matched;
+            if (matched) {
+                *deciding = (int)live->rule;
+                break;
+            }
         }
     }
     return *deciding >= 0 && !scope->ignore->rules[*deciding].exception;

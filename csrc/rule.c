@@ -126,6 +126,34 @@ int pb_rule_ends(const pb_rule *of, uint64_t set, const char *name, size_t lengt
     return set & of->ends && component_matches(&of->components[of->count - 1], name, length);
 }
 
+static unsigned anchor_at(unsigned end, char byte)
+{
+    return end + (unsigned char)byte;
+}
+
+unsigned pb_rule_anchor(const pb_rule *of)
+{
+    const pb_component *last = of->components ? &of->components[of->count - 1] : NULL;
+    const pb_token *tokens;
+    char bytes[4];
+
+    if (!last)
+        return PB_ANCHOR_NONE;
+    if ((last->kind == PB_COMPONENT_LITERAL || last->kind == PB_COMPONENT_PREFIX) && last->length)
+        return anchor_at(PB_ANCHOR_FIRST, last->bytes[0]);
+    if (last->kind == PB_COMPONENT_SUFFIX)
+        return anchor_at(PB_ANCHOR_LAST, last->bytes[last->length - 1]);
+    if (last->kind != PB_COMPONENT_GLOB || !last->glob.count)
+        return PB_ANCHOR_NONE;
+    tokens = last->glob.tokens;
+    if (tokens[0].kind == PB_TOKEN_RUNE && pb_rune_encode(tokens[0].rune, bytes))
+        return anchor_at(PB_ANCHOR_FIRST, bytes[0]);
+    tokens += last->glob.count - 1;
+    if (tokens->kind == PB_TOKEN_RUNE)
+        return anchor_at(PB_ANCHOR_LAST, bytes[pb_rune_encode(tokens->rune, bytes) - 1]);
+    return PB_ANCHOR_NONE;
+}
+
 uint64_t pb_rule_behind(const pb_rule *of, uint64_t set, const char *name, size_t length)
 {
     uint64_t next = 0;

@@ -44,6 +44,9 @@ int pb_rule_matches(const pb_rule *of, const char *path, int *deeper);
 uint64_t pb_rule_start(const pb_rule *of);
 /* whether it matches with this name as the last; */
 int pb_rule_ends(const pb_rule *of, uint64_t set, const char *name, size_t length);
+/* a byte that every such name begins (PB_ANCHOR_FIRST + byte) or ends with (PB_ANCHOR_LAST + byte), or PB_ANCHOR_NONE; */
+enum { PB_ANCHOR_FIRST = 0, PB_ANCHOR_LAST = 256, PB_ANCHOR_NONE = 512, PB_ANCHORS };
+unsigned pb_rule_anchor(const pb_rule *of);
 /* where it stands behind the name, 0 where it can match no more. */
 uint64_t pb_rule_behind(const pb_rule *of, uint64_t set, const char *name, size_t length);
 

@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import builder
 from builder.buildfile.parse import parse
 from builder.core.tar import TarWriter
-from builder.core.tree import Tree
+from builder.core.tree import Ignore, Tree
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +73,26 @@ def test_cached_build(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -
 
     build()
     assert benchmark(build) == build()
+
+
+def patterns(count: int) -> list[str]:
+    """Ignore rules of the kinds that people write, none of which matches a file of the tree."""
+    kinds = ("**/*.ext{}", "docs{}/nothing/**", "**/build{}/", "docs/*/gen{}*.md", "**/a*b*c{}*", "!keep{}.txt")
+    return [kinds[number % len(kinds)].format(number) for number in range(count)]
+
+
+@pytest.mark.parametrize("rules", [0, 500])
+@pytest.mark.benchmark(group="walk with ignore rules")
+def test_walk_with_ignore_rules(benchmark: BenchmarkFixture, tree: Path, rules: int) -> None:
+    ignore = Ignore(patterns(rules)) if rules else None
+
+    def walk() -> int:
+        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with Tree(fd, ignore=ignore) as found:
+                found.glob(b"**/none", double_star=True)
+                return found.stats().entries
+        finally:
+            os.close(fd)
+
+    assert benchmark(walk) == 10_100
