@@ -105,6 +105,9 @@ int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, 
 /* Count entries and bytes of files at and below a node. */
 int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint64_t *entries, uint64_t *bytes,
                     pb_error *error);
+/* What is at and below a node, in no order: for each entry its kind as in pb_entry, its size (0 for what is no file) and its
+ * path, each ended by a NUL. To be freed by pb_free. */
+int pb_tree_list(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error);
 /* Keep what a fingerprint was made of: a file with paths, metadata and hashes of some nodes. For pb_listing_diff. */
 int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
                          const char *file, pb_error *error);

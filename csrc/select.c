@@ -3,6 +3,9 @@
 #include "tree.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is hashed of one entry, without its name. Every field has a fixed width, so that no two entries encode alike:
@@ -114,5 +117,41 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
     *bytes = 0;
     for (size_t i = 0; i < list.count; i++)
         *bytes += S_ISREG(tree->nodes[list.items[i]].mode) ? tree->nodes[list.items[i]].size : 0;
+    return 0;
+}
+
+/* One record for each entry of a collected list: kind, size, path, each ended by a NUL. */
+static int write_records(const pb_tree *tree, const pb_nodes *list, FILE *stream)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const pb_node *node = &tree->nodes[list->items[i]];
+        PB_FREE char *path = pb_tree_path(tree, list->items[i]);
+        if (!path)
+            return -ENOMEM;
+        fprintf(stream, "%c%c%" PRIu64 "%c%s%c", pb_tree_kind(node), 0, S_ISREG(node->mode) ? node->size : 0, 0, path, 0);
+    }
+    return ferror(stream) ? -ENOMEM : 0;
+}
+
+int pb_tree_list(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error)
+{
+    PB_NODES pb_nodes list = {0};
+    FILE *stream;
+    int failed;
+
+    if (node >= tree->count)
+        return pb_fail(error, EINVAL, "list", "node %u", node);
+    failed = pb_tree_collect(tree, node, exclude, &list, error);
+    if (failed)
+        return failed;
+    stream = open_memstream(ret, size);
+    if (!stream)
+        return pb_fail(error, ENOMEM, "list", "%s", "");
+    failed = write_records(tree, &list, stream);
+    if (fclose(stream) || failed) {
+        free(*ret);
+        *ret = NULL;
+        return pb_fail(error, ENOMEM, "list", "%s", "");
+    }
     return 0;
 }

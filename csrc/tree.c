@@ -243,6 +243,17 @@ void pb_tree_get_stats(const pb_tree *tree, pb_tree_stats *ret)
     *ret = tree->stats;
 }
 
+char pb_tree_kind(const pb_node *node)
+{
+    return S_ISDIR(node->mode)    ? 'd'
+           : S_ISREG(node->mode)  ? 'f'
+           : S_ISLNK(node->mode)  ? 'l'
+           : S_ISCHR(node->mode)  ? 'c'
+           : S_ISBLK(node->mode)  ? 'b'
+           : S_ISFIFO(node->mode) ? 'p'
+                                  : 's';
+}
+
 int pb_tree_entry(pb_tree *tree, uint32_t node, pb_entry *ret, char *path, size_t path_size, pb_error *error)
 {
     const pb_node *from;
@@ -258,13 +269,7 @@ int pb_tree_entry(pb_tree *tree, uint32_t node, pb_entry *ret, char *path, size_
         return pb_fail(error, ENAMETOOLONG, "look at", "%s", full);
     memcpy(path, full, strlen(full) + 1);
     memset(ret, 0, sizeof *ret);
-    ret->kind = S_ISDIR(from->mode)    ? 'd'
-                : S_ISREG(from->mode)  ? 'f'
-                : S_ISLNK(from->mode)  ? 'l'
-                : S_ISCHR(from->mode)  ? 'c'
-                : S_ISBLK(from->mode)  ? 'b'
-                : S_ISFIFO(from->mode) ? 'p'
-                                       : 's';
+    ret->kind = pb_tree_kind(from);
     ret->mode = from->mode & 07777;
     ret->uid = from->uid;
     ret->gid = from->gid;

@@ -77,6 +77,8 @@ static inline const char *pb_tree_name(const pb_tree *tree, uint32_t node)
 
 /* walk.c: make sure that a directory's children are there. Nodes may move: take pointers again afterwards. */
 int pb_tree_read(pb_tree *tree, uint32_t node, pb_error *error);
+/* What pb_entry calls it. */
+char pb_tree_kind(const pb_node *node);
 /* The path of a node relative to the root, malloc'ed; NULL without memory. */
 char *pb_tree_path(const pb_tree *tree, uint32_t node);
 /* The path of a node relative to one above it (or equal: ""), malloc'ed. */

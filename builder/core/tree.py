@@ -132,6 +132,10 @@ class Ignore:
         self._handle = None
 
 
+def _by_path(entry: tuple[str, int, str]) -> str:
+    return entry[2]
+
+
 class Tree:
     """The files below a descriptor, as ignore rules let them be seen. One thread at a time.
 
@@ -225,6 +229,20 @@ class Tree:
         rules = exclude.handle if exclude else ffi.NULL
         check(lib.pb_tree_measure(self._handle, node, rules, entries, size, error), error)
         return int(entries[0]), int(size[0])
+
+    def list(self, node: int, *, exclude: Ignore | None = None) -> tuple[tuple[str, int, str], ...]:
+        """Kind, size (0 for what is no file) and path of all entries at and below a node, by path."""
+        text = ffi.new("char **")
+        size = ffi.new("size_t *")
+        error = new_error()
+        rules = exclude.handle if exclude else ffi.NULL
+        check(lib.pb_tree_list(self._handle, node, rules, text, size, error), error)
+        try:
+            fields = bytes(ffi.buffer(text[0], size[0])).decode("utf-8", "surrogateescape").split("\0")
+        finally:
+            lib.pb_free(text[0])
+        kinds, sizes, paths = fields[:-1:3], fields[1::3], fields[2::3]
+        return tuple(sorted(zip(kinds, map(int, sizes), paths, strict=True), key=_by_path))
 
     def stats(self) -> TreeStats:
         """What the tree cost so far."""

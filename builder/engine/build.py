@@ -20,7 +20,7 @@ from builder.engine.stage import run_stage
 from builder.events import BuildFinished
 from builder.graph.arguments import EPOCH
 from builder.graph.plan import PlanOptions
-from builder.graph.stages import resolve_stages
+from builder.graph.stages import Graph, resolve_stages
 from builder.image.platform import host_platform, parse_platform
 from builder.store.images import StoredImage
 from builder.store.store import Store, default_store_path, open_store
@@ -70,6 +70,22 @@ def _outputs(request: BuildRequest) -> tuple[Output, ...]:
     return outputs
 
 
+def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
+    """The stages of the build file as the request wants them."""
+    here = host_platform()
+    build_args = request.build_args
+    if build_args.get(EPOCH) == "context" and inputs.seconds:
+        build_args = {**build_args, EPOCH: str(inputs.seconds)}
+    return resolve_stages(
+        inputs.file,
+        target=request.target,
+        build_args=build_args,
+        platform=parse_platform(request.platform) if request.platform else here,
+        build_platform=here,
+        named_contexts=tuple(request.build_contexts),
+    )
+
+
 def _session(
     request: BuildRequest,
     inputs: Inputs,
@@ -78,18 +94,7 @@ def _session(
     events: Events,
     cancelled: threading.Event,
 ) -> Session:
-    here = host_platform()
-    build_args = request.build_args
-    if build_args.get(EPOCH) == "context" and inputs.seconds:
-        build_args = {**build_args, EPOCH: str(inputs.seconds)}
-    graph = resolve_stages(
-        inputs.file,
-        target=request.target,
-        build_args=build_args,
-        platform=parse_platform(request.platform) if request.platform else here,
-        build_platform=here,
-        named_contexts=tuple(request.build_contexts),
-    )
+    graph = graph_of(request, inputs)
     for message, span in graph.warnings:
         events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
     return Session(

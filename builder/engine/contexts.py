@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 
-from builder.buildfile.ignorefile import read_ignore_file
+from builder.buildfile.ignorefile import IgnoreRule, read_ignore_file
 from builder.core.tree import Ignore, Tree, hash_bytes
 from builder.errors import BuilderError, CoreError, Location, UsageError
 from builder.graph.steps import FromContext, FromNamed, Origin
@@ -121,9 +121,23 @@ def open_folder(path: str) -> int:
         raise UsageError(f'the build context "{path}" cannot be opened: {error.strerror}') from None
 
 
+def ignore_rules(path: str, ignore_file: str | None) -> tuple[str, tuple[IgnoreRule, ...]]:
+    """The ignore file that holds for a context folder (empty if none does), and its rules."""
+    fd = open_folder(path)
+    try:
+        name, text = _read_ignore_file(fd, path, ignore_file)
+    finally:
+        os.close(fd)
+    return name, read_ignore_file(text)
+
+
 def _ignore_rules(fd: int, path: str, ignore_file: str | None) -> Ignore | None:
     name, text = _read_ignore_file(fd, path, ignore_file)
-    rules = read_ignore_file(text) if text else ()
+    return compile_rules(name, read_ignore_file(text) if text else ())
+
+
+def compile_rules(name: str, rules: tuple[IgnoreRule, ...]) -> Ignore | None:
+    """Rules of a file ready for use, None if there are none; an error says which cannot be understood."""
     if not rules:
         return None
     try:

@@ -1,0 +1,181 @@
+"""Which files of the context each COPY and ADD takes, and which ignore rule keeps a path out or in. Runs nothing."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import threading
+from contextlib import ExitStack
+
+from builder.buildfile.ignorefile import IgnoreRule
+from builder.core.tree import Ignore
+from builder.engine.build import graph_of
+from builder.engine.contexts import Contexts, compile_rules, ignore_rules
+from builder.engine.elsewhere import Fetcher
+from builder.engine.inputs import Inputs, open_inputs
+from builder.engine.reporter import Events
+from builder.engine.request import BuildRequest
+from builder.errors import BuilderError, Location
+from builder.execute.sources import find_sources
+from builder.graph.places import locate
+from builder.graph.plan import plan_stage
+from builder.graph.stages import Graph, ImageBase, Stage, StageBase
+from builder.graph.steps import CopyStep, FromNamed, StagePlan
+from builder.image.config import ImageConfig, empty_config, parse_config
+from builder.remote.addresses import is_remote
+from builder.store.store import Store, default_store_path, open_store
+from builder.value import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFile:
+    """An entry of a context: `kind` is `f`ile, `d`irectory, `l`ink, …; `size` is in bytes."""
+
+    kind: str
+    size: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenStep:
+    """What one COPY or ADD takes of a context: the main one, or that called `context`. `error` says what is wrong."""
+
+    title: str
+    location: Location
+    context: str
+    files: tuple[TakenFile, ...]
+    error: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether ignore rules keep a path of the context out, and the rule that decided, None if none matches."""
+
+    path: str
+    exists: bool
+    ignored: bool
+    file: str
+    rule: IgnoreRule | None
+    taken_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextReport:
+    """The ignore file that holds (empty: none), what each step takes, and the verdicts on the paths asked about."""
+
+    ignore_file: str
+    rules: int
+    steps: tuple[TakenStep, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def taken_files(request: BuildRequest, paths: tuple[str, ...] = ()) -> ContextReport:
+    """Find out what the steps that `request` needs take of their contexts, and about `paths` of the main one.
+
+    Variables that a base image sets count only if the store has that image. Raises `BuilderError`.
+    """
+    with (
+        open_store(request.store or default_store_path(), userxattr=request.userxattr) as store,
+        ExitStack() as stack,
+    ):
+        fetcher = Fetcher(store, request, Events(None), threading.Event(), stack)
+        inputs = open_inputs(request, store, fetcher)
+        graph = graph_of(request, inputs)
+        contexts = Contexts(store, inputs.folders, lambda name, address: fetcher.fetch(address, name).path)
+        try:
+            steps = tuple(
+                _taken(graph, contexts, step)
+                for step in _copies(store, graph)
+                if contexts.is_folder(step.origin)
+            )
+        finally:
+            contexts.close()
+        return ContextReport(*_rules(inputs), steps, _verdicts(inputs, paths, steps))
+
+
+def _copies(store: Store, graph: Graph) -> list[CopyStep]:
+    """The COPY and ADD steps of the stages that are needed."""
+    plans: dict[int, StagePlan] = {}
+    found = []
+    for index in graph.needed:
+        stage = graph.stages[index]
+        base, args = _base(store, stage, plans)
+        plan = plans[index] = plan_stage(graph, stage, base=base, base_args=args)
+        found += [step for step in plan.steps if isinstance(step, CopyStep)]
+    return found
+
+
+def _base(
+    store: Store, stage: Stage, plans: dict[int, StagePlan]
+) -> tuple[ImageConfig, tuple[tuple[str, str | None], ...]]:
+    if isinstance(stage.base, StageBase):
+        plan = plans[stage.base.index]
+        return plan.config, plan.args
+    if isinstance(stage.base, ImageBase):
+        image = store.find_image(stage.base.reference, platform=stage.platform)
+        if image is not None:
+            return parse_config(store.read_blob(image.config)), ()
+    return empty_config(stage.platform), ()
+
+
+def _taken(graph: Graph, contexts: Contexts, step: CopyStep) -> TakenStep:
+    location = locate(graph.file, step.span)
+    name = step.origin.name if isinstance(step.origin, FromNamed) else ""
+    sources = tuple(source for source in step.sources if step.keyword == "COPY" or not is_remote(source))
+    if not sources:
+        return TakenStep(step.title, location, name, ())
+    folder = contexts.of(step.origin)
+    files: dict[str, TakenFile] = {}
+    try:
+        with folder.lock, ExitStack() as stack:
+            exclude = stack.enter_context(Ignore(step.exclude)) if step.exclude else None
+            for source in find_sources(folder.tree, sources, parents=step.parents):
+                for kind, size, path in folder.tree.list(source.node, exclude=exclude):
+                    files[path] = TakenFile(kind, size, path or ".")
+    except BuilderError as error:
+        return TakenStep(step.title, location, name, (), error.message)
+    return TakenStep(step.title, location, name, tuple(files[path] for path in sorted(files)))
+
+
+def _rules(inputs: Inputs) -> tuple[str, int]:
+    name, rules = _main_rules(inputs)
+    return name, len(rules)
+
+
+def _main_rules(inputs: Inputs) -> tuple[str, tuple[IgnoreRule, ...]]:
+    source = inputs.folders[""]
+    return ignore_rules(source.path, source.ignore_file) if source.local else ("", ())
+
+
+def _verdicts(inputs: Inputs, paths: tuple[str, ...], steps: tuple[TakenStep, ...]) -> tuple[Verdict, ...]:
+    if not paths:
+        return ()
+    root = inputs.folders[""].path
+    name, rules = _main_rules(inputs)
+    ignore = compile_rules(name, rules)
+    found = []
+    for written in paths:
+        path = _inside(root, written)
+        ignored, number = ignore.match(path) if ignore is not None else (False, -1)
+        exists = os.path.lexists(os.path.join(root, path))
+        takers = tuple(
+            step.title
+            for step in steps
+            if not step.context and any(path in (file.path, ".") for file in step.files)
+        )
+        found.append(Verdict(path, exists, ignored, name, rules[number] if number >= 0 else None, takers))
+    return tuple(found)
+
+
+def _inside(root: str, written: str) -> str:
+    """A path as rules see it: relative to the context. One that is written from the current folder is found too."""
+    below = os.path.relpath(os.path.abspath(written), os.path.abspath(root))
+    inside = not below.startswith("..") and os.path.lexists(written)
+    if inside and not os.path.lexists(os.path.join(root, written)):
+        return below
+    return posixpath.normpath("/" + written).lstrip("/") or "."
