@@ -11,7 +11,19 @@ import pytest
 BUILDER = Path(__file__).parent.parent / "builder"
 
 ORDER = (
-    *("core", "buildfile", "image", "remote", "graph", "store", "registry", "cache", "sandbox", "execute", "output"),
+    *(
+        "core",
+        "buildfile",
+        "image",
+        "remote",
+        "graph",
+        "store",
+        "registry",
+        "cache",
+        "sandbox",
+        "execute",
+        "output",
+    ),
     *("container", "engine", "report", "cli"),
 )
 """From the bottom up. `image` stands before `graph`, whose plans end in an image config."""

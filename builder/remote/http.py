@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
@@ -18,6 +19,7 @@ LARGEST = 64 << 30
 """Bytes that a download may have: a server that never stops must not fill any disk."""
 
 _CHUNK = 1 << 18
+_POLL = 0.1
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)
 _MOST_REDIRECTS = 10
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
@@ -62,11 +64,9 @@ def download(url: str, transfer: Transfer, *, etag: str = "", authorization: str
     shown = without_password(url)
     with urllib3.PoolManager(retries=False, timeout=_TIMEOUT) as pool:
         for wait in (*_WAITS, None):
-            if transfer.cancelled():
-                raise Cancelled("the build was stopped")
             try:
                 transfer.restart()
-                answer = _once(pool, url, transfer, etag, authorization)
+                answer = _watched(transfer.cancelled, lambda: _once(pool, url, transfer, etag, authorization))
             except (HTTPError, OSError) as error:
                 if wait is None or isinstance(error, SSLError) or _is_hopeless(error):
                     raise _failed(shown, error) from None
@@ -80,6 +80,28 @@ def download(url: str, transfer: Transfer, *, etag: str = "", authorization: str
                 )
             transfer.sleep(wait)
     raise AssertionError("the last try ends in an answer or an error")
+
+
+def _watched(cancelled: Callable[[], bool], work: Callable[[], Answer | int]) -> Answer | int:
+    """Work that blocks on a server, in a thread that is left to itself when the build is stopped meanwhile."""
+    results: list[Answer | int] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="download", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL)
+        if cancelled():
+            raise Cancelled("the build was stopped")
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def _once(
@@ -127,8 +149,6 @@ def _take(response: urllib3.BaseHTTPResponse, transfer: Transfer, etag: str, url
         total = int(response.headers.get("Content-Length", "0") or 0)
         done = 0
         for chunk in response.stream(_CHUNK, decode_content=False):
-            if transfer.cancelled():
-                raise Cancelled("the build was stopped")
             done += len(chunk)
             if max(done, total) > LARGEST:
                 raise StepError(f"{without_password(url)} is larger than {LARGEST >> 30} GiB")

@@ -77,7 +77,14 @@ def test_cached_build(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -
 
 def patterns(count: int) -> list[str]:
     """Ignore rules of the kinds that people write, none of which matches a file of the tree."""
-    kinds = ("**/*.ext{}", "docs{}/nothing/**", "**/build{}/", "docs/*/gen{}*.md", "**/a*b*c{}*", "!keep{}.txt")
+    kinds = (
+        "**/*.ext{}",
+        "docs{}/nothing/**",
+        "**/build{}/",
+        "docs/*/gen{}*.md",
+        "**/a*b*c{}*",
+        "!keep{}.txt",
+    )
     return [kinds[number % len(kinds)].format(number) for number in range(count)]
 
 
