@@ -11,6 +11,7 @@ from builder.engine.contexts import Contexts
 from builder.engine.deliver import check_outputs, deliver
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs, open_inputs
+from builder.engine.plans import Plans
 from builder.engine.reporter import Emit, Events
 from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
@@ -97,12 +98,14 @@ def _session(
     graph = graph_of(request, inputs)
     for message, span in graph.warnings:
         events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
+    plans = Plans(graph, PlanOptions(network=request.network))
+    plans.foresee(store)
     return Session(
         request=request,
         inputs=inputs,
         store=store,
         graph=graph,
-        plan_options=PlanOptions(network=request.network),
+        plans=plans,
         contexts=Contexts(
             store,
             inputs.folders,

@@ -13,7 +13,7 @@ from builder.engine.reporter import Events, StepReporter
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError, CoreError, ImageError, UsageError
 from builder.events import Outcome
-from builder.remote.addresses import AddressError, GitAddress, is_url, parse_git, without_password
+from builder.remote.addresses import AddressError, GitAddress, check_url, is_url, parse_git, without_password
 from builder.store.store import Store
 from builder.value import dataclass
 
@@ -39,16 +39,19 @@ class Fetched:
 
 def lies_elsewhere(source: str) -> bool:
     """Whether a context's source is something else than a folder of this machine."""
-    return source == STDIN or is_url(source) or _git(source) is not None
+    return source == STDIN or _git(source) is not None or is_url(source)
 
 
 def _git(source: str) -> GitAddress | None:
     try:
-        return parse_git(source, context=True)
+        address = parse_git(source, context=True)
+        if address is None and is_url(source):
+            check_url(source)
+        return address
     except AddressError as error:
         raise UsageError(
             f'the build context "{without_password(source)[:120]}" is wrong: {error}',
-            hint="write https://host/repository.git#branch:folder",
+            hint="write https://host/repository.git#branch:folder, or the URL of an archive",
         ) from None
 
 

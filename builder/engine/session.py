@@ -7,10 +7,10 @@ import time
 
 from builder.engine.contexts import Contexts
 from builder.engine.inputs import Inputs
+from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import Cancelled
-from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph
 from builder.store.store import Store
 from builder.value import dataclass, field
@@ -24,7 +24,7 @@ class Session:
     inputs: Inputs
     store: Store
     graph: Graph
-    plan_options: PlanOptions
+    plans: Plans
     contexts: Contexts
     events: Events
     cancelled: threading.Event

@@ -14,7 +14,7 @@ from builder.engine.work import work_for
 from builder.errors import BuilderError, Cancelled
 from builder.events import Outcome
 from builder.graph.places import locate
-from builder.graph.plan import base_title, plan_stage
+from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem
 from builder.image.config import ImageConfig
@@ -38,7 +38,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     graph = session.graph
     stage = graph.stages[index]
     base, base_args = _base(session, stage, other)
-    plan = plan_stage(graph, stage, base=base.config, base_args=base_args, options=session.plan_options)
+    plan = session.plans.of(index, base.config, base_args)
     for message, span in plan.warnings:
         session.events.warn(message, f"{graph.file.name}:{span.line}")
 

@@ -13,15 +13,15 @@ from builder.engine.build import graph_of
 from builder.engine.contexts import Contexts, compile_rules, ignore_rules
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs, open_inputs
+from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError, Location
 from builder.execute.sources import find_sources
 from builder.graph.places import locate
-from builder.graph.plan import plan_stage
-from builder.graph.stages import Graph, ImageBase, Stage, StageBase
-from builder.graph.steps import CopyStep, FromNamed, StagePlan
-from builder.image.config import ImageConfig, empty_config, parse_config
+from builder.graph.plan import PlanOptions
+from builder.graph.stages import Graph
+from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
 from builder.store.store import Store, default_store_path, open_store
 from builder.value import dataclass
@@ -100,27 +100,10 @@ def taken_files(request: BuildRequest, paths: tuple[str, ...] = ()) -> ContextRe
 
 def _copies(store: Store, graph: Graph) -> list[CopyStep]:
     """The COPY and ADD steps of the stages that are needed."""
-    plans: dict[int, StagePlan] = {}
-    found = []
-    for index in graph.needed:
-        stage = graph.stages[index]
-        base, args = _base(store, stage, plans)
-        plan = plans[index] = plan_stage(graph, stage, base=base, base_args=args)
-        found += [step for step in plan.steps if isinstance(step, CopyStep)]
-    return found
-
-
-def _base(
-    store: Store, stage: Stage, plans: dict[int, StagePlan]
-) -> tuple[ImageConfig, tuple[tuple[str, str | None], ...]]:
-    if isinstance(stage.base, StageBase):
-        plan = plans[stage.base.index]
-        return plan.config, plan.args
-    if isinstance(stage.base, ImageBase):
-        image = store.find_image(stage.base.reference, platform=stage.platform)
-        if image is not None:
-            return parse_config(store.read_blob(image.config)), ()
-    return empty_config(stage.platform), ()
+    plans = Plans(graph, PlanOptions())
+    plans.foresee(store, guess=True)
+    made = [plans.planned(index) for index in graph.needed]
+    return [step for plan in made if plan for step in plan.steps if isinstance(step, CopyStep)]
 
 
 def _taken(graph: Graph, contexts: Contexts, step: CopyStep) -> TakenStep:

@@ -12,7 +12,15 @@ from builder.graph.draft import Draft
 from builder.graph.paths import clean_path, join_path, names_folder
 from builder.graph.steps import CopyStep, FromContext, InlineFile, WorkdirStep
 from builder.graph.titles import heredoc_summary
-from builder.remote.addresses import AddressError, check_commit, is_remote, parse_git
+from builder.remote.addresses import (
+    AddressError,
+    check_commit,
+    check_url,
+    is_remote,
+    is_url,
+    parse_git,
+    without_password,
+)
 
 _SYMBOLIC_MODE = r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+"
 
@@ -23,7 +31,7 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     for source, word in zip(sources, line.sources, strict=True):
         if line.keyword == "COPY" and is_remote(source):
             raise draft.bad(word.span, f"COPY cannot fetch {source[:120]}", "use ADD for URLs and git")
-        _check_git(draft, line, source, word.span)
+        _check_address(draft, line, source, word.span)
     written = draft.expand(line.destination)
     chown = draft.expand(line.chown) if line.chown else ""
     chmod = _mode(draft, line)
@@ -62,12 +70,14 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     draft.add(step, " ".join(words) + created.SUFFIX)
 
 
-def _check_git(draft: Draft, line: Copy, source: str, span: Span) -> None:
+def _check_address(draft: Draft, line: Copy, source: str, span: Span) -> None:
     """Refuse an address that means nothing, or that the flags contradict."""
     try:
         address = parse_git(source)
+        if address is None and is_url(source):
+            check_url(source)
     except AddressError as error:
-        raise draft.bad(span, f"the git address is wrong: {error}") from None
+        raise draft.bad(span, f"{without_password(source)[:120]} cannot be fetched: {error}") from None
     if address is None:
         return
     asked, said = line.keep_git_dir, address.keep_git_dir

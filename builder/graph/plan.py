@@ -105,8 +105,7 @@ def plan_stage(
     draft.trigger = None
     if isinstance(stage.base, ImageBase):
         _warn_of_other_platform(draft, base)
-    for line in stage.instructions:
-        _PLANNERS[type(line)](draft, line)
+    _plan_lines(draft, stage.instructions)
     return StagePlan(
         steps=tuple(draft.steps),
         config=draft.config,
@@ -114,6 +113,22 @@ def plan_stage(
         args=tuple(draft.scope.declared.items()),
         warnings=tuple(draft.warnings),
     )
+
+
+def _plan_lines(draft: Draft, lines: Iterable[Instruction]) -> None:
+    """Plan lines in order; all that are wrong are told at once, up to one that later lines depend on."""
+    mistakes: list[BuildFileError] = []
+    for line in lines:
+        try:
+            _PLANNERS[type(line)](draft, line)
+        except BuildFileError as error:
+            mistakes.append(error)
+            if isinstance(line, Arg | Env):
+                break
+    if mistakes:
+        first, *others = mistakes
+        first.others = tuple(others)
+        raise first
 
 
 def finish_config(

@@ -162,6 +162,19 @@ def check_commit(text: str) -> None:
         raise AddressError(f"{text[:80]!r} is no id of a git commit")
 
 
+def check_url(text: str) -> None:
+    """Raise an `AddressError` for an http(s) URL that names no place."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise AddressError(f"not a URL: {error}") from None
+    if not host:
+        raise AddressError("the address names no host")
+
+
 def is_remote(text: str) -> bool:
     """Whether an ADD source is fetched from elsewhere: a URL or a git repository (even a wrong one)."""
     if is_url(text):

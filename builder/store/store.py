@@ -215,7 +215,7 @@ def _prepare(path: str) -> bool:
 
 _OWN_NAMES = frozenset(
     {*(folder.split("/")[0] for folder in _FOLDERS), "oci-layout", "index.json", "secret"}
-    | {"pybuild.db", "pybuild.db-wal", "pybuild.db-shm"}
+    | {"pybuild.db", "pybuild.db-wal", "pybuild.db-shm", "pybuild.db-journal"}
 )
 
 

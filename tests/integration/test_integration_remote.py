@@ -471,6 +471,8 @@ def test_a_build_file_from_standard_input_or_a_url(
         (("-",), archive({"a": b""}), "there is no build file in standard input"),
         (("--build-context", "x=-", "."), b"", "cannot come from standard input"),
         (("https://h/x.git?ref=",), b"", "the query ref has no value"),
+        (("http://[::1",), b"", "not a URL"),
+        (("-f", "http://", "."), b"", "names no host"),
     ],
 )
 def test_contexts_that_cannot_be_meant(pybuild: Run, args: tuple[str, ...], stdin: bytes, said: str) -> None:

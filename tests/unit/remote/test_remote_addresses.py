@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.remote.addresses import (
     AddressError,
     GitAddress,
     check_commit,
+    check_url,
     file_name,
     is_remote,
     parse_git,
@@ -115,6 +116,7 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_or_not(text: str) -> None:
     is_remote(text)
@@ -125,6 +127,13 @@ def test_any_text_is_an_address_or_not(text: str) -> None:
         except AddressError:
             continue
         assert found is None or (not found.ref.startswith("-") and "\n" not in found.remote)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "https:///x", "http://h:port/", "http://h:99999/"])
+def test_a_url_of_nowhere(url: str) -> None:
+    with pytest.raises(AddressError):
+        check_url(url)
+    check_url("http://[::1]:80/x")
 
 
 def test_ids_of_commits() -> None:

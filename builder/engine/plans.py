@@ -1,0 +1,68 @@
+"""Plans of all stages before any of them runs: a mistake in the last line must not cost the work of those above."""
+
+from __future__ import annotations
+
+from builder.errors import BuildFileError
+from builder.graph.plan import PlanOptions, plan_stage
+from builder.graph.stages import Graph, ImageBase, ScratchBase, Stage, StageBase
+from builder.graph.steps import StagePlan
+from builder.image.config import ImageConfig, empty_config, parse_config
+from builder.store.store import Store
+
+Args = tuple[tuple[str, "str | None"], ...]
+
+
+class Plans:
+    """The plans of a build's stages, each made once for the base that it is on top of."""
+
+    def __init__(self, graph: Graph, options: PlanOptions) -> None:
+        self._graph, self._options = graph, options
+        self._made: dict[int, tuple[ImageConfig, Args, StagePlan]] = {}
+
+    def of(self, index: int, base: ImageConfig, args: Args) -> StagePlan:
+        """The plan of a stage on top of a base."""
+        made = self._made.get(index)
+        if made is not None and made[0] == base and made[1] == args:
+            return made[2]
+        plan = plan_stage(
+            self._graph, self._graph.stages[index], base=base, base_args=args, options=self._options
+        )
+        self._made[index] = (base, args, plan)
+        return plan
+
+    def foresee(self, store: Store, *, guess: bool = False) -> None:
+        """Plan every stage that is needed and whose base is known by now; all mistakes are raised as one error.
+
+        An image that the store has not counts as unknown, because what it sets may decide about words, and so does
+        what stands on it; with `guess` it counts as one that sets nothing.
+        """
+        mistakes: list[BuildFileError] = []
+        for index in self._graph.needed:
+            base = self._base(store, self._graph.stages[index], guess=guess)
+            if base is None:
+                continue
+            try:
+                self.of(index, *base)
+            except BuildFileError as error:
+                mistakes += [error, *error.others]
+        if mistakes:
+            first, *others = mistakes
+            first.others = tuple(others)
+            raise first
+
+    def planned(self, index: int) -> StagePlan | None:
+        """The plan of a stage, if it is made."""
+        made = self._made.get(index)
+        return made[2] if made is not None else None
+
+    def _base(self, store: Store, stage: Stage, *, guess: bool) -> tuple[ImageConfig, Args] | None:
+        if isinstance(stage.base, ScratchBase):
+            return empty_config(stage.platform), ()
+        if isinstance(stage.base, StageBase):
+            plan = self.planned(stage.base.index)
+            return None if plan is None else (plan.config, plan.args)
+        if isinstance(stage.base, ImageBase):
+            image = store.find_image(stage.base.reference, platform=stage.platform)
+            if image is not None:
+                return parse_config(store.read_blob(image.config)), ()
+        return (empty_config(stage.platform), ()) if guess else None
