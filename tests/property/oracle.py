@@ -1,0 +1,201 @@
+"""What the official parser (Go, through the package `dockerfile`) says of a build file, against our tree.
+
+The official parser is BuildKit's first stage only: what its second stage refuses (counts of arguments, values of flags,
+unknown instructions) it takes. So: what it refuses we must refuse, what both take must mean the same, and what only we
+refuse must be something that the second stage refuses too, which `SECOND_STAGE` lists by our messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import dockerfile
+
+from builder.buildfile import syntax
+from builder.buildfile.heredocs import opening
+from builder.buildfile.parse import parse
+from builder.buildfile.syntax import ExecForm, Instruction, ShellForm, Word
+from builder.errors import BuildFileError
+
+SECOND_STAGE = (
+    r"unknown instruction",
+    r"requires (exactly|at least|either|a command)",
+    r"requires an instruction",
+    r"(unknown|duplicate) flag",
+    r"missing a value on flag",
+    r"expecting true or false",
+    r"invalid (field|duration|name|stage name|escape)",
+    r"no build stage",
+    r"when using (ADD|COPY) with more than one source",
+    r"isn't allowed as an ONBUILD trigger|ONBUILD .*isn't allowed|[Cc]haining ONBUILD",
+    r"HEALTHCHECK|--retries|is less than the least",
+    r"VOLUME specified can not be an empty string",
+    r"SHELL requires the arguments to be in JSON form",
+    r"bad substitution|unsupported modifier|unexpected end of statement",
+    r"variables are nested",
+    r"heredoc cannot be the destination",
+    r"names can not be blank|name is empty|is no name of a stage|must begin|invalid",
+    r"fields of --mount cannot be read",
+    r"expected a single|only one|takes no",
+)
+
+
+def compare(text: bytes) -> str:
+    """Parse a text by both. Returns `both`, `neither` or `ours` (the last: only we refuse it, as BuildKit does later).
+
+    Anything else is an AssertionError.
+    """
+    try:
+        official = dockerfile.parse_string(text.decode("utf-8", "surrogateescape"))
+        refused = ""
+    except dockerfile.GoParseError as error:
+        official, refused = (), str(error)
+    try:
+        tree = parse(text, "Buildfile")
+    except BuildFileError as error:
+        if refused:
+            return "neither"
+        told = [error, *error.others]
+        for one in told:
+            assert any(re.search(known, one.message) for known in SECOND_STAGE), (
+                f"only we refuse it: {one.message}\n{text!r}"
+            )
+        return "ours"
+    assert not refused, f"only the official parser refuses it: {refused}\n{text!r}"
+    assert len(official) == len(tree.instructions), (text, official, tree.instructions)
+    for theirs, mine in zip(official, tree.instructions, strict=True):
+        _same(theirs, mine, text)
+    return "both"
+
+
+def _same(theirs: dockerfile.Command, mine: Instruction, text: bytes) -> None:
+    assert theirs.start_line == mine.span.line, (text, theirs, mine)
+    if not (isinstance(mine, syntax.Run | syntax.Copy | syntax.Onbuild) and theirs.heredocs):
+        assert theirs.end_line == max(mine.span.end_line, theirs.start_line) or _ends_in_nothing(text), (
+            text,
+            theirs,
+            mine,
+        )
+    inner = mine
+    name = theirs.cmd.upper()
+    if isinstance(mine, syntax.Onbuild):
+        assert name == "ONBUILD"
+        inner, name = mine.instruction, (theirs.sub_cmd or "").upper()
+    keyword = inner.keyword if isinstance(inner, syntax.Copy) else type(inner).__name__.upper()
+    assert name == keyword, (text, theirs, mine)
+    said = list(theirs.value)
+    if isinstance(inner, syntax.Copy):
+        said = [word for word in said[:-1] if not inner.heredocs or opening(word) is None] + said[-1:]
+    assert said == list(_values(inner, said)), (text, theirs, inner)
+    if inner is mine:  # of a trigger it does not say them
+        assert [(h.name, h.content) for h in theirs.heredocs] == list(_heredocs(inner)), (text, theirs, inner)
+    flags = list(_flags(inner))
+    for flag in theirs.flags:
+        if not isinstance(inner, syntax.Arg | syntax.StopSignal) and not (
+            isinstance(inner, syntax.Healthcheck) and inner.command is None
+        ):
+            assert flag in flags, (text, theirs, flags)
+
+
+def _ends_in_nothing(text: bytes) -> bool:
+    """A continuation that only comments, blank lines or the end of the file follow: nobody has to know where it ends."""
+    return re.search(rb"[\\`][ \t]*\r?\n(\s*(#[^\n]*)?\n)*\s*(#[^\n]*)?\Z|[\\`][ \t]*\Z", text) is not None or re.search(
+        rb"[\\`][ \t]*\r?\n(?:[ \t\r]*(?:#[^\n]*)?\n)+", text
+    ) is not None
+
+
+def _values(mine: Instruction, said: list[str]) -> Iterator[str]:
+    match mine:
+        case syntax.From():
+            yield mine.image.text
+            if mine.name is not None:
+                assert mine.name == said[2].lower()
+                yield from said[1:3]
+        case syntax.Env() | syntax.Label():
+            for pair in mine.pairs:
+                yield pair.key.text
+                yield pair.value.text
+        case syntax.Arg():
+            for item, theirs in zip(mine.items, said, strict=True):
+                name = theirs.partition("=")[0]
+                if name != item.name and any(sign in name for sign in "\"'\\`"):
+                    yield theirs  # we take the quotes of the name off in this stage, they in the next
+                    continue
+                yield item.name if item.default is None else f"{item.name}={item.default.text}"
+        case syntax.Run() | syntax.Cmd() | syntax.Entrypoint():
+            yield from _command(mine.command)
+        case syntax.Healthcheck():
+            assert said[0].upper() == ("NONE" if mine.command is None else "CMD")
+            yield said[0]
+            if mine.command is not None:
+                yield from _command(mine.command)
+        case syntax.Shell():
+            yield from mine.argv
+        case syntax.Copy():
+            yield from _texts(mine.sources)
+            yield mine.destination.text
+        case syntax.Workdir():
+            yield mine.path.text
+        case syntax.User():
+            yield mine.user.text
+        case syntax.StopSignal():
+            yield mine.signal.text
+        case syntax.Expose():
+            yield from _texts(mine.ports)
+        case syntax.Volume():
+            yield from _texts(mine.paths)
+        case syntax.Maintainer():
+            yield mine.name
+        case _:
+            raise AssertionError(mine)
+
+
+def _command(command: syntax.Command) -> Iterator[str]:
+    if isinstance(command, ExecForm):
+        yield from command.argv
+    else:
+        yield from (command.text,) if command.text else ()
+
+
+def _texts(words: tuple[Word, ...]) -> Iterator[str]:
+    for word in words:
+        yield word.text
+
+
+def _heredocs(mine: Instruction) -> Iterator[tuple[str, str]]:
+    if isinstance(mine, syntax.Run) and isinstance(mine.command, ShellForm):
+        found = mine.command.heredocs
+    else:
+        found = mine.heredocs if isinstance(mine, syntax.Copy) else ()
+    for heredoc in found:
+        yield heredoc.name, heredoc.body
+
+
+def _flags(mine: Instruction) -> Iterator[str]:
+    """The flags as somebody may have written them."""
+    match mine:
+        case syntax.From():
+            yield f"--platform={mine.platform.text if mine.platform else ''}"
+        case syntax.Run():
+            for mount in mine.mounts:
+                fields = ",".join(key if word is None else f"{key}={word.text}" for key, word in mount.fields)
+                yield f"--mount={fields}"
+            yield f"--network={mine.network}"
+            yield f"--security={mine.security}"
+            yield from (f"--device={device}" for device in mine.devices)
+        case syntax.Copy():
+            yield f"--from={mine.from_}"
+            for name in ("chown", "chmod", "checksum"):
+                word = getattr(mine, name)
+                yield f"--{name}={word.text if word else ''}"
+            for name in ("link", "parents", "keep_git_dir", "unpack"):
+                flag = name.replace("_", "-")
+                if getattr(mine, name):
+                    yield from (f"--{flag}", f"--{flag}=true", f"--{flag}=1")
+                else:
+                    yield f"--{flag}=false"
+            yield from (f"--exclude={pattern}" for pattern in mine.exclude)
+        case syntax.Healthcheck():
+            yield from (f"--retries={mine.retries}",)
+            yield from mine.source.split()
