@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from builder.buildfile import syntax
 from builder.buildfile.syntax import Arg, From, Instruction, Literal, Word
-from builder.errors import UsageError
+from builder.errors import CoreError, UsageError
 from builder.lint.finding import Hit
-from builder.lint.places import keyword_of, variable_span
+from builder.lint.places import variable_span
 from builder.lint.structure import quoted
 from builder.lint.walk import Facts, value_of, variables
 
@@ -210,7 +210,11 @@ def copy_ignored_file(facts: Facts) -> Iterator[Hit]:
     from builder.core.tree import Ignore
 
     whole = any(rule.pattern in _WHOLE_CONTEXT for rule in rules)
-    with Ignore([rule.pattern for rule in rules]) as ignore:
+    try:
+        compiled = Ignore([rule.pattern for rule in rules])
+    except CoreError:  # building says what is wrong with the pattern
+        return
+    with compiled as ignore:
         for visit in facts.visits:
             line = visit.line
             if not isinstance(line, syntax.Copy) or line.from_:
