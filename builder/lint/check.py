@@ -65,11 +65,12 @@ def violation(findings: Sequence[Finding]) -> str:
 
 def apply_rules(rules: Sequence[Rule], facts: Facts, chosen: CheckOptions) -> tuple[Finding, ...]:
     """The findings of rules, in the order of lines, without those that are skipped."""
-    found = []
+    found: list[Finding] = []
     for rule in rules:
-        for hit in rule.check(facts):
-            if _applies(rule, hit, facts.comments, facts.options, chosen):
-                found.append(_finding(rule, hit, facts))
+        hits = [
+            hit for hit in rule.check(facts) if _applies(rule, hit, facts.comments, facts.options, chosen)
+        ]
+        found += [_finding(rule, hit, facts) for hit in hits]
     found.sort(key=lambda finding: finding.lines[0])
     return tuple(found)
 

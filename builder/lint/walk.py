@@ -21,6 +21,10 @@ from builder.lint.options import LintOptions
 from builder.lint.places import escape_of
 from builder.value import dataclass, field
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.lint.scripts import Script
+
 
 @dataclass(slots=True)
 class Stage:
@@ -87,6 +91,9 @@ class Facts:
             self.predefined[name] = options.build_args.get(name, self.predefined[name])
         self.global_args = self._global_args(options.build_args)
         self.visits: list[Visit] = []
+        self.scripts: tuple[Script, ...] | None = (
+            None  # filled by builder.lint.scripts, if a rule asks for them
+        )
         self._walk()
 
     def declared(self) -> frozenset[str]:
