@@ -125,7 +125,7 @@ def _check(
     from builder.buildfile.parse import parse
     from builder.graph.stages import resolve_stages
     from builder.image.platform import host_platform, parse_platform
-    from builder.lint.check import apply_rules
+    from builder.lint.check import findings_of
     from builder.lint.options import LintOptions, check_options
     from builder.lint.walk import Facts
 
@@ -161,8 +161,14 @@ def _check(
         ),
     )
     chosen = check_options(file, wanted.build_args)
-    findings = apply_rules(_rules(wanted), facts, chosen)
-    return findings, chosen.error, errors, ()
+    hits = [(rule, hit) for rule in _rules(wanted) for hit in rule.check(facts)]
+    notes: tuple[str, ...] = ()
+    if wanted.shellcheck and not chosen.skip_all:
+        from builder.lint.shellcheck import shell_hits
+
+        more, notes = shell_hits(facts, wanted.shellcheck)
+        hits += more
+    return findings_of(hits, facts, chosen), chosen.error, errors, notes
 
 
 def _all(error: BuildFileError) -> tuple[BuildFileError, ...]:

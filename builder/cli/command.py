@@ -42,7 +42,8 @@ class Command:
     """One command.
 
     `usage` are its words behind the flags. `fewest` and `most` bound how many there may be (None: any number).
-    `isolated` means that it handles files of images, which needs the rights of root, here or in a user namespace.
+    `isolated` means that it handles files of images, which needs the rights of root, here or in a user namespace;
+    `works` says whether a line of it does so (None: all do).
     """
 
     name: str
@@ -54,6 +55,7 @@ class Command:
     fewest: int = 0
     most: int | None = 0
     isolated: bool = False
+    works: Callable[[Arguments], bool] | None = None
     stop_at_word: bool = False
 
     def check(self, args: Arguments) -> None:

@@ -13,7 +13,6 @@ from builder.value import dataclass
 _LEVELS = {INFO: "note", STYLE: "note"}
 _COMMANDS = {ERROR: "error", INFO: "notice", STYLE: "notice"}
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_LINES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +28,13 @@ class Checked:
 
 
 def excerpt(lines: tuple[str, ...], span: Span) -> Iterator[str]:
-    """The lines of a span with carets below the words; of a span over several lines the lines with a bar."""
+    """The first line of a span with carets below its words."""
     from builder.cli.message import marked_line
-    from builder.report.harmless import harmless
 
-    if span.line == span.end_line:
-        source = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
-        if source:
-            yield from marked_line(
-                Location("", span.line, span.column, max(1, span.end_column - span.column), source)
-            )
-        return
-    last = min(span.end_line, span.line + _LINES - 1)
-    for number in range(span.line, last + 1):
-        source = lines[number - 1] if 0 < number <= len(lines) else ""
-        yield f"  | {harmless(source[:120])}"
-    if last < span.end_line:
-        yield f"  | … {span.end_line - last} more lines"
+    source = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
+    if source.strip():
+        end = span.end_column if span.end_line == span.line else len(source) + 1
+        yield from marked_line(Location("", span.line, span.column, max(1, end - span.column), source))
 
 
 def as_text(checked: Checked) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from builder.buildfile.ignorefile import IgnoreRule
 from builder.buildfile.syntax import BuildFile, Instruction
@@ -65,13 +65,17 @@ def violation(findings: Sequence[Finding]) -> str:
 
 def apply_rules(rules: Sequence[Rule], facts: Facts, chosen: CheckOptions) -> tuple[Finding, ...]:
     """The findings of rules, in the order of lines, without those that are skipped."""
-    found: list[Finding] = []
-    for rule in rules:
-        hits = [
-            hit for hit in rule.check(facts) if _applies(rule, hit, facts.comments, facts.options, chosen)
-        ]
-        found += [_finding(rule, hit, facts) for hit in hits]
-    found.sort(key=lambda finding: finding.lines[0])
+    return findings_of(((rule, hit) for rule in rules for hit in rule.check(facts)), facts, chosen)
+
+
+def findings_of(hits: Iterable[tuple[Rule, Hit]], facts: Facts, chosen: CheckOptions) -> tuple[Finding, ...]:
+    """What rules have found, in the order of lines, without what is skipped."""
+    found = [
+        _finding(rule, hit, facts)
+        for rule, hit in hits
+        if _applies(rule, hit, facts.comments, facts.options, chosen)
+    ]
+    found.sort(key=lambda finding: (finding.lines[0], finding.span.line))
     return tuple(found)
 
 

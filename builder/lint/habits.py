@@ -266,9 +266,11 @@ def dl3067(facts: Facts) -> Iterator[Hit]:
     """COPY of a whole root file system."""
     for visit in facts.visits:
         line = visit.line
-        if isinstance(line, syntax.Copy) and line.from_ and visit.values[len(line.sources)] == "/":
-            if "/" in visit.values[: len(line.sources)] and visit.stage.base_text != "scratch":
-                yield Hit(line, line.span, "This copies all files of another stage: name what is needed")
+        if not isinstance(line, syntax.Copy) or not line.from_ or visit.stage.base_text == "scratch":
+            continue
+        count = len(line.sources)
+        if visit.values[count] == "/" and "/" in visit.values[:count]:
+            yield Hit(line, line.span, "This copies all files of another stage: name what is needed")
 
 
 def dl4001(facts: Facts) -> Iterator[Hit]:

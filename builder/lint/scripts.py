@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.buildfile.syntax import ExecForm, Heredoc, Instruction, Onbuild, Run, Span
+from builder.buildfile.syntax import BuildFile, ExecForm, Heredoc, Instruction, Onbuild, Run, Span
 from builder.lint.finding import Hit
 from builder.lint.places import Source
 from builder.lint.shell import ShellCommand, commands_of
@@ -17,8 +17,15 @@ class Places:
     """Where the characters of a script stand: in joined lines, in a body, or nowhere in particular."""
 
     def __init__(
-        self, whole: Span, source: Source | None = None, start: int = 0, body: Heredoc | None = None
+        self,
+        file: BuildFile,
+        whole: Span,
+        *,
+        source: Source | None = None,
+        start: int = 0,
+        body: Heredoc | None = None,
     ) -> None:
+        self._file = file
         self._whole = whole
         self._source = source
         self._start = start
@@ -30,13 +37,24 @@ class Places:
             return self._source.span(self._start + start, self._start + end)
         if self._body is None:
             return self._whole
-        end = max(end, start + 1)
         line = text.count("\n", 0, start)
-        last = line + text.count("\n", start, end)
-        first = self._body.span.line
-        column = start - (text.rfind("\n", 0, start) + 1)
-        end_column = end - (text.rfind("\n", 0, end) + 1)
-        return Span(first + line, column + 1, first + last, end_column + 1)
+        last = text.count("\n", 0, max(end, start + 1) - 1)
+        column = start - text.rfind("\n", 0, start)
+        end_column = end - text.rfind("\n", 0, max(end, start + 1) - 1)
+        return in_body(self._file, self._body, line, column, last, end_column)
+
+
+def in_body(file: BuildFile, body: Heredoc, line: int, column: int, last: int, end_column: int) -> Span:
+    """The place of lines (from 0) and columns (from 1) of a here-document, whose tabs may have been taken off."""
+    first = body.span.line
+
+    def shift(number: int) -> int:
+        if not body.strip_tabs or first + number > len(file.lines):
+            return 0
+        raw = file.lines[first + number - 1]
+        return len(raw) - len(raw.lstrip("\t"))
+
+    return Span(first + line, column + shift(line), first + last, end_column + shift(last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +108,7 @@ def _script(facts: Facts, visit: Visit, run: Run) -> Script | None:
     line = visit.line
     command = run.command
     if isinstance(command, ExecForm):
-        return _exec(visit, run, command.argv)
+        return _exec(facts, visit, run, command.argv)
     if not _is_posix(shell):
         return None
     if len(command.heredocs) == 1:
@@ -106,19 +124,19 @@ def _script(facts: Facts, visit: Visit, run: Run) -> Script | None:
                 inner = _shebang(body.body)
                 if not _is_posix(inner):
                     return None
-            places = Places(line.span, body=body)
+            places = Places(facts.file, line.span, body=body)
             return Script(visit, line, run, body.body, inner, commands_of(body.body), places, body=body)
     source = Source(facts.file, line, facts.escape)
     start = len(source.text) - len(command.text)
-    places = Places(line.span, source, start)
+    places = Places(facts.file, line.span, source=source, start=start)
     return Script(visit, line, run, command.text, shell, commands_of(command.text), places)
 
 
-def _exec(visit: Visit, run: Run, argv: tuple[str, ...]) -> Script | None:
+def _exec(facts: Facts, visit: Visit, run: Run, argv: tuple[str, ...]) -> Script | None:
     """A command without a shell, or with one of its own."""
     if not argv:
         return None
-    places = Places(visit.line.span)
+    places = Places(facts.file, visit.line.span)
     if (
         _shell_name(argv[0]) in SHELLS
         and len(argv) > 2

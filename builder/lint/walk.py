@@ -54,7 +54,8 @@ class Stage:
 class Visit:
     """One instruction of a stage when the walk came to it.
 
-    `values` are what its words come to (`words_of`), None where that cannot be told. `unset` are variables that
+    `values` are what its words come to (`words_of`), None where that cannot be told; those of ARG
+    are its arguments'. `unset` are variables that
     nothing has set, each with a word that uses it; `names` are those that were set, if any was unset.
     """
 
@@ -206,6 +207,7 @@ class Facts:
         scope = Scope(stage.scope.values.items(), ())
         known = set(stage.arguments)
         unset = []
+        values = []
         for item in line.items:
             if item.default is not None and item.name not in self.options.build_args:
                 unset += [
@@ -215,8 +217,9 @@ class Facts:
                 ]
             self._set_arg(scope, item)
             known.add(item.name)
+            values.append(scope.lookup(item.name))
         names = tuple(stage.scope.values) if unset else ()
-        return Visit(stage, line, (), tuple(unset), names, stage.workdir_set, stage.shell)
+        return Visit(stage, line, tuple(values), tuple(unset), names, stage.workdir_set, stage.shell)
 
     def _set_arg(self, scope: Scope, item: syntax.ArgItem) -> None:
         value = self.options.build_args.get(item.name)
