@@ -107,8 +107,9 @@ def dl3010(facts: Facts) -> Iterator[Hit]:
                     archives[name] = (line, word)
         script = by_line.get(id(visit))
         for command in script.commands if script else ():
+            letters = command.args[0] if command.args else ""  # `tar xzf` needs no dash
             is_tar = calls(command, ("tar",)) and (
-                command.has_flag("x", "extract", "get") or "x" in command.args[:1][0:1]
+                command.has_flag("x", "extract", "get") or (letters.isalpha() and "x" in letters)
             )
             if is_tar or calls(command, _UNPACKERS):
                 for arg in command.args:

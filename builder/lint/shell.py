@@ -12,6 +12,8 @@ from builder.value import dataclass, field, replace
 
 _BEFORE_COMMANDS = frozenset(("if", "then", "else", "elif", "while", "until", "do", "!", "{", "time"))
 _CLOSING = frozenset(("fi", "done", "esac", "}"))
+# What stands where a command's name does and is none; `${}` is the output of another command.
+_NO_COMMANDS = frozenset(("", "${}", "for", "case", "select", "function", "in"))
 _BLANKS = " \t\r"
 _ENDS = ";&|\n()"
 _DEEPEST = 40
@@ -149,7 +151,7 @@ class _Reader:
             assigned.append(rest.pop(0).text)
         if rest and rest[0].text in _CLOSING and not rest[0].quoted:
             return
-        if rest and rest[0].text not in ("for", "case", "select", "function", "in"):
+        if rest and rest[0].text not in _NO_COMMANDS:
             self.found.append(
                 ShellCommand(
                     rest[0].text,
