@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from builder.buildfile.syntax import BuildFile, Instruction, Span, Word
 
 
@@ -31,7 +29,9 @@ class Source:
 
     def place(self, offset: int) -> tuple[int, int]:
         """The line and column of a character of the text."""
-        index = max(bisect_right(self._starts, offset) - 1, 0)
+        index = len(self._starts) - 1
+        while index and self._starts[index] > offset:
+            index -= 1
         line, column = self._places[index]
         return line, column + offset - self._starts[index]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from builder.buildfile import syntax
-from builder.buildfile.syntax import Arg, BuildFile, From, Instruction, Onbuild, Variable, Word
+from builder.buildfile.syntax import Arg, BuildFile, From, Instruction, Literal, Onbuild, Variable, Word
 from builder.buildfile.words import expand
 from builder.errors import BuildFileError, UsageError
 from builder.graph.arguments import platform_arguments
@@ -187,10 +187,12 @@ class Facts:
         scope = stage.scope
         words = words_of(line)
         unset = tuple(
-            (name, word)
-            for word in words
-            for name in variables(word)
-            if name not in scope.values and name not in stage.arguments
+            [
+                (name, word)
+                for word in words
+                for name in variables(word)
+                if name not in scope.values and name not in stage.arguments
+            ]
         )
         return Visit(
             stage,
@@ -284,6 +286,9 @@ def variables(word: Word) -> Iterator[str]:
 
 def value_of(word: Word, scope: Scope) -> str | None:
     """What a word comes to, None if it has no value: `${name:?text}`, a bad pattern, or far too long a value."""
+    parts = word.parts
+    if len(parts) == 1 and isinstance(parts[0], Literal):  # by far the most are
+        return parts[0].text
     if scope.bound(word) > MAX_VALUE:
         return None
     try:
