@@ -157,18 +157,14 @@ def dl3020(facts: Facts) -> Iterator[Hit]:
 
 def dl3022(facts: Facts) -> Iterator[Hit]:
     """`COPY --from` that is no stage above."""
+    first = {stage.line.name: stage.index for stage in reversed(facts.stages) if stage.line.name}
     for visit in facts.visits:
         line = visit.line
         if isinstance(line, syntax.Copy) and line.from_:
             name = line.from_
-            above = {stage.line.name for stage in facts.stages[: visit.stage.index]}
+            is_above = first.get(name.lower(), visit.stage.index) < visit.stage.index
             numbered = name.isdecimal() and int(name[:9]) < visit.stage.index
-            if (
-                name.lower() not in above
-                and not numbered
-                and ":" not in name
-                and name not in facts.options.named_contexts
-            ):
+            if not is_above and not numbered and ":" not in name and name not in facts.options.named_contexts:
                 yield Hit(
                     line,
                     line.span,

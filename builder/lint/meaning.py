@@ -17,6 +17,8 @@ _SECRET = frozenset(
 )
 _NO_SECRET = frozenset(("public", "file", "version"))
 _NOT_IN_ENVIRONMENT = frozenset(("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"))
+# Looking for what a name may be meant to be takes time; a file with more such names has another trouble.
+_SUGGESTIONS = 100
 _WHOLE_CONTEXT = frozenset(("*", "**", "**/*"))
 
 
@@ -95,13 +97,15 @@ def undefined_var(facts: Facts) -> Iterator[Hit]:
     of the file sets, or that is spelled nearly like one that is set.
     """
     declared = None
+    suggested = 0
     for visit in facts.visits:
         seen = set()
         for name, word in visit.unset:
             if name in seen or name in _NOT_IN_ENVIRONMENT:
                 continue
             seen.add(name)
-            near = suggestion(name, visit.names, "$")
+            suggested += 1
+            near = suggestion(name, visit.names, "$") if suggested <= _SUGGESTIONS else ""
             if not visit.stage.known and not near:
                 declared = facts.declared() if declared is None else declared
                 if name not in declared:

@@ -22,7 +22,7 @@ _DIALECTS = {"sh": "sh", "bash": "bash", "dash": "dash", "ash": "dash", "ksh": "
 # Files that are sourced are not here, and ash is well known as dash.
 _EXCLUDED = "SC1090,SC1091,SC2187"
 _SECONDS = 60
-_MOST = 500
+_AT_ONCE = 500  # each is an open file
 _ALWAYS = (
     "HTTP_PROXY",
     "http_proxy",
@@ -62,12 +62,15 @@ def shell_hits(facts: Facts, program: str) -> tuple[list[tuple[Rule, Hit]], tupl
     if not texts:
         return [], ()
     try:
-        comments = _ask(program, [item.text for item in texts[:_MOST]])
+        comments = [
+            (texts[begin + index], comment)
+            for begin in range(0, len(texts), _AT_ONCE)
+            for index, comment in _ask(program, [item.text for item in texts[begin : begin + _AT_ONCE]])
+        ]
     except _Failed as error:
         return [], (f"shellcheck did not check the shell text of RUN: {error}",)
     hits = []
-    for comment in comments:
-        item = texts[comment["index"]]
+    for item, comment in comments:
         span = _span(facts, item, comment)
         if span is not None:
             hits.append((_rule(comment), Hit(item.script.line, span, str(comment["message"]))))
@@ -147,8 +150,8 @@ def _is_name(name: str) -> bool:
 # --- the process ---
 
 
-def _ask(program: str, texts: list[str]) -> list[dict[str, Any]]:
-    """ShellCheck's comments, each with the index of its text."""
+def _ask(program: str, texts: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """ShellCheck's comments, each behind the index of its text."""
     import json
     import subprocess
 
@@ -178,7 +181,7 @@ def _ask(program: str, texts: list[str]) -> list[dict[str, Any]]:
             os.close(descriptor)
     try:
         comments = json.loads(done.stdout)["comments"]
-        return [{**comment, "index": paths[comment["file"]]} for comment in comments]
+        return [(paths[comment["file"]], comment) for comment in comments]
     except (ValueError, KeyError, TypeError):
         said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise _Failed(said or f"it ended with status {done.returncode}") from None

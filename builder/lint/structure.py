@@ -67,10 +67,12 @@ def no_empty_continuation(facts: Facts) -> Iterator[Hit]:
     )
     if not empty:
         return
+    at = 0
     for line in facts.file.instructions:
-        inside = [span for span in empty if line.span.line < span.line <= line.span.end_line]
-        if inside:
-            yield Hit(line, inside[0], "Empty continuation line")
+        while at < len(empty) and empty[at].line <= line.span.line:
+            at += 1
+        if at < len(empty) and empty[at].line <= line.span.end_line:
+            yield Hit(line, empty[at], "Empty continuation line")
 
 
 def consistent_instruction_casing(facts: Facts) -> Iterator[Hit]:

@@ -25,6 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.lint.scripts import Script
 
+_CHOICES = 500
+
 
 @dataclass(slots=True)
 class Stage:
@@ -136,9 +138,13 @@ class Facts:
             for line in self._triggers(stage):
                 self._apply(stage, line)
             for line in stage.instructions:
-                if stage.needed:
+                if not stage.needed:
+                    self._apply(stage, line)
+                elif isinstance(line, Arg):
+                    self.visits.append(self._visit_arg(stage, line))
+                else:
                     self.visits.append(self._visit(stage, line))
-                self._apply(stage, line)
+                    self._apply(stage, line)
 
     def _begin(self, stage: Stage, above: dict[str, Stage]) -> None:
         options = self.options
@@ -182,8 +188,6 @@ class Facts:
     # --- instructions ---
 
     def _visit(self, stage: Stage, line: Instruction) -> Visit:
-        if isinstance(line, Arg):
-            return self._visit_arg(stage, line)
         scope = stage.scope
         words = words_of(line)
         unset = tuple(
@@ -199,28 +203,28 @@ class Facts:
             line,
             tuple([value_of(word, scope) for word in words]),
             unset,
-            tuple(scope.values) if unset else (),
+            _names(scope) if unset else (),
             stage.workdir_set,
             stage.shell,
         )
 
     def _visit_arg(self, stage: Stage, line: Arg) -> Visit:
         """The arguments of one line are set from left to right, and a default that is not used is not looked at."""
-        scope = Scope(stage.scope.values.items(), ())
-        known = set(stage.arguments)
-        unset = []
+        scope = stage.scope
+        unset: list[tuple[str, Word]] = []
         values = []
+        names: tuple[str, ...] = ()
         for item in line.items:
             if item.default is not None and item.name not in self.options.build_args:
                 unset += [
                     (name, item.default)
                     for name in variables(item.default)
-                    if name not in scope.values and name not in known
+                    if name not in scope.values and name not in stage.arguments
                 ]
+            names = names or (_names(scope) if unset else ())
             self._set_arg(scope, item)
-            known.add(item.name)
+            stage.arguments.add(item.name)
             values.append(scope.lookup(item.name))
-        names = tuple(stage.scope.values) if unset else ()
         return Visit(stage, line, tuple(values), tuple(unset), names, stage.workdir_set, stage.shell)
 
     def _set_arg(self, scope: Scope, item: syntax.ArgItem) -> None:
@@ -247,6 +251,11 @@ class Facts:
             stage.workdir_set = True
         elif isinstance(line, syntax.Shell):
             stage.shell = line.argv
+
+
+def _names(scope: Scope) -> tuple[str, ...]:
+    """The names that are set, enough of them to find a misspelt one."""
+    return tuple(scope.values) if len(scope.values) <= _CHOICES else tuple(scope.values)[:_CHOICES]
 
 
 def words_of(line: Instruction) -> tuple[Word, ...]:
