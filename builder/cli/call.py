@@ -60,13 +60,14 @@ def run_call(args: Arguments, around: Surroundings) -> int:
 
 
 def _check(args: Arguments, around: Surroundings, form: str) -> int:
-    from builder.cli.check import Wanted, check_file
+    from builder.cli.check import Wanted, check_file, local_context
     from builder.cli.findings import FORMATS
 
+    context, file = local_context(args.words[0], args.text("--file"))
     checked, _ = check_file(
         Wanted(
-            args.words[0],
-            args.text("--file"),
+            context,
+            file,
             _build_args(args, around),
             args.text("--target"),
             platform=args.text("--platform"),
@@ -87,10 +88,12 @@ def _build_args(args: Arguments, around: Surroundings) -> dict[str, str]:
 def _read(args: Arguments) -> tuple[bytes, str]:
     import sys
 
+    from builder.cli.check import local_context
     from builder.engine.inputs import read_build_file
     from builder.engine.request import BuildRequest
 
-    request = BuildRequest(context=args.words[0], file=args.text("--file"), stdin=sys.stdin.buffer)
+    context, file = local_context(args.words[0], args.text("--file"))
+    request = BuildRequest(context=context, file=file, stdin=sys.stdin.buffer)
     _, name, text = read_build_file(request)
     return text, name
 

@@ -73,11 +73,34 @@ def _place(word: str, file: str | None) -> tuple[str, str | None]:
     """The context and the build file that a word and `-f` mean: the word may be either."""
     if file is None and os.path.lexists(word) and not os.path.isdir(word):
         return os.path.dirname(word) or ".", word
+    if word == "-":
+        return ".", file or word
     if not os.path.isdir(word):
+        _refuse_elsewhere(word)
         raise UsageError(
             f'"{word}" does not exist' if not os.path.lexists(word) else f'"{word}" is not a folder',
             hint="give a build file, or the folder that holds it",
         )
+    return word, file
+
+
+def _refuse_elsewhere(context: str) -> None:
+    """A check reads this machine's files only: it fetches nothing."""
+    from builder.engine.elsewhere import lies_elsewhere
+    from builder.remote.addresses import without_password
+
+    if lies_elsewhere(context):
+        raise UsageError(
+            f"{without_password(context)} is not on this machine, and a check fetches nothing",
+            hint="give a folder, or a build file with -f",
+        )
+
+
+def local_context(word: str, file: str | None) -> tuple[str, str | None]:
+    """The context folder and build file that the word of `build` and its `-f` mean; `-` is a file from standard input."""
+    if word == "-":
+        return ".", file or word
+    _refuse_elsewhere(word)
     return word, file
 
 

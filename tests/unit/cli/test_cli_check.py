@@ -145,6 +145,11 @@ def test_the_file(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
         (("nothing",), '"nothing" does not exist', "give a build file, or the folder that holds it"),
         ((".",), 'there is no build file in "."', "give its path with -f"),
         (("-f", "x"), 'the build file "x" does not exist', ""),
+        (
+            ("https://me:secret@example.org/a.git",),
+            "https://me:***@example.org/a.git is not on this machine, and a check fetches nothing",
+            "give a folder, or a build file with -f",
+        ),
         (("--format", "xml"), '--format: there is no "xml"', "use one of text, json, sarif, github"),
         (("--skip", "DL9999"), '--skip: there is no rule "DL9999"', "docs/checks.md lists the rules"),
         (("--only", "FromCasing"), '--only: there is no rule "FromCasing"', "did you mean FromAsCasing?"),
@@ -443,6 +448,17 @@ def test_calls_that_cannot_be_meant(
     folder: Path, capsys: pytest.CaptureFixture[str], line: tuple[str, ...], message: str
 ) -> None:
     assert build(capsys, *line, ".")[2].startswith(f"error: {message}")
+
+
+def test_the_word_of_a_call(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line in (("-",), ("-f-", ".")):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"FROM a:1 as b\n")))
+        assert build(capsys, "--check", *line)[1].endswith("stdin: 1 warning\n")
+    status, out, err = build(capsys, "--call=targets", "https://example.org/a.tar")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: https://example.org/a.tar is not on this machine")
 
 
 def test_calls_need_no_store(
