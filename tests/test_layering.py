@@ -17,6 +17,7 @@ ORDER = (
         "image",
         "remote",
         "graph",
+        "lint",
         "store",
         "registry",
         "cache",

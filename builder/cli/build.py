@@ -25,6 +25,10 @@ def run(args: Arguments, around: Surroundings) -> int:
     refuse_later(args)
     if not args.words:
         raise UsageError("the build context is missing", hint="to build this folder: pybuild build .")
+    if not _builds(args):
+        from builder.cli.call import run_call
+
+        return run_call(args, around)
     mode = _mode(args, around)
     request = _request(args, around)
     to_stdout = check_standard_output(tuple(request["outputs"]), is_terminal=around.out.isatty())
@@ -45,6 +49,15 @@ def run(args: Arguments, around: Surroundings) -> int:
     if mode == "quiet" and result.image_id and not to_stdout:
         around.out.write(f"{result.image_id}\n")
     return 0
+
+
+def _builds(args: Arguments) -> bool:
+    """Whether a build is wanted, and not only what the file says (--check, --call)."""
+    if args.text("--call") is None and not args.switch("--check"):
+        return True
+    from builder.cli.call import builds
+
+    return builds(args)
 
 
 def _mode(args: Arguments, around: Surroundings) -> str:
@@ -140,4 +153,5 @@ COMMAND = Command(
     fewest=0,
     most=1,
     isolated=True,
+    works=_builds,
 )

@@ -37,6 +37,8 @@ FLAGS = (
     Flag("--no-cache-filter", "STAGE,…", "Stages for which nothing is looked up", many=True, group=_CACHE),
     Flag("--progress", "MODE", "auto, plain, tty, quiet or rawjson (default: BUILDKIT_PROGRESS, or auto)", group=_SHOWN),
     Flag("--quiet", "", "Print only the image's id, on standard output", "-q", group=_SHOWN),
+    Flag("--check", "", "Do not build: check the build file by BuildKit's rules, as --call=check does", group=_WHAT),
+    Flag("--call", "METHOD[,format=json]", "Instead of building: check, or show the outline (arguments, secrets) of the target, or the targets", group=_WHAT),
     Flag("--report", "FILE", "Write to a file how every step ended and why it missed the cache, as JSON", group=_SHOWN),
     replace(STORE, group=_OTHER),
     # Accepted because scripts have them; they mean nothing here.
@@ -52,9 +54,7 @@ FLAGS = (
     Flag("--attest", "SPEC", many=True),
     Flag("--cache-from", "SPEC", many=True),
     Flag("--cache-to", "SPEC", many=True),
-    Flag("--call", "METHOD"),
     Flag("--cgroup-parent", "NAME"),
-    Flag("--check"),
     Flag("--cpu-period", "N"),
     Flag("--cpu-quota", "N"),
     Flag("--cpu-shares", "N", short="-c"),
@@ -76,7 +76,6 @@ NOT_YET = {
     "--cache-from": "a remote cache",
     "--cache-to": "a remote cache",
     "--cgroup-parent": "limits by control groups",
-    "--check": "checking a build file",
     "--cpu-period": "limits by control groups",
     "--cpu-quota": "limits by control groups",
     "--cpu-shares": "limits by control groups",
@@ -100,9 +99,6 @@ def refuse_later(args: Arguments) -> None:
     """A `UsageError` for what this version cannot do: a flag never does nothing in silence."""
     for flag in _unsupported(args):
         raise UsageError(f"{flag} is not supported yet: {NOT_YET[flag]}", hint="leave the flag out")
-    call = args.text("--call")
-    if call not in (None, "build"):
-        raise UsageError(f"--call {call} is not supported yet", hint="leave the flag out")
     for entitlement in args.texts("--allow"):
         # RUN sees the host's network here without being allowed to.
         if entitlement != "network.host":

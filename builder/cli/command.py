@@ -19,6 +19,7 @@ QUIET = Flag("--quiet", "", "Print only what scripts need", short="-q")
 
 COMMANDS = {
     "build": "Build an image from a build file",
+    "check": "Check a build file for mistakes and bad habits, without building",
     "context": "List the files that COPY and ADD take, and say why a path is left out",
     "run": "Run a command in a container",
     "images": "List the images of the store",
@@ -41,7 +42,8 @@ class Command:
     """One command.
 
     `usage` are its words behind the flags. `fewest` and `most` bound how many there may be (None: any number).
-    `isolated` means that it handles files of images, which needs the rights of root, here or in a user namespace.
+    `isolated` means that it handles files of images, which needs the rights of root, here or in a user namespace;
+    `works` says whether a line of it does so (None: all do).
     """
 
     name: str
@@ -53,6 +55,7 @@ class Command:
     fewest: int = 0
     most: int | None = 0
     isolated: bool = False
+    works: Callable[[Arguments], bool] | None = None
     stop_at_word: bool = False
 
     def check(self, args: Arguments) -> None:

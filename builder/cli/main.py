@@ -113,7 +113,7 @@ def _run(words: list[str], around: Surroundings) -> int:
         return 0
     args = read_flags(command.flags, words, command=name, stop_at_word=command.stop_at_word)
     command.check(args)
-    if command.isolated:
+    if command.isolated and (command.works is None or command.works(args)):
         # Before any thread exists: only a process with one thread can enter a user namespace.
         from builder.sandbox.ways import choose_way, enter
 

@@ -90,14 +90,18 @@ def _read_stdin(request: BuildRequest) -> bytes:
 
 
 def _read_build_file(request: BuildRequest, fetcher: Fetcher) -> tuple[str, str, bytes]:
-    """The path, the name for messages, and the bytes of the build file."""
-    if request.file == STDIN:
-        return "", "stdin", _read_stdin(request)
     if request.file is not None and is_url(request.file):
         fetched = fetcher.fetch(request.file, "[internal] load remote build file")
         if fetched.build_file is None:
             raise UsageError(f"{without_password(request.file)} is an archive, not a build file")
         return "", url_name(request.file), fetched.build_file
+    return read_build_file(request)
+
+
+def read_build_file(request: BuildRequest) -> tuple[str, str, bytes]:
+    """The path, the name for messages, and the bytes of a build file of this machine or from standard input."""
+    if request.file == STDIN:
+        return "", "stdin", _read_stdin(request)
     if request.file is not None:
         inside = os.path.join(request.context, request.file)
         if not os.path.exists(request.file) and os.path.isfile(inside):

@@ -156,7 +156,7 @@ def test_short_flags_of_buildx() -> None:
     assert args.switch("--quiet") and args.switch("--debug")
 
 
-@pytest.mark.parametrize("flag", [*NOT_YET, "--call", "--allow"])
+@pytest.mark.parametrize("flag", [*NOT_YET, "--allow"])
 def test_what_cannot_be_done_is_said(flag: str) -> None:
     line = [f"{flag}={BUILDX[flag]}"] if flag in BUILDX else [flag]
     if flag == "--allow":

@@ -86,3 +86,26 @@ def test_a_cached_build_needs_no_parser_and_no_terminal(
     assert "builder.engine.build" in modules
     assert heavy(modules) <= {"socket"}
     assert "builder.buildfile.parse" not in modules
+
+
+def test_the_warnings_of_a_build_need_little() -> None:
+    tree = (
+        "from builder.buildfile.encode import decode, encode\n"
+        "from builder.buildfile.syntax import *\n"
+        "span = Span(1, 1, 1, 2)\n"
+        "word = Word((Literal('a'),), 'a', span)\n"
+        "lines = (From(word, 'a', None, 'FROM a AS a', span), Workdir(word, 'WORKDIR a', span))\n"
+        "from builder.lint.check import build_warnings\n"
+        "file = BuildFile('F', (), lines, (), ('FROM a AS a', 'WORKDIR a'))\n"
+        "assert [item.rule for item in build_warnings(file).findings] == ['WorkdirRelativePath']\n"
+    )
+    modules = imported(code=tree)
+    assert not heavy(modules)
+    assert not modules & {
+        "builder.lint.habits",
+        "builder.lint.shell",
+        "builder.lint.explain",
+        "base64",
+        "bisect",
+    }
+    assert "builder.buildfile.parse" not in modules
