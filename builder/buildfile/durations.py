@@ -14,7 +14,8 @@ _UNITS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-_PART = re.compile(r"(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)")
+_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+_MOST_DIGITS = 19
 _LONGEST = (1 << 63) - 1
 
 
@@ -27,12 +28,17 @@ def parse_duration(text: str) -> int:
     while at < len(rest):
         match = _PART.match(rest, at)
         if match is None or not (match[1] or match[2]):
-            raise ValueError(f"not a duration: {text!r}")
+            raise ValueError(f"{text[:40]!r} is no duration")
+        if len(match[1].lstrip("0")) > _MOST_DIGITS:
+            raise ValueError(f"{text[:40]!r} is too long")
         unit = _UNITS[match[3]]
         total += int(match[1] or 0) * unit
         if match[2]:
-            total += int(match[2]) * unit // 10 ** len(match[2])
+            digits = match[2][:_MOST_DIGITS]
+            total += int(digits) * unit // 10 ** len(digits)
         at = match.end()
-    if not rest or total > _LONGEST:
-        raise ValueError(f"not a duration: {text!r}")
+        if total > _LONGEST:
+            raise ValueError(f"{text[:40]!r} is too long")
+    if not rest:
+        raise ValueError(f"{text[:40]!r} is no duration")
     return -total if text.startswith("-") else total

@@ -7,7 +7,9 @@ from importlib import resources
 
 from lark import Lark
 
-_LINE_STARTS = ["line", "exec", "words", "pairs", "fields"]
+from builder.buildfile.blanks import BLANKS
+
+_LINE_STARTS = ["flag", "pairs", "fields"]
 _WORD_STARTS = ["word", "body"]
 
 
@@ -16,7 +18,7 @@ def _load(name: str, starts: list[str], escape: str) -> Lark:
     # Inside a class and outside: both escape characters need no more than a backslash in front.
     pattern = "\\\\" if escape == "\\" else "`"
     return Lark(
-        text.replace("%E%", pattern),
+        text.replace("%E%", pattern).replace("%B%", BLANKS.encode("unicode_escape").decode()),
         start=starts,
         parser="lalr",
         lexer="contextual",

@@ -3,68 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
+from builder.buildfile.blanks import PLAIN_WORD
+from builder.buildfile.jsonform import is_array
 from builder.buildfile.lines import LogicalLine, RawHeredoc
+from builder.buildfile.shellwords import ShellWordError, shell_words
 
 _TAKE_THEM = frozenset({"RUN", "COPY", "ADD"})
-_OPENING = re.compile(r"\d*<<(-?)([^<]*)\Z", re.DOTALL)
-# One shell word: quoted parts, $(…) and ${…} hold blanks together. The escape is always a backslash here.
-_WORD = re.compile(
-    r"""(?:\\.|"(?:[^"\\]|\\.)*(?:"|\Z)|'[^']*(?:'|\Z)|\$\{[^}]*(?:\}|\Z)|[^\s"'\\]|\\\Z)+""", re.DOTALL
-)
-_QUOTES = re.compile(r"""\\(.)|["']""", re.DOTALL)
+_OPENING = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)\Z")
+_KEYWORD = re.compile(PLAIN_WORD)
 
 
 def find_heredocs(line: LogicalLine, escape: str) -> list[RawHeredoc]:
     """The here-documents of a line of RUN, COPY or ADD (or ONBUILD of those), in their order."""
-    del escape
-    if "<<" not in line.text:
+    text = line.text
+    if "<<" not in text:
         return []
-    keyword, _, rest = line.text.partition(" ")
-    keyword = keyword.upper()
-    if keyword == "ONBUILD":
-        keyword, _, rest = rest.lstrip().partition(" ")
-        keyword = keyword.upper()
-    if keyword not in _TAKE_THEM or _is_array(rest):
+    from builder.buildfile.flags import split_flags
+
+    rest = text
+    for _ in range(2):  # ONBUILD may stand in front
+        match = _KEYWORD.search(rest)
+        if match is None:
+            return []
+        keyword = match[0].upper()
+        rest = split_flags(rest, match.end(), escape).rest
+        if keyword != "ONBUILD":
+            break
+    if keyword not in _TAKE_THEM or is_array(rest):
         return []
-    return list(openings(rest))
+    return openings(text)
 
 
-def _is_array(text: str) -> bool:
-    """Whether arguments are in JSON form, flags aside: that form has no here-documents."""
-    if "[" not in text:
-        return False
-    words = text.split()
-    while words and words[0].startswith("--"):
-        words.pop(0)
-    if not words or not words[0].startswith("["):
-        return False
-    import json
-
+def openings(text: str) -> list[RawHeredoc]:
+    """The here-documents that the words of a text open; a text that is no list of words opens none."""
     try:
-        return isinstance(json.loads(text[text.index(words[0]) :].strip()), list)
-    except ValueError:
-        return False
-
-
-def openings(text: str) -> Iterator[RawHeredoc]:
-    """The here-documents that words of a text open."""
-    words = [match[0] for match in _WORD.finditer(text)]
-    for number, word in enumerate(words):
-        found = opening(word)
-        if found is None and re.fullmatch(r"\d*<<-?", word) and number + 1 < len(words):
-            found = opening(word + words[number + 1])
-        if found is not None:
-            yield found
+        words = shell_words(text, raw=True)
+    except ShellWordError:
+        return []
+    return [found for word in words if "<<" in word and (found := opening(word)) is not None]
 
 
 def opening(word: str) -> RawHeredoc | None:
-    """The here-document that a word opens, None for any other word."""
+    """The here-document that a word opens, None for any other word.
+
+    Its name is what a shell makes of the word. Quotes in any part mean that nothing in the body is expanded.
+    """
     match = _OPENING.match(word)
     if match is None or not match[2]:
         return None
-    name = _QUOTES.sub(lambda quote: quote[1] or "", match[2])
-    if not name or any(blank in name for blank in " \t\n"):
+    try:
+        names = shell_words(match[2], raw=False)
+        quoted = shell_words(match[2], raw=False, keep_quotes=True)
+    except ShellWordError:
         return None
-    return RawHeredoc(name, expand=name == match[2], strip_tabs=bool(match[1]))
+    if len(names) != 1 or len(quoted) != 1:
+        return None
+    return RawHeredoc(names[0], expand=_quotes(names[0]) == _quotes(quoted[0]), strip_tabs=bool(match[1]))
+
+
+def _quotes(text: str) -> int:
+    return text.count("'") + text.count('"')

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from typing import Any
 
 from builder.buildfile import syntax
+from builder.buildfile.arguments import Piece, array, fields, quoted_words, words, words_or_array
+from builder.buildfile.blanks import BLANKS, NO_BLANK
 from builder.buildfile.durations import parse_duration
-from builder.buildfile.grammar import line_grammar
+from builder.buildfile.flags import FlagText
 from builder.buildfile.heredocs import opening
-from builder.buildfile.line import FlagText, Line
+from builder.buildfile.line import Line, nearest
 from builder.buildfile.syntax import (
     ArgItem,
     Command,
@@ -22,8 +22,10 @@ from builder.buildfile.syntax import (
     ShellForm,
     Word,
 )
+from builder.errors import BuildFileError
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
+_KIND = re.compile(f"{NO_BLANK}+")
 _NETWORKS = ("default", "none", "host")
 _SECURITIES = ("sandbox", "insecure")
 
@@ -31,62 +33,18 @@ _SECURITIES = ("sandbox", "insecure")
 # --- forms of arguments -----------------------------------------------------------------------------
 
 
-def _tokens(line: Line, start: str) -> list[tuple[str, int]]:
-    """Words of the arguments with where they stand in the logical line."""
-    if not line.rest:
-        return []
-    tree: Any = line_grammar(line.source.escape).parse(line.rest, start=start)
-    return [(str(token), line.rest_at + (token.start_pos or 0)) for token in tree.children]
-
-
-def _array(line: Line) -> tuple[str, ...] | None:
-    """The strings of a JSON array, None if the arguments are none: then they are text.
-
-    An array with anything but strings is an error, as BuildKit has it.
-    """
-    if not line.rest.startswith("["):
-        return None
-    from lark.exceptions import UnexpectedInput
-
-    try:
-        tree: Any = line_grammar(line.source.escape).parse(line.rest, start="exec")
-    except UnexpectedInput:
-        try:
-            other = json.loads(line.rest)
-        except (ValueError, RecursionError):
-            return None
-        if isinstance(other, list):
-            raise line.error(
-                "only string type is allowed in JSON array of strings",
-                line.rest_at,
-                len(line.rest),
-                "put every element in double quotes",
-            ) from None
-        return None
-    return tuple(json.loads(str(token)) for token in tree.children)
-
-
-def _words(line: Line) -> list[Word]:
-    """Words split at blanks, or the strings of a JSON array; in both variables are found."""
-    array = _array(line)
-    if array is not None:
-        return [line.word(text, line.rest_at) for text in array]
-    return [line.word(text, at) for text, at in _tokens(line, "words")]
-
-
 def _command(line: Line) -> Command:
-    array = _array(line)
-    return ShellForm(line.rest) if array is None else ExecForm(array)
+    strings = array(line)
+    return ShellForm(line.rest) if strings is None else ExecForm(tuple([piece.text for piece in strings]))
 
 
-def _needs(line: Line, what: str) -> None:
+def _needs(line: Line, what: str, hint: str) -> None:
     if not line.rest:
-        raise line.error(f"{line.keyword} requires {what}")
+        raise line.error(f"{line.keyword} requires {what}", hint=hint)
 
 
-def _one_word(line: Line) -> Word:
-    line.take_flags(())
-    _needs(line, "exactly one argument")
+def _one_word(line: Line, hint: str) -> Word:
+    _needs(line, "exactly one argument", hint)
     return line.word(line.rest, line.rest_at)
 
 
@@ -94,41 +52,59 @@ def _one_word(line: Line) -> Word:
 
 
 def _from(line: Line) -> Instruction:
-    flags = line.take_flags(("platform",))
-    tokens = _tokens(line, "words")
-    if len(tokens) not in (1, 3) or (len(tokens) == 3 and tokens[1][0].lower() != "as"):
-        at, length = (tokens[1][1], len(tokens[1][0])) if len(tokens) > 1 else (0, 4)
-        raise line.error(
-            "FROM requires either one or three arguments",
-            at,
-            length,
-            "write FROM IMAGE or FROM IMAGE AS NAME",
-        )
+    tokens = words(line)
+    if len(tokens) not in (1, 3) or (len(tokens) == 3 and tokens[1].text.lower() != "as"):
+        raise _bad_from(line, tokens)
     name = None
     if len(tokens) == 3:
-        name = tokens[2][0].lower()
+        name = tokens[2].text.lower()
         if not _STAGE_NAME.match(name):
             raise line.error(
-                f"invalid name for build stage: {tokens[2][0]!r}",
-                tokens[2][1],
-                len(tokens[2][0]),
+                f"invalid name for a build stage: {tokens[2].text[:80]!r}",
+                tokens[2].at,
+                len(tokens[2].text),
                 "a name begins with a letter; letters, digits, - _ and . may follow",
             )
-    image = line.word(*tokens[0])
-    return syntax.From(image, name, line.word_of(flags, "platform"), line.text, line.span)
+    flags = line.take_flags(("platform",))
+    image = line.word(tokens[0].text, tokens[0].at)
+    platform = line.word_of(flags, "platform")
+    return syntax.From(image, name, platform if platform and platform.text else None, line.text, line.span)
+
+
+def _bad_from(line: Line, tokens: list[Piece]) -> BuildFileError:
+    if not tokens:
+        return line.error("FROM requires an image", hint="write FROM IMAGE or FROM IMAGE AS NAME")
+    second, last = tokens[1], tokens[-1]
+    hint = "write FROM IMAGE or FROM IMAGE AS NAME"
+    if second.text.startswith("--"):
+        hint = f"flags stand before the image: FROM {second.text[:40]} {tokens[0].text[:80]}"
+    elif second.text.startswith("#"):
+        hint = "a comment needs a line of its own"
+    elif second.text.lower() == "as":
+        if len(tokens) == 2:
+            return line.error("the name of the stage is missing", second.at, len(second.text), hint)
+        second, hint = tokens[3], "a name is one word: write FROM IMAGE AS NAME"
+    elif len(tokens) == 3 and nearest(second.text.lower(), ["as"]):
+        return line.error(
+            f"FROM does not know the word {second.text!r}", second.at, len(second.text), "did you mean AS?"
+        )
+    length = last.at + len(last.text) - second.at
+    return line.error("FROM requires either one or three arguments", second.at, length, hint)
 
 
 def _arg(line: Line) -> Instruction:
-    line.take_flags(())
-    _needs(line, "at least one argument")
+    line.ignore_flags()
+    _needs(line, "at least one argument", "write ARG NAME or ARG NAME=VALUE")
     items = []
-    for text, at in _tokens(line, "pairs"):
-        name, mark, value = text.partition("=")
+    for piece in quoted_words(line):
+        name, mark, value = piece.text.partition("=")
         if not name:
-            raise line.error("ARG names can not be blank", at, len(text), "write ARG NAME or ARG NAME=VALUE")
-        default = line.word(value, at + len(name) + 1) if mark else None
-        span = line.logical.span(at, at + len(text))
-        items.append(ArgItem(_plain(line, name, at), default, span))
+            raise line.error(
+                "the name before = is missing", piece.at, len(piece.text), "write ARG NAME or ARG NAME=VALUE"
+            )
+        default = line.word(value, piece.at + len(name) + 1) if mark else None
+        span = line.logical.span(piece.at, piece.at + len(piece.text))
+        items.append(ArgItem(_plain(line, name, piece.at), default, span))
     return syntax.Arg(tuple(items), line.text, line.span)
 
 
@@ -141,32 +117,42 @@ def _plain(line: Line, text: str, at: int) -> str:
 def _pairs(line: Line) -> tuple[tuple[Pair, ...], bool]:
     """`key=value …`, or the old form: a key, and all the rest as its value."""
     line.take_flags(())
-    _needs(line, "at least one argument")
-    tokens = _tokens(line, "pairs")
-    first, at = tokens[0]
-    if "=" not in first:
-        rest_at = at - line.rest_at + len(first)
-        value = line.rest[rest_at:].lstrip()
-        if not value:
-            raise line.error(
-                f"{line.keyword} must have two arguments", at, len(first), f"write {first}=VALUE"
-            )
-        value_at = line.rest_at + len(line.rest) - len(value)
-        return (Pair(line.word(first, at), line.word(value, value_at)),), True
+    _needs(line, "at least one argument", f"write {line.keyword} NAME=VALUE")
+    pieces = quoted_words(line)
+    if "=" not in pieces[0].text:
+        return (_old_pair(line),), True
     found = []
-    for text, place in tokens:
-        key, mark, value = text.partition("=")
+    for piece in pieces:
+        key, mark, value = piece.text.partition("=")
         if not mark:
             raise line.error(
-                f"Syntax error - can't find = in {text!r}: must be of the form name=value",
-                place,
-                len(text),
-                "put values with blanks in quotes",
+                f"= is missing in {piece.text[:80]!r}: {line.keyword} takes name=value",
+                piece.at,
+                len(piece.text),
+                "put a value with blanks in quotes",
             )
         if not key:
-            raise line.error(f"{line.keyword} names can not be blank", place, len(text))
-        found.append(Pair(line.word(key, place), line.word(value, place + len(key) + 1)))
+            raise line.error(
+                "the name before = is missing",
+                piece.at,
+                len(piece.text),
+                f"write {line.keyword} NAME=VALUE, without blanks around =",
+            )
+        found.append(Pair(line.word(key, piece.at), line.word(value, piece.at + len(key) + 1)))
     return tuple(found), False
+
+
+def _old_pair(line: Line) -> Pair:
+    key, *rest = words(line)
+    if not rest:
+        raise line.error(
+            f"{line.keyword} must have two arguments", key.at, len(key.text), f"write {key.text[:80]}=VALUE"
+        )
+    start = rest[0].at - line.rest_at
+    if line.rest[start] == "=":  # BuildKit takes it; nobody means it
+        span = line.logical.span(rest[0].at, rest[0].at + 1)
+        line.source.warnings.append((f"the value of {key.text[:80]} begins with =: write NAME=VALUE without blanks", span))
+    return Pair(line.word(key.text, key.at), line.word(line.rest[start:], rest[0].at))
 
 
 def _env(line: Line) -> Instruction:
@@ -181,15 +167,6 @@ def _label(line: Line) -> Instruction:
 
 def _run(line: Line) -> Instruction:
     flags = line.take_flags(("mount", "network", "security", "device"))
-    network, security = line.single(flags, "network"), line.single(flags, "security")
-    for flag, known in ((network, _NETWORKS), (security, _SECURITIES)):
-        if flag is not None and flag.value not in known:
-            raise line.error(
-                f"invalid {flag.name} mode {flag.value!r}",
-                flag.at,
-                flag.length,
-                f"use one of {', '.join(known)}",
-            )
     command = _command(line)
     if isinstance(command, ShellForm):
         if not command.text:
@@ -197,36 +174,48 @@ def _run(line: Line) -> Instruction:
         command = ShellForm(line.rest, line.heredocs(bodies=False))
     return syntax.Run(
         command,
-        tuple(_mount(line, flag) for flag in flags.get("mount", [])),
-        network.value if network else None,
-        security.value if security else None,
-        tuple(flag.value or "" for flag in flags.get("device", [])),
+        tuple([_mount(line, flag) for flag in line.values(flags, "mount")]),
+        _choice(line, flags, "network", _NETWORKS),
+        _choice(line, flags, "security", _SECURITIES),
+        tuple([flag.value or "" for flag in line.values(flags, "device")]),
         line.text,
         line.span,
     )
 
 
+def _choice(line: Line, flags: dict[str, list[FlagText]], name: str, known: tuple[str, ...]) -> str | None:
+    flag = line.single(flags, name)
+    if flag is None or flag.value in known:
+        return flag.value if flag else None
+    near = nearest(flag.value or "", known)
+    raise line.error(
+        f"invalid {name} mode {flag.value!r}",
+        flag.value_at if flag.plain and flag.value else flag.at,
+        len(flag.value or "") if flag.plain and flag.value else flag.length,
+        f"did you mean {near}?" if near else f"use one of {', '.join(known)}",
+    )
+
+
 def _mount(line: Line, flag: FlagText) -> Mount:
     """The comma-separated fields of `--mount`."""
-    from lark.exceptions import UnexpectedInput
-
     if not flag.value:
         raise line.error(
             "missing a value on flag --mount", flag.at, flag.length, "write --mount=type=…,target=…"
         )
-    try:
-        tree: Any = line_grammar(line.source.escape).parse(flag.value, start="fields")
-    except UnexpectedInput:
-        raise line.error("the fields of --mount cannot be read", flag.at, flag.length) from None
-    at = flag.at + len("--mount=")
-    fields = []
-    for item in tree.children:
-        text = str(item.children[0]) if item.children else ""
-        if item.data == "quoted_field":
-            text = text[1:-1].replace('""', '"')
-        key, mark, value = text.partition("=")
-        fields.append((key.strip().lower(), line.word(value, at) if mark else None))
-    return Mount(tuple(fields), line.logical.span(flag.at, flag.at + flag.length))
+    pieces = fields(line, flag)
+    if pieces is None:
+        raise line.error(
+            "the fields of --mount cannot be read: a double quote stands in the middle, or is not closed",
+            flag.at,
+            flag.length,
+            "quote a whole field that has a comma, and the flag around it: '--mount=type=bind,\"source=a,b\"'",
+        )
+    found = []
+    for piece in pieces:
+        key, mark, value = piece.text.partition("=")
+        at = piece.at + len(key) + 1 if piece.length is None else piece.at
+        found.append((key.strip().lower(), line.word(value, at, piece.length) if mark else None))
+    return Mount(tuple(found), line.logical.span(flag.at, flag.at + flag.length))
 
 
 _COPY_FLAGS = ("from", "chown", "chmod", "link", "parents", "exclude")
@@ -235,24 +224,36 @@ _ADD_FLAGS = ("chown", "chmod", "link", "exclude", "checksum", "keep-git-dir", "
 
 def _copy(line: Line) -> Instruction:
     flags = line.take_flags(_COPY_FLAGS if line.keyword == "COPY" else _ADD_FLAGS)
-    words = _words(line)
+    pieces = words_or_array(line)
+    if len(pieces) < 2:
+        given = "none" if not pieces else "only one"
+        raise line.rest_error(
+            f"{line.keyword} requires at least two arguments, but {given} was given: the destination is missing",
+            f"write {line.keyword} SOURCE… DESTINATION",
+        )
+    is_here = [bool(line.logical.heredocs) and opening(piece.text) is not None for piece in pieces]
+    if is_here[-1]:
+        raise line.error(
+            "a heredoc cannot be the destination",
+            pieces[-1].at,
+            len(pieces[-1].text),
+            f"write the destination behind it: {line.keyword} {pieces[-1].text[:40]} /path",
+        )
     heredocs = line.heredocs(bodies=True)
-    if len(words) < 2:
+    *sources, destination = [
+        line.word(piece.text, piece.at, piece.length)
+        for piece, here in zip(pieces, is_here, strict=True)
+        if not here
+    ]
+    if len(pieces) > 2 and not _ends_in_slash(destination):
+        place = pieces[-1]
         raise line.error(
-            f"{line.keyword} requires at least two arguments, but only {len(words)} were provided. "
-            "Destination could not be determined",
-            hint=f"write {line.keyword} SOURCE… DESTINATION",
+            f"with more than one source, the destination of {line.keyword} must be a folder and end in /",
+            place.at,
+            len(place.text) if place.length is None else place.length,
+            f"write {destination.text[:120]}/",
         )
-    *written, destination = words
-    if heredocs and opening(destination.text) is not None:
-        raise line.error("a heredoc cannot be the destination", hint="write the destination behind <<NAME")
-    sources = [word for word in written if not heredocs or opening(word.text) is None]
-    if len(written) > 1 and not _ends_in_slash(destination):
-        raise line.error(
-            f"when using {line.keyword} with more than one source, the destination must be a directory and end with a /",
-            hint=f"write {destination.text}/",
-        )
-    exclude = tuple(flag.value or "" for flag in flags.get("exclude", []))
+    exclude = tuple([flag.value or "" for flag in line.values(flags, "exclude")])
     return syntax.Copy(
         line.keyword,
         tuple(sources),
@@ -283,35 +284,41 @@ def _ends_in_slash(word: Word) -> bool:
 
 
 def _workdir(line: Line) -> Instruction:
-    return syntax.Workdir(_one_word(line), line.text, line.span)
+    line.take_flags(())
+    return syntax.Workdir(_one_word(line, "write WORKDIR /path"), line.text, line.span)
 
 
 def _user(line: Line) -> Instruction:
-    return syntax.User(_one_word(line), line.text, line.span)
+    line.take_flags(())
+    return syntax.User(_one_word(line, "write USER NAME or USER UID:GID"), line.text, line.span)
 
 
 def _stop_signal(line: Line) -> Instruction:
-    line.flags.clear()
-    return syntax.StopSignal(_one_word(line), line.text, line.span)
+    line.ignore_flags()
+    return syntax.StopSignal(_one_word(line, "write STOPSIGNAL SIGTERM"), line.text, line.span)
 
 
 def _expose(line: Line) -> Instruction:
     line.take_flags(())
-    _needs(line, "at least one argument")
-    return syntax.Expose(
-        tuple(line.word(text, at) for text, at in _tokens(line, "words")), line.text, line.span
-    )
+    _needs(line, "at least one argument", "write EXPOSE PORT or EXPOSE PORT/udp")
+    ports = tuple([line.word(piece.text, piece.at) for piece in words(line)])
+    return syntax.Expose(ports, line.text, line.span)
 
 
 def _volume(line: Line) -> Instruction:
     line.take_flags(())
-    words = _words(line)
-    if not words:
-        raise line.error("VOLUME requires at least one argument")
-    for word in words:
-        if not word.parts:
-            raise line.error("VOLUME specified can not be an empty string", line.rest_at, len(line.rest))
-    return syntax.Volume(tuple(words), line.text, line.span)
+    pieces = words_or_array(line)
+    if not pieces:
+        raise line.rest_error("VOLUME requires at least one argument", "write VOLUME /path")
+    found = []
+    for piece in pieces:
+        text = piece.text.strip(BLANKS)
+        if not text:
+            at, length = (piece.at, piece.length) if piece.length else (piece.at - 1, len(piece.text) + 2)
+            raise line.error("a path of VOLUME is empty", at, length, "name a path, such as /data")
+        moved = piece.text.index(text) if piece.length is None else 0
+        found.append(line.word(text, piece.at + moved, piece.length))
+    return syntax.Volume(tuple(found), line.text, line.span)
 
 
 def _cmd(line: Line) -> Instruction:
@@ -326,71 +333,97 @@ def _entrypoint(line: Line) -> Instruction:
 
 def _shell(line: Line) -> Instruction:
     line.take_flags(())
-    array = _array(line)
-    if array is None:
-        raise line.error(
-            "SHELL requires the arguments to be in JSON form",
-            line.rest_at if line.rest else None,
-            len(line.rest),
-            'write SHELL ["/bin/sh", "-c"]',
+    strings = array(line)
+    if strings is None:
+        raise line.rest_error(
+            "SHELL takes a JSON array of strings only", _json_hint(line) or 'write SHELL ["/bin/sh", "-c"]'
         )
-    return syntax.Shell(array, line.text, line.span)
+    if not strings:
+        raise line.rest_error("SHELL requires at least one argument", 'write SHELL ["/bin/sh", "-c"]')
+    return syntax.Shell(tuple([piece.text for piece in strings]), line.text, line.span)
+
+
+def _json_hint(line: Line) -> str | None:
+    """What is wrong with something that looks like a JSON array."""
+    if not line.rest.startswith("["):
+        return None
+    if "'" in line.rest and '"' not in line.rest:
+        return "JSON knows double quotes only"
+    return "commas go between the strings only, and nothing may follow the ]"
 
 
 _TIMES = ("interval", "timeout", "start-period", "start-interval")
 
 
 def _healthcheck(line: Line) -> Instruction:
-    _needs(line, "a type: CMD or NONE")
-    kind, _, rest = line.rest.partition(" ") if " " in line.rest else (line.rest, "", "")
-    kind = re.split(r"\s", kind)[0]
-    rest = line.rest[len(kind) :].lstrip()
+    _needs(line, "a type: CMD or NONE", "write HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE")
+    match = _KIND.match(line.rest)
+    assert match is not None
+    kind, rest = match[0], line.rest[match.end() :].lstrip(BLANKS)
+    rest_at = line.rest_at + len(line.rest) - len(rest)
     if kind.upper() == "NONE":
+        line.ignore_flags()
         if rest:
-            raise line.error("HEALTHCHECK NONE takes no arguments", line.rest_at, len(line.rest))
+            raise line.error("HEALTHCHECK NONE takes no arguments", rest_at, len(rest), "remove them")
         return syntax.Healthcheck(None, 0, 0, 0, 0, 0, line.text, line.span)
+    flags = line.take_flags((*_TIMES, "retries"))
     if kind.upper() != "CMD":
+        late = kind.startswith("--")
         raise line.error(
-            f"unknown type {kind!r} in HEALTHCHECK (try CMD)", line.rest_at, len(kind), "write CMD or NONE"
+            f"unknown type {kind[:80]!r} of HEALTHCHECK" if not late else "the type must be CMD or NONE",
+            line.rest_at,
+            len(kind),
+            "did you mean CMD?" if nearest(kind.upper(), ("CMD",)) else f"write HEALTHCHECK CMD {line.rest[:80]}",
         )
     if not rest:
-        raise line.error("missing command after HEALTHCHECK CMD", line.rest_at, len(line.rest))
-    flags = line.take_flags((*_TIMES, "retries"))
-    interval, timeout, start_period, start_interval = (
+        raise line.error(
+            "the command after HEALTHCHECK CMD is missing", line.rest_at, len(kind), "write HEALTHCHECK CMD COMMAND"
+        )
+    interval, timeout, start_period, start_interval = [
         _time(line, line.single(flags, name)) for name in _TIMES
-    )
-    retries = line.single(flags, "retries")
-    count = 0
-    if retries is not None:
-        if not re.fullmatch(r"\d{1,9}", retries.value or ""):
-            raise line.error(
-                "--retries must be a number of at least 1 (or 0 to inherit)", retries.at, retries.length
-            )
-        count = int(retries.value or "0")
-    line.rest_at += len(line.rest) - len(rest)
-    line.rest = rest
+    ]
+    retries = _retries(line, line.single(flags, "retries"))
+    line.rest, line.rest_at = rest, rest_at
+    command = _command(line)
+    if isinstance(command, ExecForm) and not command.argv:
+        raise line.rest_error("the command after HEALTHCHECK CMD is empty", 'write CMD ["program", "argument"]')
     return syntax.Healthcheck(
-        _command(line), interval, timeout, start_period, start_interval, count, line.text, line.span
+        command, interval, timeout, start_period, start_interval, retries, line.text, line.span
+    )
+
+
+def _retries(line: Line, flag: FlagText | None) -> int:
+    if flag is None or not flag.value:
+        return 0
+    if re.fullmatch("[+-]?[0-9]{1,18}", flag.value) and 0 <= int(flag.value) < 1 << 31:
+        return int(flag.value)
+    raise line.error(
+        f"--retries is a number from 0 to {(1 << 31) - 1}, not {flag.value[:40]}",
+        flag.at,
+        flag.length,
+        "write --retries=3",
     )
 
 
 def _time(line: Line, flag: FlagText | None) -> int:
-    if flag is None:
+    if flag is None or not flag.value:
         return 0
     try:
-        found = parse_duration(flag.value or "")
+        found = parse_duration(flag.value)
     except ValueError as error:
         raise line.error(
             f"invalid duration for --{flag.name}: {error}", flag.at, flag.length, "write it as 30s or 1m30s"
         ) from None
     if found != 0 and found < 10**6:
-        raise line.error(f"--{flag.name} {flag.value} is less than the least, 1ms", flag.at, flag.length)
+        raise line.error(
+            f"--{flag.name}={flag.value[:40]} is less than the least, 1ms", flag.at, flag.length, "write 1ms or more"
+        )
     return found
 
 
 def _maintainer(line: Line) -> Instruction:
     line.take_flags(())
-    _needs(line, "exactly one argument")
+    _needs(line, "exactly one argument", "write MAINTAINER NAME, or better LABEL org.opencontainers.image.authors=NAME")
     return syntax.Maintainer(line.rest, line.text, line.span)
 
 

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
+from builder.buildfile.flags import FlagText
 from builder.buildfile.lines import LogicalLine, Source
 from builder.buildfile.syntax import Heredoc, Span, Word
 from builder.buildfile.wordparse import WordError, parse_body, parse_word
 from builder.errors import BuildFileError
 from builder.value import dataclass, field
 
-_TRUE = frozenset({"true", "1", "t", "T", "TRUE", "True"})
-_FALSE = frozenset({"false", "0", "f", "F", "FALSE", "False"})
 
+def nearest(word: str, choices: Sequence[str]) -> str | None:
+    """The choice that is spelled most like a word, if one is near."""
+    from difflib import get_close_matches
 
-@dataclass(slots=True)
-class FlagText:
-    """A flag as written, its quotes removed; `value` is None without `=`. `at` is where it stands in the line."""
-
-    name: str
-    value: str | None
-    at: int
-    length: int
+    found = get_close_matches(word[:100], choices, 1)
+    return found[0] if found else None
 
 
 @dataclass(slots=True)
 class Line:
-    """A keyword, flags and the rest, which begins at `rest_at` of the logical line."""
+    """A keyword, flags and the rest, which begins at `rest_at` of the logical line.
+
+    `keyword` is in capitals, `escape` the escape character: that of the file, but for triggers.
+    """
 
     source: Source
     logical: LogicalLine
     keyword: str
     rest: str
     rest_at: int
+    escape: str
     flags: list[FlagText] = field(default_factory=list)
+    keyword_at: int = 0
 
     @property
     def span(self) -> Span:
@@ -55,18 +55,28 @@ class Line:
     ) -> BuildFileError:
         """An error at a part of the logical line; without one, at its keyword."""
         if at is None:
-            at, length = 0, len(self.keyword)
+            at, length = self.keyword_at, len(self.keyword)
         return self.source.error(message, self.logical.span(at, at + max(length, 1)), hint)
 
-    def word(self, text: str, at: int) -> Word:
-        """Parse a word that begins at a place of the logical line."""
-        span = self.logical.span(at, at + max(len(text), 1))
+    def rest_error(self, message: str, hint: str | None = None) -> BuildFileError:
+        """An error at all arguments, or at the keyword where there are none."""
+        if not self.rest:
+            return self.error(message, hint=hint)
+        return self.error(message, self.rest_at, len(self.rest), hint)
+
+    def word(self, text: str, at: int, length: int | None = None) -> Word:
+        """Parse a word that begins at a place of the logical line.
+
+        Pass `length` for a word that is written with quotes around or escapes in it: errors are then at all of it.
+        """
+        span = self.logical.span(at, at + max(len(text) if length is None else length, 1))
         try:
-            return parse_word(text, span, escape=self.source.escape)
+            return parse_word(text, span, escape=self.escape)
         except WordError as error:
-            raise self.error(
-                error.message, at + min(error.offset, max(len(text) - 1, 0)), 1, error.hint
-            ) from None
+            if length is not None:
+                raise self.error(error.message, at, length, error.hint) from None
+            offset = min(error.offset, max(len(text) - 1, 0))
+            raise self.error(error.message, at + offset, min(error.length, len(text) - offset), error.hint) from None
 
     # --- flags ---
 
@@ -74,31 +84,52 @@ class Line:
         """The flags by name; unknown ones are errors that name the nearest."""
         found: dict[str, list[FlagText]] = {}
         for flag in self.flags:
+            if flag.open_quote is not None:
+                raise self.error(
+                    "the quote is never closed", flag.open_quote, 1, "close it at the end of the flag"
+                )
             if flag.name not in known:
-                near = difflib.get_close_matches(flag.name, known, 1)
-                hint = f"did you mean --{near[0]}?" if near else None
-                if hint is None:
-                    hint = (
-                        f"{self.keyword} knows {', '.join('--' + name for name in known)}"
-                        if known
-                        else (
-                            f"{self.keyword} has no flags; a command that begins with -- can be given as a JSON array"
-                        )
-                    )
-                raise self.error(f"unknown flag --{flag.name} for {self.keyword}", flag.at, flag.length, hint)
+                length = flag.length if flag.value is None or not flag.plain else len(flag.name) + 2
+                raise self.error(
+                    f"unknown flag --{flag.name} for {self.keyword}", flag.at, length, self._flag_hint(flag.name, known)
+                )
             found.setdefault(flag.name, []).append(flag)
         return found
 
+    def _flag_hint(self, name: str, known: Sequence[str]) -> str:
+        near = nearest(name, known) or nearest(name.lower(), known)
+        if near:
+            return f"did you mean --{near}?"
+        if known:
+            return f"{self.keyword} knows {', '.join('--' + name for name in known)}"
+        if self.keyword in ("CMD", "ENTRYPOINT"):
+            return f'a command that begins with -- is written as a JSON array: {self.keyword} ["--{name[:40]}"]'
+        return f"{self.keyword} has no flags"
+
+    def ignore_flags(self) -> None:
+        """Leave flags out, as BuildKit does with a few instructions, but say so."""
+        for flag in self.flags:
+            span = self.logical.span(flag.at, flag.at + flag.length)
+            self.source.warnings.append((f"{self.keyword} has no flags: --{flag.name} is ignored", span))
+
     def single(self, flags: dict[str, list[FlagText]], name: str) -> FlagText | None:
         """A flag that may be given once and has a value."""
-        given = flags.get(name, [])
+        given = self.values(flags, name)
         if len(given) > 1:
-            raise self.error(f"duplicate flag --{name}", given[1].at, given[1].length)
-        if given and given[0].value is None:
             raise self.error(
-                f"missing a value on flag --{name}", given[0].at, given[0].length, f"write --{name}=VALUE"
+                f"duplicate flag --{name}", given[1].at, given[1].length, "a step takes it once: remove one"
             )
         return given[0] if given else None
+
+    def values(self, flags: dict[str, list[FlagText]], name: str) -> list[FlagText]:
+        """All flags of a name, each of which must have a value."""
+        given = flags.get(name, [])
+        for flag in given:
+            if flag.value is None:
+                raise self.error(
+                    f"missing a value on flag --{name}", flag.at, flag.length, f"write --{name}=VALUE"
+                )
+        return given
 
     def value(self, flags: dict[str, list[FlagText]], name: str) -> str | None:
         """The value of a flag that may be given once."""
@@ -110,21 +141,28 @@ class Line:
         flag = self.single(flags, name)
         if flag is None or flag.value is None:
             return None
-        return self.word(flag.value, flag.at + len(name) + 3)
+        if flag.plain:
+            return self.word(flag.value, flag.value_at)
+        return self.word(flag.value, flag.at, flag.length)
 
     def boolean(self, flags: dict[str, list[FlagText]], name: str) -> bool | None:
         """`--name`, `--name=true` or `--name=false`; None if it is not given."""
         given = flags.get(name, [])
         if len(given) > 1:
-            raise self.error(f"duplicate flag --{name}", given[1].at, given[1].length)
+            raise self.error(f"duplicate flag --{name}", given[1].at, given[1].length, "remove one")
         if not given:
             return None
         value = given[0].value
-        if value is None or value in _TRUE:
+        if value is None or value.lower() == "true":
             return True
-        if value in _FALSE:
+        if value.lower() == "false":
             return False
-        raise self.error(f"expecting true or false for --{name}, not {value!r}", given[0].at, given[0].length)
+        raise self.error(
+            f"--{name} is true or false, not {value!r}" if value else f"missing a value on flag --{name}",
+            given[0].value_at if value and given[0].plain else given[0].at,
+            len(value) if value and given[0].plain else given[0].length,
+            f"write --{name} or --{name}=false",
+        )
 
     # --- here-documents ---
 
@@ -140,29 +178,12 @@ class Line:
                 except WordError as error:
                     line = raw.line + raw.body.count("\n", 0, error.offset)
                     column = error.offset - (raw.body.rfind("\n", 0, error.offset) + 1) + 1
-                    raise self.source.error(
-                        error.message, Span(line, column, line, column + 1), error.hint
-                    ) from None
+                    tabs = self._tabs(line) if raw.strip_tabs else 0
+                    span = Span(line, column + tabs, line, column + tabs + error.length)
+                    raise self.source.error(error.message, span, error.hint) from None
             found.append(Heredoc(raw.name, raw.body, raw.expand, raw.strip_tabs, word, span))
         return tuple(found)
 
-
-def unquote_flag(text: str, escape: str) -> str:
-    """A flag's text without its quotes and escapes."""
-    found, quote, at = [], "", 0
-    while at < len(text):
-        character = text[at]
-        at += 1
-        if character == escape and at < len(text):
-            found.append(text[at])
-            at += 1
-        elif quote:
-            if character == quote:
-                quote = ""
-            else:
-                found.append(character)
-        elif character in "'\"":
-            quote = character
-        else:
-            found.append(character)
-    return "".join(found)
+    def _tabs(self, number: int) -> int:
+        text = self.source.lines[number - 1]
+        return len(text) - len(text.lstrip("\t"))

@@ -9,27 +9,26 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable
 
+from builder.buildfile.blanks import BLANKS
 from builder.buildfile.syntax import Directive, Span
 from builder.errors import BuildFileError, Location
 from builder.value import dataclass, field
 
-LONGEST_LINE = 64 * 1024
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*\Z")
-_COMMENT = re.compile(r"\s*#")
-_CONTINUED = {
-    escape: re.compile(rf"(?:(?<=[^{re.escape(escape)}])|\A){re.escape(escape)}[ \t]*\Z") for escape in "\\`"
-}
+LONGEST_LINE = 64 * 1024 - 1
+"""Bytes that a line may have, its line end aside."""
+_DIRECTIVE = re.compile(r"#[\s\x85]*([A-Za-z][A-Za-z0-9]*)[\t\n\f\r ]*=(.+)", re.DOTALL)
 _KNOWN = ("syntax", "escape", "check")
 
 
 @dataclass(slots=True)
 class RawHeredoc:
-    """A here-document as found: `name` without quotes, `body` as written."""
+    """A here-document as found: `name` without quotes, `body` as it counts, `raw` with the tabs that `<<-` drops."""
 
     name: str
     expand: bool
     strip_tabs: bool
     body: str = ""
+    raw: str = ""
     line: int = 0
     end_line: int = 0
 
@@ -81,6 +80,8 @@ class Source:
         )
 
 
+_DIRECTIVE_BLANKS = "\t\n\f\r "
+
 FindHeredocs = Callable[[LogicalLine, str], list[RawHeredoc]]
 
 
@@ -95,7 +96,7 @@ def split_lines(text: bytes, name: str, find_heredocs: FindHeredocs) -> Source:
     raw = decoded.split("\n")
     if raw and raw[-1] == "":
         raw.pop()
-    source = Source(name, tuple(line.removesuffix("\r") for line in raw), raw)
+    source = Source(name, tuple([line.rstrip("\r") for line in raw]), raw)
     _Splitter(source, find_heredocs).split()
     return source
 
@@ -114,97 +115,123 @@ class _Splitter:
             self._logical_line()
 
     def _check_lines(self) -> None:
-        for number, line in enumerate(self.source.lines, 1):
-            span = Span(number, 1, number, 2)
-            if len(line) >= LONGEST_LINE:
-                self.source.errors.append(
-                    self.source.error(
-                        f"the line is longer than {LONGEST_LINE} characters",
-                        span,
-                        "break it with a continuation",
-                    )
+        for number, line in enumerate(self.source.raw, 1):
+            if len(line) > LONGEST_LINE // 4 and len(line.encode("utf-8", "surrogateescape")) > LONGEST_LINE:
+                self._mistake(
+                    f"the line is longer than {LONGEST_LINE} bytes",
+                    Span(number, 1, number, 2),
+                    "break it with a continuation, or move it to a file that COPY takes",
                 )
             if "\0" in line:
                 column = line.index("\0") + 1
-                self.source.errors.append(
-                    self.source.error(
-                        "the line has a NUL character", Span(number, column, number, column + 1)
-                    )
+                self._mistake(
+                    "the line has a NUL character",
+                    Span(number, column, number, column + 1),
+                    "a build file is text; UTF-16 must be converted to UTF-8" if line.count("\0") > 2 else None,
                 )
 
+    def _mistake(self, message: str, span: Span, hint: str | None = None) -> None:
+        self.source.errors.append(self.source.error(message, span, hint))
+
     def _directives(self) -> None:
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         for number, line in enumerate(self.source.lines, 1):
-            match = _DIRECTIVE.match(line.lstrip())
-            if match is None or match[1].lower() not in _KNOWN:
+            start = len(line) - len(line.lstrip(BLANKS))
+            match = _DIRECTIVE.match(line, start)
+            value = match[2].strip(_DIRECTIVE_BLANKS) if match else ""
+            if match is None or not value or match[1].lower() not in _KNOWN:
                 return
-            name, value = match[1].lower(), match[2]
-            span = Span(number, 1, number, len(line) + 1)
+            name = match[1].lower()
+            at = line.index(value, match.start(2)) + 1
             if name in seen:
-                self.source.errors.append(self.source.error(f"the directive {name} is given twice", span))
+                self._mistake(
+                    f"the directive {name} is given twice",
+                    Span(number, match.start(1) + 1, number, match.end(1) + 1),
+                    f"line {seen[name]} has it already",
+                )
             if name == "escape" and value not in ("\\", "`"):
-                self.source.errors.append(
-                    self.source.error(f"invalid escape token {value[:20]!r}", span, "it is \\ or `")
+                self._mistake(
+                    f"invalid escape character {value[:20]!r}",
+                    Span(number, at, number, at + len(value)),
+                    "it is \\ or `",
                 )
             elif name == "escape":
                 self.source.escape = value
-            seen.add(name)
-            self.source.directives.append(Directive(name, value, span))
+            seen.setdefault(name, number)
+            self.source.directives.append(Directive(name, value, Span(number, 1, number, len(line) + 1)))
 
     def _logical_line(self) -> None:
         """The next logical line, if the next line is none that only blanks or a comment are on."""
         lines = self.source.lines
         first = lines[self.at]
-        stripped = first.lstrip()
+        stripped = first.lstrip(BLANKS)
         self.at += 1
         if not stripped or stripped.startswith("#"):
             return
         begin = self.at
-        pieces, more = self._cut(stripped)
-        text = pieces
+        text, more = self._cut(stripped)
+        pieces = [text]
+        size = len(text)
         segments = [(0, begin, len(first) - len(stripped) + 1)]
         while more and self.at < len(lines):
             now = lines[self.at]
             self.at += 1
-            if _COMMENT.match(now):
+            bare = now.lstrip(BLANKS)
+            if bare.startswith("#"):
                 continue
-            if not now.strip():
+            if not bare:
                 self.source.warnings.append(
                     ("an empty line continues an instruction", Span(self.at, 1, self.at, 2))
                 )
                 continue
             piece, more = self._cut(now)
-            segments.append((len(text), self.at, 1))
-            text += piece
-        line = LogicalLine(text.rstrip(), segments, begin, self.at)
-        if line.text:
-            line.heredocs = self.find_heredocs(line, self.source.escape)
-            for heredoc in line.heredocs:
-                self._body(line, heredoc)
-            self.source.logical.append(line)
+            segments.append((size, self.at, 1))
+            pieces.append(piece)
+            size += len(piece)
+        line = LogicalLine("".join(pieces).rstrip(BLANKS), segments, begin, self.at)
+        if not line.text:
+            self._mistake("the line continues nothing", line.span(0, 1), "remove it")
+            return
+        line.heredocs = self.find_heredocs(line, self.source.escape)
+        for number, heredoc in enumerate(line.heredocs):
+            self._body(line, heredoc)
+            if not heredoc.end_line:  # the file is at its end: those that follow have none either
+                del line.heredocs[number + 1 :]
+        self.source.logical.append(line)
 
     def _cut(self, line: str) -> tuple[str, bool]:
-        """A line without its continuation, and whether it has one."""
-        match = _CONTINUED[self.source.escape].search(line)
-        return (line[: match.start()], True) if match else (line, False)
+        """A line without its continuation, and whether it has one: a single escape, with blanks behind it."""
+        cut = line.rstrip(" \t")
+        escape = self.source.escape
+        if not cut.endswith(escape) or cut[-2:-1] == escape:
+            return line, False
+        return cut[:-1], True
 
     def _body(self, line: LogicalLine, heredoc: RawHeredoc) -> None:
         """Read a here-document to its end, a line that is its name."""
         heredoc.line = self.at + 1
         body: list[str] = []
+        raw: list[str] = []
+        near = None
         while self.at < len(self.source.lines):
-            raw = self.source.raw[self.at]
+            now = self.source.raw[self.at]
             self.at += 1
-            text = raw.lstrip("\t") if heredoc.strip_tabs else raw
-            if text.removesuffix("\r") == heredoc.name:
-                heredoc.body = "".join(f"{part}\n" for part in body)
+            text = now.lstrip("\t") if heredoc.strip_tabs else now
+            if text.rstrip("\r") == heredoc.name:
+                heredoc.body = "".join([f"{part}\n" for part in body])
+                heredoc.raw = "".join([f"{part}\n" for part in raw]) if heredoc.strip_tabs else heredoc.body
                 heredoc.end_line = self.at
                 return
+            if near is None and now.strip(BLANKS + "\\;") == heredoc.name:
+                near = self.at
             body.append(text)
-        self.source.errors.append(
-            self.source.error(
-                f"unterminated heredoc: the end {heredoc.name} is missing",
-                line.span(),
-                f"write {heredoc.name} on a line of its own, with nothing else on it",
-            )
+            raw.append(now)
+        at = max(line.text.find("<<"), 0)
+        place = re.search(rf"<<-?[\t\r ]*[\"'\\]*{re.escape(heredoc.name)}[\"']*", line.text)
+        start, end = place.span() if place else (at, at + 2)
+        self._mistake(
+            f"unterminated heredoc: the end {heredoc.name} is missing",
+            line.span(start, end),
+            f"write {heredoc.name} on a line of its own, with nothing else on it"
+            + (f"; line {near} has more than that" if near else ""),
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Any
+import re
 
-from builder.buildfile.grammar import line_grammar
+from builder.buildfile.blanks import BLANKS, PLAIN_WORD
+from builder.buildfile.flags import split_flags
 from builder.buildfile.heredocs import find_heredocs
 from builder.buildfile.instructions import MAKERS
-from builder.buildfile.line import FlagText, Line, unquote_flag
+from builder.buildfile.line import Line, nearest
 from builder.buildfile.lines import LogicalLine, Source, split_lines
 from builder.buildfile.syntax import BuildFile, Instruction, Onbuild
 from builder.errors import BuildFileError
 
+_KEYWORD = re.compile(PLAIN_WORD)
+_CONTINUES = re.compile(r"(?:(?<=[^\\])|\A)\\[ \t]*\Z")
+_MOST_ERRORS = 100
 _NO_TRIGGERS = {
     "ONBUILD": "chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
     "FROM": "FROM isn't allowed as an ONBUILD trigger",
@@ -30,7 +33,7 @@ def parse(text: bytes, name: str) -> BuildFile:
     errors = source.errors
     for logical in source.logical:
         try:
-            instructions.append(_instruction(source, logical))
+            instructions.append(_instruction(source, logical, source.escape))
         except BuildFileError as error:
             errors.append(error)
     if not errors and not instructions:
@@ -41,6 +44,8 @@ def parse(text: bytes, name: str) -> BuildFile:
         )
     if errors:
         errors.sort(key=lambda error: error.location.line if error.location else 0)
+        if len(errors) > _MOST_ERRORS:
+            errors[_MOST_ERRORS:] = [BuildFileError(f"and {len(errors) - _MOST_ERRORS} further mistakes")]
         first = errors[0]
         raise BuildFileError(
             first.message, hint=first.hint, location=first.location, others=tuple(errors[1:])
@@ -58,11 +63,11 @@ def parse_trigger(text: str, name: str = "ONBUILD") -> Instruction:
         raise source.errors[0]
     if len(source.logical) != 1:
         raise BuildFileError(f"a trigger is one instruction, not {len(source.logical)}")
-    return _instruction(source, source.logical[0])
+    return _instruction(source, source.logical[0], "\\")
 
 
-def _instruction(source: Source, logical: LogicalLine) -> Instruction:
-    line = _line(source, logical)
+def _instruction(source: Source, logical: LogicalLine, escape: str) -> Instruction:
+    line = _line(source, logical, escape)
     if line.keyword == "ONBUILD":
         return _onbuild(line)
     maker = MAKERS.get(line.keyword)
@@ -72,36 +77,33 @@ def _instruction(source: Source, logical: LogicalLine) -> Instruction:
 
 
 def _unknown(line: Line) -> BuildFileError:
-    written = line.text[: len(line.keyword)]
-    near = difflib.get_close_matches(line.keyword, [*MAKERS, "ONBUILD"], 1)
-    hint = f"did you mean {near[0]}?" if near else "an instruction begins a line, such as FROM, RUN or COPY"
-    return line.error(f"unknown instruction: {written}", hint=hint)
+    written = line.text[line.keyword_at : line.keyword_at + len(line.keyword)]
+    blank = next((at for at, sign in enumerate(written) if sign in BLANKS), None)
+    if blank is not None:
+        return line.error(
+            f"unknown instruction: {written[:40]!r} has a blank in it that is no ordinary one",
+            line.keyword_at + blank,
+            1,
+            f"U+{ord(written[blank]):04X} stands there: write a space",
+        )
+    near = nearest(line.keyword, [*MAKERS, "ONBUILD"])
+    hint = f"did you mean {near}?" if near else "an instruction begins a line, such as FROM, RUN or COPY"
+    return line.error(f"unknown instruction: {written[:80]}", hint=hint)
 
 
-def _line(source: Source, logical: LogicalLine) -> Line:
-    """Take a line apart by the grammar."""
-    from lark.exceptions import UnexpectedInput
-
-    try:
-        tree: Any = line_grammar(source.escape).parse(logical.text, start="line")
-    except UnexpectedInput as error:
-        at = max(getattr(error, "pos_in_stream", 0) or 0, 0)
-        raise source.error(
-            "the flags cannot be read: a quote is not closed", logical.span(at, at + 1)
-        ) from None
-    keyword, *rest = tree.children
-    line = Line(source, logical, str(keyword).upper(), "", len(logical.text))
-    for token in rest:
-        if token.type == "FLAG":
-            name, mark, value = unquote_flag(str(token)[2:], source.escape).partition("=")
-            line.flags.append(FlagText(name, value if mark else None, token.start_pos, len(token)))
-        elif token.type in ("ARGUMENTS", "ANYTHING"):
-            line.rest, line.rest_at = str(token).rstrip(), token.start_pos
-    return line
+def _line(source: Source, logical: LogicalLine, escape: str) -> Line:
+    """Take a line apart: its keyword, its flags and what is behind them."""
+    match = _KEYWORD.search(logical.text)
+    assert match is not None
+    split = split_flags(logical.text, match.end(), escape)
+    keyword = match[0]
+    return Line(
+        source, logical, keyword.upper(), split.rest, split.rest_at, escape, split.flags, match.start()
+    )
 
 
 def _onbuild(line: Line) -> Instruction:
-    """A trigger: parsed like any line, kept as text."""
+    """A trigger: parsed like any line, kept as text, and always escaped by backslashes."""
     line.take_flags(())
     if not line.rest:
         raise line.error("ONBUILD requires an instruction", hint="write ONBUILD RUN …")
@@ -111,11 +113,12 @@ def _onbuild(line: Line) -> Instruction:
     segments += [
         (start - shift, number, column) for start, number, column in logical.segments if start > shift
     ]
-    inner = LogicalLine(line.rest, segments, logical.line, logical.end_line, logical.heredocs)
+    text = _CONTINUES.sub("", line.rest) if line.escape != "\\" else line.rest
+    inner = LogicalLine(text, segments, logical.line, logical.end_line, logical.heredocs)
     keyword = line.rest.split(None, 1)[0].upper()
     if keyword in _NO_TRIGGERS:
         raise line.error(_NO_TRIGGERS[keyword], line.rest_at, len(keyword))
     trigger = line.rest
     for heredoc in logical.heredocs:
-        trigger += f"\n{heredoc.body}{heredoc.name}"
-    return Onbuild(trigger, _instruction(line.source, inner), line.text, line.span)
+        trigger += f"\n{heredoc.raw}{heredoc.name}"
+    return Onbuild(trigger, _instruction(line.source, inner, "\\"), line.text, line.span)
