@@ -85,7 +85,11 @@ def quoted_words(line: Line) -> list[Piece]:
     from builder.buildfile.grammar import line_grammar
 
     tree: Any = line_grammar(line.escape).parse(text, start="pairs")
-    return [Piece(str(token), line.rest_at + token.start_pos) for token in tree.children if token.type == "QUOTED_WORD"]
+    return [
+        Piece(str(token), line.rest_at + token.start_pos)
+        for token in tree.children
+        if token.type == "QUOTED_WORD"
+    ]
 
 
 def fields(line: Line, flag: FlagText) -> list[Piece] | None:

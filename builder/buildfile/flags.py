@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from builder.buildfile.blanks import ANY_BLANK, BLANKS, NO_BLANK
+from builder.buildfile.blanks import BLANKS
+from builder.buildfile.grammar import line_grammar
 from builder.value import dataclass
 
-_SPACES = re.compile(f"{ANY_BLANK}*")
-_WORD = re.compile(f"{NO_BLANK}+")
-_QUOTED = re.compile("[\"'\\\\`]")
+_QUOTED = re.compile("[\"'\\\\]")
 
 
 @dataclass(slots=True)
@@ -31,56 +30,44 @@ class FlagText:
 
 @dataclass(slots=True)
 class Split:
-    """Flags, and the arguments behind them, which begin at `rest_at`."""
+    """A logical line taken apart: its keyword, its flags, and the arguments behind them, stripped of blanks."""
 
+    keyword: str
+    keyword_at: int
     flags: list[FlagText]
     rest: str
     rest_at: int
 
 
-def split_flags(text: str, at: int, escape: str) -> Split:
-    """Take the flags off a logical line from a place on: the end of its keyword."""
-    flags: list[FlagText] = []
-    while True:
-        match = _SPACES.match(text, at)
-        at = match.end() if match else at
-        if not text.startswith("--", at):
-            break
-        word = _WORD.match(text, at)
-        assert word is not None
-        if _QUOTED.search(word[0]) is None:
-            written, end, open_quote = word[0], word.end(), None
-        else:
-            quoted = _quoted_flag(text, at, escape)
-            written, open_quote = _unquote(quoted, at, escape)
-            end = at + len(quoted)
-        if written == "--":
-            match = _SPACES.match(text, end)
-            at = match.end() if match else end
-            break
-        name, mark, value = written[2:].partition("=")
-        plain = end - at == len(written)
-        value_at = (text.find("=", at, end) + 1) or at
-        flags.append(FlagText(name, value if mark else None, at, end - at, value_at, plain, open_quote))
-        at = end
-    return Split(flags, text[at:].rstrip(BLANKS), min(at, len(text)))
+def split_line(text: str) -> Split:
+    """Take a logical line apart by the grammar. Whatever the file's escape character is, in flags it is a backslash."""
+    tree: Any = line_grammar("\\").parse(text, start="line")
+    keyword, *others = tree.children
+    split = Split(str(keyword), keyword.start_pos, [], "", len(text))
+    for token in others:
+        if token.type == "FLAG":
+            split.flags.append(_flag(str(token), token.start_pos))
+        elif token.type != "END_OF_FLAGS":
+            split.rest = token.strip(BLANKS)
+            split.rest_at = token.start_pos + len(token) - len(token.lstrip(BLANKS))
+    return split
 
 
-def _quoted_flag(text: str, at: int, escape: str) -> str:
-    """The flag that begins at a place, as written; one with a quote that is never closed reaches the line's end."""
-    from builder.buildfile.grammar import line_grammar
+def _flag(text: str, at: int) -> FlagText:
+    written, open_quote = (text, None) if _QUOTED.search(text) is None else _unquote(text, at)
+    name, mark, value = written[2:].partition("=")
+    value_at = at + text.index("=") + 1 if mark else at
+    plain = len(text) == len(written)
+    return FlagText(name, value if mark else None, at, len(text), value_at, plain, open_quote)
 
-    tree: Any = line_grammar(escape).parse(text[at:], start="flag")
-    return str(tree.children[0])
 
-
-def _unquote(text: str, start: int, escape: str) -> tuple[str, int | None]:
+def _unquote(text: str, start: int) -> tuple[str, int | None]:
     """A flag without its quotes and escapes, and where a quote that is never closed begins."""
     found, quote, opened, at = [], "", 0, 0
     while at < len(text):
         sign = text[at]
         at += 1
-        if sign == escape:
+        if sign == "\\":
             found.append(text[at : at + 1])
             at += 1
         elif quote:

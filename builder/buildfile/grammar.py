@@ -9,7 +9,7 @@ from lark import Lark
 
 from builder.buildfile.blanks import BLANKS
 
-_LINE_STARTS = ["flag", "pairs", "fields"]
+_LINE_STARTS = ["line", "pairs", "fields"]
 _WORD_STARTS = ["word", "body"]
 
 

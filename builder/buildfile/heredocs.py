@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import re
 
-from builder.buildfile.blanks import PLAIN_WORD
 from builder.buildfile.jsonform import is_array
 from builder.buildfile.lines import LogicalLine, RawHeredoc
 from builder.buildfile.shellwords import ShellWordError, shell_words
 
 _TAKE_THEM = frozenset({"RUN", "COPY", "ADD"})
 _OPENING = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)\Z")
-_KEYWORD = re.compile(PLAIN_WORD)
 
 
 def find_heredocs(line: LogicalLine, escape: str) -> list[RawHeredoc]:
     """The here-documents of a line of RUN, COPY or ADD (or ONBUILD of those), in their order."""
-    text = line.text
-    if "<<" not in text:
+    del escape
+    if "<<" not in line.text:
         return []
-    from builder.buildfile.flags import split_flags
+    from builder.buildfile.flags import split_line
 
-    rest = text
-    for _ in range(2):  # ONBUILD may stand in front
-        match = _KEYWORD.search(rest)
-        if match is None:
-            return []
-        keyword = match[0].upper()
-        rest = split_flags(rest, match.end(), escape).rest
-        if keyword != "ONBUILD":
-            break
-    if keyword not in _TAKE_THEM or is_array(rest):
+    split = split_line(line.text)
+    if split.keyword.upper() == "ONBUILD" and split.rest:
+        split = split_line(split.rest)
+    if split.keyword.upper() not in _TAKE_THEM or is_array(split.rest):
         return []
-    return openings(text)
+    return openings(line.text)
 
 
 def openings(text: str) -> list[RawHeredoc]:

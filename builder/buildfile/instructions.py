@@ -151,7 +151,9 @@ def _old_pair(line: Line) -> Pair:
     start = rest[0].at - line.rest_at
     if line.rest[start] == "=":  # BuildKit takes it; nobody means it
         span = line.logical.span(rest[0].at, rest[0].at + 1)
-        line.source.warnings.append((f"the value of {key.text[:80]} begins with =: write NAME=VALUE without blanks", span))
+        line.source.warnings.append(
+            (f"the value of {key.text[:80]} begins with =: write NAME=VALUE without blanks", span)
+        )
     return Pair(line.word(key.text, key.at), line.word(line.rest[start:], rest[0].at))
 
 
@@ -373,11 +375,16 @@ def _healthcheck(line: Line) -> Instruction:
             f"unknown type {kind[:80]!r} of HEALTHCHECK" if not late else "the type must be CMD or NONE",
             line.rest_at,
             len(kind),
-            "did you mean CMD?" if nearest(kind.upper(), ("CMD",)) else f"write HEALTHCHECK CMD {line.rest[:80]}",
+            "did you mean CMD?"
+            if nearest(kind.upper(), ("CMD",))
+            else f"write HEALTHCHECK CMD {line.rest[:80]}",
         )
     if not rest:
         raise line.error(
-            "the command after HEALTHCHECK CMD is missing", line.rest_at, len(kind), "write HEALTHCHECK CMD COMMAND"
+            "the command after HEALTHCHECK CMD is missing",
+            line.rest_at,
+            len(kind),
+            "write HEALTHCHECK CMD COMMAND",
         )
     interval, timeout, start_period, start_interval = [
         _time(line, line.single(flags, name)) for name in _TIMES
@@ -386,7 +393,9 @@ def _healthcheck(line: Line) -> Instruction:
     line.rest, line.rest_at = rest, rest_at
     command = _command(line)
     if isinstance(command, ExecForm) and not command.argv:
-        raise line.rest_error("the command after HEALTHCHECK CMD is empty", 'write CMD ["program", "argument"]')
+        raise line.rest_error(
+            "the command after HEALTHCHECK CMD is empty", 'write CMD ["program", "argument"]'
+        )
     return syntax.Healthcheck(
         command, interval, timeout, start_period, start_interval, retries, line.text, line.span
     )
@@ -416,14 +425,21 @@ def _time(line: Line, flag: FlagText | None) -> int:
         ) from None
     if found != 0 and found < 10**6:
         raise line.error(
-            f"--{flag.name}={flag.value[:40]} is less than the least, 1ms", flag.at, flag.length, "write 1ms or more"
+            f"--{flag.name}={flag.value[:40]} is less than the least, 1ms",
+            flag.at,
+            flag.length,
+            "write 1ms or more",
         )
     return found
 
 
 def _maintainer(line: Line) -> Instruction:
     line.take_flags(())
-    _needs(line, "exactly one argument", "write MAINTAINER NAME, or better LABEL org.opencontainers.image.authors=NAME")
+    _needs(
+        line,
+        "exactly one argument",
+        "write MAINTAINER NAME, or better LABEL org.opencontainers.image.authors=NAME",
+    )
     return syntax.Maintainer(line.rest, line.text, line.span)
 
 

@@ -76,7 +76,9 @@ class Line:
             if length is not None:
                 raise self.error(error.message, at, length, error.hint) from None
             offset = min(error.offset, max(len(text) - 1, 0))
-            raise self.error(error.message, at + offset, min(error.length, len(text) - offset), error.hint) from None
+            raise self.error(
+                error.message, at + offset, min(error.length, len(text) - offset), error.hint
+            ) from None
 
     # --- flags ---
 
@@ -91,7 +93,10 @@ class Line:
             if flag.name not in known:
                 length = flag.length if flag.value is None or not flag.plain else len(flag.name) + 2
                 raise self.error(
-                    f"unknown flag --{flag.name} for {self.keyword}", flag.at, length, self._flag_hint(flag.name, known)
+                    f"unknown flag --{flag.name} for {self.keyword}",
+                    flag.at,
+                    length,
+                    self._flag_hint(flag.name, known),
                 )
             found.setdefault(flag.name, []).append(flag)
         return found
@@ -103,7 +108,9 @@ class Line:
         if known:
             return f"{self.keyword} knows {', '.join('--' + name for name in known)}"
         if self.keyword in ("CMD", "ENTRYPOINT"):
-            return f'a command that begins with -- is written as a JSON array: {self.keyword} ["--{name[:40]}"]'
+            return (
+                f'a command that begins with -- is written as a JSON array: {self.keyword} ["--{name[:40]}"]'
+            )
         return f"{self.keyword} has no flags"
 
     def ignore_flags(self) -> None:

@@ -127,7 +127,9 @@ class _Splitter:
                 self._mistake(
                     "the line has a NUL character",
                     Span(number, column, number, column + 1),
-                    "a build file is text; UTF-16 must be converted to UTF-8" if line.count("\0") > 2 else None,
+                    "a build file is text; UTF-16 must be converted to UTF-8"
+                    if line.count("\0") > 2
+                    else None,
                 )
 
     def _mistake(self, message: str, span: Span, hint: str | None = None) -> None:

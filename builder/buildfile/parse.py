@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from builder.buildfile.blanks import BLANKS, PLAIN_WORD
-from builder.buildfile.flags import split_flags
+from builder.buildfile.blanks import BLANKS
+from builder.buildfile.flags import split_line
 from builder.buildfile.heredocs import find_heredocs
 from builder.buildfile.instructions import MAKERS
 from builder.buildfile.line import Line, nearest
@@ -13,7 +13,6 @@ from builder.buildfile.lines import LogicalLine, Source, split_lines
 from builder.buildfile.syntax import BuildFile, Instruction, Onbuild
 from builder.errors import BuildFileError
 
-_KEYWORD = re.compile(PLAIN_WORD)
 _CONTINUES = re.compile(r"(?:(?<=[^\\])|\A)\\[ \t]*\Z")
 _MOST_ERRORS = 100
 _NO_TRIGGERS = {
@@ -93,19 +92,16 @@ def _unknown(line: Line) -> BuildFileError:
 
 def _line(source: Source, logical: LogicalLine, escape: str) -> Line:
     """Take a line apart: its keyword, its flags and what is behind them."""
-    match = _KEYWORD.search(logical.text)
-    assert match is not None
-    split = split_flags(logical.text, match.end(), escape)
-    keyword = match[0]
-    return Line(
-        source, logical, keyword.upper(), split.rest, split.rest_at, escape, split.flags, match.start()
-    )
+    split = split_line(logical.text)
+    keyword = split.keyword.upper()
+    return Line(source, logical, keyword, split.rest, split.rest_at, escape, split.flags, split.keyword_at)
 
 
 def _onbuild(line: Line) -> Instruction:
     """A trigger: parsed like any line, kept as text, and always escaped by backslashes."""
     line.take_flags(())
-    if not line.rest:
+    text = _CONTINUES.sub("", line.rest) if line.escape != "\\" else line.rest
+    if not text.strip(BLANKS):
         raise line.error("ONBUILD requires an instruction", hint="write ONBUILD RUN …")
     logical = line.logical
     shift = line.rest_at
@@ -113,7 +109,6 @@ def _onbuild(line: Line) -> Instruction:
     segments += [
         (start - shift, number, column) for start, number, column in logical.segments if start > shift
     ]
-    text = _CONTINUES.sub("", line.rest) if line.escape != "\\" else line.rest
     inner = LogicalLine(text, segments, logical.line, logical.end_line, logical.heredocs)
     keyword = line.rest.split(None, 1)[0].upper()
     if keyword in _NO_TRIGGERS:

@@ -146,7 +146,7 @@ class _Reader:
         self.depth += 1
         if self.depth > _DEEPEST:
             raise ShellWordError("nested too deeply")
-        found = []
+        found: list[str] = []
         while self.at < len(self.text):
             if self.text[self.at] == stop:
                 self.at += 1

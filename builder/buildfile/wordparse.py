@@ -153,7 +153,11 @@ def _explain(text: str, error: Any, start: str, escape: str) -> WordError:
         if known.startswith((" ", "\t")):
             return WordError("bad substitution: there is a blank behind the name", at, 1, "write ${NAME}")
         if text.startswith("${#", opened):
-            hint = "lengths are not known here; write \\${#…} for the shell" if start == "body" else "lengths are not known here"
+            hint = (
+                "lengths are not known here; write \\${#…} for the shell"
+                if start == "body"
+                else "lengths are not known here"
+            )
         return WordError(f"unsupported modifier ({known}) in substitution", at, len(known), hint)
     what, at = _unclosed(text, start, escape)
     message, length, hint = _UNCLOSED[what]
@@ -163,17 +167,21 @@ def _explain(text: str, error: Any, start: str, escape: str) -> WordError:
 _BRACED_NAME = re.compile(rf"\$\{{{_NAME}")
 _MODIFIER = re.compile(r":?[^\w}\s$\"']|:|\w")
 _UNCLOSED = {
-    "\'": (
+    "'": (
         "unexpected end of statement while looking for matching single-quote",
         1,
-        "close it, or write \\\' for the sign itself",
+        "close it, or write \\' for the sign itself",
     ),
     '"': (
         "unexpected end of statement while looking for matching double-quote",
         1,
         'close it, or write \\" for the sign itself',
     ),
-    "{": ("bad substitution: the closing brace } is missing", 2, "close it, or write \\$ for the sign itself"),
+    "{": (
+        "bad substitution: the closing brace } is missing",
+        2,
+        "close it, or write \\$ for the sign itself",
+    ),
     "/": (
         "bad substitution: missing '/' in ${name/pattern/replacement}",
         2,

@@ -103,7 +103,7 @@ def test_errors_of_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(capsys) == (
         2,
         "Dockerfile:1:1: error: unknown instruction: FORM\n  FORM a\n  ^^^^\n  hint: did you mean FROM?\n"
-        "Dockerfile:2:5: error: unknown flag --moun for RUN\n  RUN --moun=1 x\n      ^^^^^^^^\n"
+        "Dockerfile:2:5: error: unknown flag --moun for RUN\n  RUN --moun=1 x\n      ^^^^^^\n"
         "  hint: did you mean --mount?\n\nDockerfile: 2 errors\n",
         "",
     )
