@@ -34,4 +34,4 @@ wheel: setup
 	$(VENV)/python -m build
 
 clean:
-	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c grammar/tables.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,9 @@
-"""Build the C core; everything else stands in pyproject.toml."""
+"""Build the C core and the parsers' tables; everything else stands in pyproject.toml."""
 
 from __future__ import annotations
 
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -23,7 +24,9 @@ def missing() -> str | None:
     include = f"-I{sysconfig.get_path('include')}"
     for header, package in HEADERS.items():
         line = [*compiler, include, *shlex.split(os.environ.get("CPPFLAGS", "")), "-E", "-x", "c", "-"]
-        done = subprocess.run(line, input=f"#include <{header}>\n", capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            line, input=f"#include <{header}>\n", capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             return f"the C header {header} is missing; on Debian: apt-get install {package}"
     return None
@@ -33,5 +36,6 @@ if any(command.startswith(("build", "bdist", "install", "develop", "editable")) 
     lacking = missing()
     if lacking is not None:
         sys.exit(f"pybuild cannot be built: {lacking}")
+    runpy.run_path("grammar/build_tables.py", run_name="__main__")
 
 setup(cffi_modules=["csrc/build_core.py:ffibuilder"])

@@ -1,1 +1,1 @@
-"""The Lark grammars, as package data."""
+"""The Lark grammars, as package data, and the script that makes parsers of them."""

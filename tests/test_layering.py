@@ -78,6 +78,8 @@ def test_imports_go_up_the_table_only(module: tuple[Path, ast.Module]) -> None:
     for number, name in imports(tree):
         parts = name.split(".")
         if parts[0] == "builder" and len(parts) > 1 and parts[1] != "__version__":
+            if parts[1] == "grammar" and path.name == "grammar.py":
+                continue  # the only reader of the tables
             assert parts[1] in allowed, f"{path.name}:{number} imports {name}"
 
 

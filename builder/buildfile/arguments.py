@@ -84,7 +84,7 @@ def quoted_words(line: Line) -> list[Piece]:
             return found
     from builder.buildfile.grammar import line_grammar
 
-    tree: Any = line_grammar(line.escape).parse(text, start="pairs")
+    tree: Any = line_grammar(line.escape).parse(text, "pairs")
     return [
         Piece(str(token), line.rest_at + token.start_pos)
         for token in tree.children
@@ -103,13 +103,12 @@ def fields(line: Line, flag: FlagText) -> list[Piece] | None:
             found.append(Piece(part, at if flag.plain else flag.at, length))
             at += len(part) + 1
         return found
-    from lark.exceptions import UnexpectedInput
-
     from builder.buildfile.grammar import line_grammar
+    from builder.buildfile.lalr import ParseError
 
     try:
-        tree: Any = line_grammar(line.escape).parse(text, start="fields")
-    except UnexpectedInput:
+        tree: Any = line_grammar(line.escape).parse(text, "fields")
+    except ParseError:
         return None
     found = []
     for item in tree.children:

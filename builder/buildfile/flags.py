@@ -41,7 +41,7 @@ class Split:
 
 def split_line(text: str) -> Split:
     """Take a logical line apart by the grammar. Whatever the file's escape character is, in flags it is a backslash."""
-    tree: Any = line_grammar("\\").parse(text, start="line")
+    tree: Any = line_grammar("\\").parse(text, "line")
     keyword, *others = tree.children
     split = Split(str(keyword), keyword.start_pos, [], "", len(text))
     for token in others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from builder.buildfile.lalr import ParseError
 from builder.buildfile.syntax import Literal, Span, Variable, Word
 
 _SPECIAL = {"\\": re.compile(r"[$'\"\\]"), "`": re.compile(r"[$'\"`]")}
@@ -72,13 +73,11 @@ def _parse(text: str, start: str, escape: str) -> tuple[Literal | Variable, ...]
         raise WordError(
             f"the variables are nested more than {_DEEPEST} deep", 0, hint="split the value over ARG lines"
         )
-    from lark.exceptions import UnexpectedInput
-
     from builder.buildfile.grammar import word_grammar
 
     try:
-        tree = word_grammar(escape).parse(text, start=start)
-    except UnexpectedInput as error:
+        tree = word_grammar(escape).parse(text, start)
+    except ParseError as error:
         raise _explain(text, error, start, escape) from None
     if tree.children and getattr(tree.children[-1], "type", "") == "ESCAPE":
         tree.children.pop()  # an escape at the very end escapes nothing and goes
@@ -136,11 +135,9 @@ def _variable(tree: Any) -> Variable:
     return Variable(str(name), operator, words[0], words[1] if len(words) > 1 else None)
 
 
-def _explain(text: str, error: Any, start: str, escape: str) -> WordError:
+def _explain(text: str, error: ParseError, start: str, escape: str) -> WordError:
     """What a parser's complaint means to who wrote the word."""
-    expected = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
-    offset = getattr(error, "pos_in_stream", None)
-    offset = len(text) if offset is None or offset < 0 else offset
+    expected, offset = error.expected, error.at
     opened = max(text.rfind("${", 0, offset + 2), 0)
     if "NAME" in expected:
         return WordError("bad substitution: ${ needs the name of a variable", opened, 2, "write ${NAME}")

@@ -18,7 +18,7 @@ from builder.buildfile.parse import parse
 from builder.buildfile.syntax import ExecForm, Instruction, ShellForm, Word
 from builder.errors import BuildFileError
 
-FIRST_STAGE = r"unterminated heredoc|can't find =|must have two arguments|holds strings only|given twice|escape token|longer than|NUL"
+FIRST_STAGE = r"unterminated heredoc|can't find =|holds strings only|given twice|escape token|longer than|NUL"
 
 
 def compare(text: bytes) -> str:
