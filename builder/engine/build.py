@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+from builder.engine.advice import give_advice
 from builder.engine.contexts import Contexts
 from builder.engine.deliver import check_outputs, deliver
 from builder.engine.elsewhere import Fetcher
@@ -47,6 +48,7 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
             inputs = open_inputs(request, store, fetcher)
             session = _session(request, inputs, store, fetcher, events, cancelled)
             try:
+                give_advice(session)
                 stages = Stages(lambda index: run_stage(session, index, stages.result), cancelled)
                 target = stages.run(session.graph.needed, session.graph.target)
                 image = deliver(session, target, outputs)
@@ -96,7 +98,7 @@ def _session(
     cancelled: threading.Event,
 ) -> Session:
     graph = graph_of(request, inputs)
-    for message, span in graph.warnings:
+    for message, span in graph.warnings[len(graph.file.warnings) :]:  # the checks tell those of the file
         events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
     plans = Plans(graph, PlanOptions(network=request.network))
     plans.foresee(store)

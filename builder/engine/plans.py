@@ -55,6 +55,11 @@ class Plans:
         made = self._made.get(index)
         return made[2] if made is not None else None
 
+    def base_of(self, index: int) -> ImageConfig | None:
+        """The config of the base that a stage is planned on, if it is."""
+        made = self._made.get(index)
+        return made[0] if made is not None else None
+
     def _base(self, store: Store, stage: Stage, *, guess: bool) -> tuple[ImageConfig, Args] | None:
         if isinstance(stage.base, ScratchBase):
             return empty_config(stage.platform), ()
