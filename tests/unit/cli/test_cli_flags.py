@@ -90,6 +90,9 @@ def test_mistakes(line: list[str], message: str, hint: str) -> None:
 
 # Every flag of `docker buildx build`, with a value of its syntax.
 BUILDX = {
+    "--invoke": "sh",
+    "--root": "/x",
+    "--server-config": "x.toml",
     "--add-host": "name:10.0.0.1",
     "--allow": "network.host",
     "--annotation": "manifest:k=v",
@@ -129,7 +132,7 @@ BUILDX = {
 }
 SWITCHES = (
     *("--check", "--debug", "--load", "--no-cache", "--pull", "--push", "--quiet", "--compress", "--rm"),
-    *("--force-rm", "--squash", "--disable-content-trust", "--provenance", "--sbom"),
+    *("--force-rm", "--squash", "--detach", "--disable-content-trust", "--provenance", "--sbom"),
 )
 SHORT = {"-f": "--file", "-o": "--output", "-t": "--tag", "-m": "--memory", "-c": "--cpu-shares"}
 
