@@ -105,12 +105,20 @@ def _write(
         assert output.dest is not None
         write_layout(session.store, image, output.dest, names=names)
     else:
-        from builder.output.destination import open_destination
-        from builder.store.archives import save_archive
+        _write_archive(session, output, image, names)
 
-        assert output.dest is not None
-        with open_destination(output.dest, session.request.stdout) as stream:
-            save_archive(session.store, [(image, names)], stream, form=output.type)
+
+def _write_archive(session: Session, output: Output, image: StoredImage, names: tuple[str, ...]) -> None:
+    assert output.dest is not None
+    content = " ".join((output.type, str(image.manifest), *names))
+    if session.store.outputs.holds(output.dest, content):
+        return
+    from builder.output.destination import open_destination
+    from builder.store.archives import save_archive
+
+    with open_destination(output.dest, session.request.stdout) as stream:
+        save_archive(session.store, [(image, names)], stream, form=output.type)
+    session.store.outputs.put(output.dest, content)
 
 
 def _push(session: Session, image: StoredImage, names: tuple[str, ...], reporter: StepReporter) -> None:

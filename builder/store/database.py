@@ -12,7 +12,7 @@ from typing import Any
 
 from builder.errors import StoreError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, tree TEXT NOT NULL) 
 CREATE TABLE IF NOT EXISTS downloads (
     url BLOB PRIMARY KEY, digest TEXT NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS downloads_by_digest ON downloads (digest);
+CREATE TABLE IF NOT EXISTS outputs (path TEXT PRIMARY KEY, content TEXT NOT NULL, stat TEXT NOT NULL) WITHOUT ROWID;
 """
 
 

@@ -20,6 +20,7 @@ from builder.store.downloads import Downloads
 from builder.store.images import Images, StoredImage
 from builder.store.layers import Layers
 from builder.store.locks import locked
+from builder.store.outputs import Outputs
 from builder.store.records import Records
 from builder.store.runs import Run, new_run, sweep
 from builder.store.states import State, States
@@ -50,6 +51,7 @@ class Store:
         self.records = Records(database, boot)
         self.states = States(database, fd, boot)
         self.layers = Layers(database)
+        self.outputs = Outputs(database)
         self.downloads = Downloads(database, secret)
         self.blobs = Blobs(fd)
         self.images = Images(database, fd, self.blobs)
