@@ -152,6 +152,9 @@ int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, con
                         uint32_t mode, pb_error *error);
 int pb_copier_finish(pb_copier *copier, pb_copy_result *ret, pb_error *error);
 void pb_copier_free(pb_copier *copier);
+/* Make what is below one directory once more below another, which is empty, on the same file system: directories are made,
+ * everything else is a hard link. */
+int pb_link_tree(int source_fd, int dest_fd, pb_error *error);
 /* Copy a whole root file system (a merged view) to a folder, all attributes that the caller may set; for local outputs. */
 int pb_copy_rootfs(int source_fd, int dest_fd, int keep_owner, pb_copy_result *ret, pb_error *error);
 /* Make a directory and its missing parents inside a root, as `mkdir -p`; existing ones stay as they are. */

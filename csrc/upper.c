@@ -19,6 +19,7 @@ static const char *const FOREIGN[] = {"trusted.overlay.redirect", "user.overlay.
                                       "user.overlay.metacopy"};
 
 enum { PARENT_MISSING = 1, IS_OPAQUE = 2 };
+static const uint64_t SEVERAL = UINT64_C(1) << 63;
 
 typedef struct {
     pb_tree *tree;
@@ -211,10 +212,41 @@ static int drop_folders(settling *work, pb_error *error)
     return 0;
 }
 
+/* The files with several names among the changes: for each of the list the ordinal of the first of its names, 0 for a file that
+ * has one name here. (It may have more elsewhere: snapshots share files.) */
+static int find_groups(const settling *work, uint64_t *groups)
+{
+    pb_linkmap links = {0};
+    uint64_t ordinal = 0;
+    int failed = 0;
+
+    for (size_t i = 1; !failed && i < work->list.count; i++) {
+        const pb_node *node = &work->tree->nodes[work->list.items[i]];
+        const pb_link *first;
+        int known;
+        if (node->flags & PB_NODE_GONE)
+            continue;
+        ordinal++;
+        if (S_ISDIR(node->mode) || node->nlink < 2)
+            continue;
+        groups[i] = ordinal;
+        known = pb_linkmap_add(&links, node->device, node->inode, "", i, &first);
+        if (known > 0) {
+            groups[first->number] |= SEVERAL;
+            groups[i] = groups[first->number];
+        }
+        failed = known < 0 ? known : 0;
+    }
+    pb_linkmap_free(&links);
+    for (size_t i = 1; i < work->list.count; i++)
+        groups[i] = groups[i] & SEVERAL ? groups[i] & ~SEVERAL : 0;
+    return failed;
+}
+
 static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
 {
     PB_NODES pb_nodes left = {0};
-    pb_linkmap links = {0};
+    PB_FREE uint64_t *groups = NULL;
     pb_tree *tree = work->tree;
     uint64_t ordinal = 0;
     int failed = 0;
@@ -227,12 +259,13 @@ static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
     failed = pb_tree_hash(tree, left.items, left.count, error);
     if (failed)
         return failed;
+    groups = calloc(work->list.count + 1, sizeof *groups);
+    failed = groups ? find_groups(work, groups) : -ENOMEM;
     pb_hasher_reset(work->hasher);
     for (size_t i = 1; !failed && i < work->list.count; i++) {
         const pb_node *node = &tree->nodes[work->list.items[i]];
         PB_FREE char *path = NULL;
-        const pb_link *first;
-        uint64_t group = 0;
+        uint64_t group = groups[i];
         if (node->flags & PB_NODE_GONE)
             continue;
         path = pb_tree_path(tree, work->list.items[i]);
@@ -241,11 +274,6 @@ static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
             break;
         }
         ordinal++;
-        if (!S_ISDIR(node->mode) && node->nlink > 1) {
-            int known = pb_linkmap_add(&links, node->device, node->inode, path, ordinal, &first);
-            failed = known < 0 ? known : 0;
-            group = failed ? 0 : first->number;
-        }
         pb_hasher_text(work->hasher, path, strlen(path));
         pb_hasher_number(work->hasher, S_ISLNK(node->mode) ? S_IFLNK : node->mode);
         pb_hasher_number(work->hasher, node->uid);
@@ -258,7 +286,6 @@ static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
         pb_hasher_update(work->hasher, node->xattrs.bytes, sizeof node->xattrs.bytes);
         ret->bytes += S_ISREG(node->mode) && (!group || group == ordinal) ? node->size : 0;
     }
-    pb_linkmap_free(&links);
     if (failed)
         return pb_fail(error, -failed, "settle", "%s", "");
     pb_hasher_finish(work->hasher, &ret->fingerprint);

@@ -129,6 +129,12 @@ def copy_rootfs(source_fd: int, dest_fd: int, *, keep_owner: bool) -> CopyResult
     return CopyResult(found.files, found.directories, found.links, found.bytes)
 
 
+def link_tree(source_fd: int, dest_fd: int) -> None:
+    """Make what is below one directory once more below another, an empty one: all but directories as hard links."""
+    error = new_error()
+    check(lib.pb_link_tree(source_fd, dest_fd, error), error)
+
+
 def make_directory(root_fd: int, path: bytes, mode: int, uid: int, gid: int) -> None:
     """`mkdir -p` inside a root; directories that exist stay as they are."""
     error = new_error()

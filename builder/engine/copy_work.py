@@ -10,14 +10,17 @@ from itertools import groupby
 from builder.cache.key import Part
 from builder.cache.parts import copy_parts
 from builder.core.tree import Ignore, Tree
+from builder.engine.incremental import Delta, find_delta, prepare
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import StepError
-from builder.execute.copy import Bundle, copy_files
+from builder.execute.copy import Bundle, copy_changes, copy_files
 from builder.execute.rootfs import StepRoot, open_state
 from builder.execute.sources import Source, find_sources
 from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
+from builder.store.records import Record
+from builder.store.runs import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class CopyWork:
         self._sources: list[tuple[Source, ...]] = []
         self._remotes: dict[str, Remote] = {}
         self._exclude: Ignore | None = None
+        self._delta: Delta | None = None
 
     def _lies_elsewhere(self, source: str) -> bool:
         return self._step.keyword == "ADD" and is_remote(source)
@@ -149,6 +153,10 @@ class CopyWork:
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Copy the files."""
         del reporter
+        if self._delta is not None:
+            with self._locked():
+                self._copy_delta(root, self._delta)
+            return
         with ExitStack() as stack:
             parent_fd = -1
             if self.alone:
@@ -165,6 +173,38 @@ class CopyWork:
                     users_fd=parent_fd if parent_fd >= 0 else root.fd,
                     to_root=self._origin_state is None,
                 )
+
+    def begin_with(self, run: Run, parts: tuple[Part, ...], earlier: Record, listing: str) -> bool:
+        """Begin with an earlier result of the step, so that only what changed since is left to copy; whether that works."""
+        step, sources = self._step, [source for group in self._sources for source in group]
+        if self.alone or step.inline or step.parents or self._origin_state is not None or self._remotes:
+            return False
+        if len(sources) != 1 or self._tree is None or self._tree.entry(sources[0].node).kind != "d":
+            return False
+        with self._locked():
+            found = find_delta(self._session.store, step, sources[0], self._tree, parts, earlier, listing)
+        if found is None:
+            return False
+        delta, removed = found
+        if not prepare(self._session.store, step, run, self._parent, earlier, removed):
+            return False
+        self._delta = delta
+        return True
+
+    def forget_beginning(self) -> None:
+        """The step begins anew, with nothing of an earlier result."""
+        self._delta = None
+
+    def _copy_delta(self, root: StepRoot, delta: Delta) -> None:
+        """Copy what changed over the earlier result."""
+        assert self._tree is not None
+        (source,) = self._sources[0]
+        targets = []
+        for path in delta.changed:
+            inside = f"{source.path}/{path}" if source.path else path
+            node = self._tree.find(os.fsencode(inside), follow=False)
+            targets.append((Source(node, inside, os.path.basename(path)), f"{self._step.destination}/{path}"))
+        copy_changes(self._step, root.fd, self._tree, targets, users_fd=root.fd)
 
     def _bundles(self, root: StepRoot, stack: ExitStack) -> Iterator[Bundle]:
         """The sources in the order of the line; those that lie elsewhere are laid into folders of the run."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 
 from builder.cache.explain import explain, nearest
 from builder.cache.key import SCRATCH, Part, key_of, state_after
 from builder.core.tree import listing_diff
+from builder.engine.copy_work import CopyWork
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.work import Work
-from builder.errors import BuilderError, Cancelled, CoreError, Location
+from builder.errors import BuilderError, Cancelled, CoreError, Location, StepError
 from builder.events import Outcome, Reason
 from builder.execute.rootfs import StepRoot
 from builder.store.records import Record
+from builder.store.runs import Run
 from builder.value import dataclass, replace
 
 # File names that an explanation lists; the rest is counted.
@@ -83,7 +87,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             listing = store.listing_path(keys[-1])
             has_listing = work.save_listing(listing)
             reasons = _reasons(session, place, parts, listing if has_listing else "")
-            state, size = _carry_out(session, place, reporter, parent, work)
+            begin = _beginning(session, place, parts, work, listing) if has_listing else None
+            state, size = _carry_out(session, place, reporter, parent, work, begin)
         record = Record(
             key=keys[-1],
             state=state,
@@ -115,12 +120,51 @@ def _hit(session: Session, reporter: StepReporter, record: Record) -> Done:
     return Done(record.state, record.created)
 
 
+def _beginning(
+    session: Session, place: Place, parts: tuple[Part, ...], work: Work, listing: str
+) -> Callable[[Run], bool] | None:
+    """How to begin with the newest earlier result of a step that takes files, None if it must not."""
+    if not place.cached or not isinstance(work, CopyWork):
+        return None
+    records = [record for record in session.store.records.nearest(place.slot, _COMPARED) if record.listing]
+    wanted = [part.value for part in parts if part.kind == "destination"]
+    for record in records:
+        if [value for kind, _, value in record.parts if kind == "destination"] == wanted:
+            return partial(work.begin_with, parts=parts, earlier=record, listing=listing)
+    return None
+
+
 def _carry_out(
-    session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work
+    session: Session,
+    place: Place,
+    reporter: StepReporter,
+    parent: bytes,
+    work: Work,
+    begin: Callable[[Run], bool] | None,
 ) -> tuple[bytes, int]:
     """Do the work and keep what it changed: the new state, and the bytes of file content in its layer."""
+    if begin is not None:
+        try:
+            return _attempt(session, place, reporter, parent, work, begin)
+        except Cancelled:
+            raise
+        except (StepError, CoreError):
+            work.forget_beginning()
+    return _attempt(session, place, reporter, parent, work, None)
+
+
+def _attempt(
+    session: Session,
+    place: Place,
+    reporter: StepReporter,
+    parent: bytes,
+    work: Work,
+    begin: Callable[[Run], bool] | None,
+) -> tuple[bytes, int]:
     store = session.store
     with store.new_run() as run:
+        if begin is not None:
+            begin(run)
         with StepRoot(store, run, parent, alone=work.alone, process=work.process) as root:
             work.carry_out(root, reporter)
             changes = root.settle()

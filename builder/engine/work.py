@@ -47,6 +47,10 @@ class Work(Protocol):
         """Make the step's changes in its root file system."""
         ...
 
+    def forget_beginning(self) -> None:
+        """The step begins anew, with nothing of an earlier result."""
+        ...
+
     def close(self) -> None:
         """Let go of what `key_parts` opened."""
         ...
@@ -80,6 +84,9 @@ class _WorkdirWork:
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         del reporter
         make_workdir(self._step, root.fd)
+
+    def forget_beginning(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -165,6 +172,9 @@ class _RunWork:
         else:
             content = self._state_of(origin).hex()
         return mount_part(mount, content)
+
+    def forget_beginning(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

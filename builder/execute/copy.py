@@ -56,6 +56,25 @@ def copy_files(
             copier.finish()
 
 
+def copy_changes(
+    step: CopyStep, root_fd: int, tree: Tree, changes: Sequence[tuple[Source, str]], *, users_fd: int
+) -> None:
+    """Copy single entries of a folder to where a COPY of the whole folder would put them."""
+    options = _options(step, users_fd, 1, to_root=True)
+    with Copier(root_fd, options) as copier:
+        for source, target in changes:
+            try:
+                if tree.entry(source.node).kind == "d":
+                    copier.add_folder(tree, source.node, os.fsencode(target))
+                    copier.add(tree, source.node, os.fsencode(target))
+                else:  # into its folder, not into a folder of its name
+                    above, _, name = target.rpartition("/")
+                    copier.add(tree, source.node, os.fsencode(f"{above}/"), base=os.fsencode(name))
+            except CoreError as error:
+                raise _step_error(step, source, error) from error
+        copier.finish()
+
+
 def _copy_bundle(
     step: CopyStep, root_fd: int, bundle: Bundle, exclude: Ignore | None, options: CopyOptions
 ) -> None:

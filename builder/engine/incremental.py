@@ -1,0 +1,196 @@
+"""COPY of a folder that changed little: the earlier result of the same step, as hard links, and only the changes copied.
+
+The result is the same as that of a whole copy, down to the state: what cannot be shown to be is copied as a whole. Snapshots
+are never written to, so that they may share files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+
+from builder.cache.key import Part
+from builder.core.files import link_tree, open_in_root, remove_tree
+from builder.core.tree import Change, Tree, listing_diff
+from builder.errors import CoreError
+from builder.execute.rootfs import open_state
+from builder.execute.sources import Source
+from builder.graph.steps import CopyStep
+from builder.store.records import Record
+from builder.store.runs import Run
+from builder.store.store import Store
+from builder.value import dataclass
+
+# More changes than these are not worth the care.
+MOST_CHANGES = 1000
+# Fewer entries than these are copied in no time.
+WORTH_IT = 200
+# Parts that may differ between two runs of a step: which files there are, and what they are put upon.
+_MAY_DIFFER = frozenset({"file", "parent"})
+# Kinds of changes after which an entry can be copied anew; of a folder only its being added is one.
+_COPIED = frozenset({"content", "added", "mode", "xattrs", "target"})
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What is left to copy once the earlier result is there: paths below the source folder."""
+
+    changed: tuple[str, ...]
+
+
+def find_delta(
+    store: Store,
+    step: CopyStep,
+    source: Source,
+    tree: Tree,
+    parts: tuple[Part, ...],
+    earlier: Record,
+    listing: str,
+) -> tuple[Delta, tuple[str, ...]] | None:
+    """What changed since an earlier record of the step, and which paths are gone; None if a whole copy is safer."""
+    kinds = [
+        [part for part in list_ if part[0] not in _MAY_DIFFER] for list_ in (earlier.parts, _plain(parts))
+    ]
+    files = [[part[1] for part in list_ if part[0] == "file"] for list_ in (earlier.parts, _plain(parts))]
+    if kinds[0] != kinds[1] or files[0] != files[1] or not earlier.listing:
+        return None
+    if step.exclude or tree.measure(source.node)[0] < WORTH_IT:
+        return None
+    try:
+        changes, total = listing_diff(
+            store.listing_file(earlier.listing), listing, store.secret, MOST_CHANGES
+        )
+    except CoreError:
+        return None
+    if total > len(changes):
+        return None
+    changed, removed = [], []
+    for change in changes:
+        path = _below(change, source)
+        if not path or not _is_simple(change, tree):
+            return None
+        if change.kind == "removed":
+            removed.append(path)
+        else:
+            changed.append(path)
+    return Delta(tuple(changed)), tuple(removed)
+
+
+def _plain(parts: tuple[Part, ...]) -> tuple[tuple[str, str, str], ...]:
+    return tuple((part.kind, part.name, part.value) for part in parts)
+
+
+def _below(change: Change, source: Source) -> str:
+    """A changed path relative to the source folder; empty for the folder itself and for names that are shown escaped."""
+    if "\\" in change.path:
+        return ""
+    if not source.path:
+        return change.path
+    return change.path.removeprefix(f"{source.path}/") if change.path.startswith(f"{source.path}/") else ""
+
+
+def _is_simple(change: Change, tree: Tree) -> bool:
+    """Whether a change is one of files that can be copied again one by one."""
+    if change.kind == "removed":
+        return True
+    if change.kind not in _COPIED:
+        return False
+    entry = tree.entry(tree.find(change.path.encode("utf-8", "surrogateescape"), follow=False))
+    return change.kind == "added" if entry.kind == "d" else entry.nlink < 2
+
+
+def prepare(
+    store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Record, removed: tuple[str, ...]
+) -> bool:
+    """Fill the upper directory of a run with the earlier result, without what is gone; False if that cannot be done."""
+    state = store.states.get(earlier.state)
+    if state is None or not _stands_alike(store, step, state.parent, parent):
+        return False
+    before = os.open(store.states.path(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+    upper = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+    try:
+        if not _is_plain_folder(before, step.destination):
+            return False
+        link_tree(before, upper)
+        for path in removed:
+            _remove(upper, f"{step.destination}/{path}")
+    except (CoreError, OSError):  # too many links of a file, or none on this file system: begin anew
+        _empty(store, run)
+        return False
+    finally:
+        os.close(before)
+        os.close(upper)
+    return True
+
+
+def _empty(store: Store, run: Run) -> None:
+    path = os.path.join(store.path, run.upper)
+    shutil.rmtree(path)
+    os.mkdir(path, 0o755)
+    os.chmod(path, 0o755)
+
+
+def _stands_alike(store: Store, step: CopyStep, earlier: bytes, now: bytes) -> bool:
+    """Whether what the files were put upon cannot make a difference: the same state, or two in which the destination is
+    missing and the folders above it are alike. (What equals the files below it is no part of a snapshot.)
+    """
+    if earlier == now:
+        return True
+    roots = [open_state(store, state) for state in (earlier, now)]
+    try:
+        if -1 in roots:
+            return False
+        looks = [_look(root, step.destination) for root in roots]
+        return looks[0] == looks[1] and looks[0] is not None
+    finally:
+        for root in roots:
+            if root >= 0:
+                os.close(root)
+
+
+def _look(root: int, destination: str) -> list[tuple[int, int, int]] | None:
+    """Mode and owner of each folder above a destination; None if the destination is there, or a link is on the way."""
+    found: list[tuple[int, int, int]] = []
+    names = [name for name in destination.split("/") if name]
+    for count in range(len(names) + 1):
+        try:
+            seen = _stat_inside(root, "/".join(names[:count]))
+        except (FileNotFoundError, NotADirectoryError):
+            return found
+        if not stat.S_ISDIR(seen.st_mode):
+            return None
+        found.append((seen.st_mode, seen.st_uid, seen.st_gid))
+    return None
+
+
+def _is_plain_folder(root: int, path: str) -> bool:
+    """Whether a path is a folder, and no link on the way to it."""
+    names = [name for name in path.split("/") if name]
+    try:
+        return all(
+            stat.S_ISDIR(_stat_inside(root, "/".join(names[: count + 1])).st_mode)
+            for count in range(len(names))
+        )
+    except OSError:
+        return False
+
+
+def _stat_inside(root: int, path: str) -> os.stat_result:
+    try:
+        fd = open_in_root(root, path.encode("utf-8", "surrogateescape"), os.O_PATH | os.O_NOFOLLOW)
+    except CoreError as error:
+        raise OSError(error.errno, error.message) from None
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _remove(root: int, path: str) -> None:
+    folder, name = os.path.split(path.encode("utf-8", "surrogateescape"))
+    fd = open_in_root(root, folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        remove_tree(fd, name)
+    finally:
+        os.close(fd)

@@ -1,0 +1,152 @@
+/* A second tree of the same files: directories are made anew, everything else is a hard link. */
+#include "error.h"
+#include "path.h"
+#include "pybuild.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* Directories that are still to be done, by their paths from the top, one after the other. */
+typedef struct {
+    char **paths;
+    size_t count, capacity;
+} path_list;
+
+static int add_path(path_list *list, const char *folder, const char *name)
+{
+    char *path = malloc(strlen(folder) + strlen(name) + 2);
+
+    if (!path)
+        return -ENOMEM;
+    stpcpy(stpcpy(stpcpy(path, folder), *folder ? "/" : ""), name);
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity * 2 + 64;
+        char **moved = realloc(list->paths, capacity * sizeof *moved);
+        if (!moved) {
+            free(path);
+            return -ENOMEM;
+        }
+        list->paths = moved;
+        list->capacity = capacity;
+    }
+    list->paths[list->count++] = path;
+    return 0;
+}
+
+static void free_paths(path_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->paths[i]);
+    free(list->paths);
+}
+
+static int copy_all_xattrs(int source, int dest)
+{
+    PB_FREE char *names = NULL, *value = NULL;
+    ssize_t size = flistxattr(source, NULL, 0);
+
+    if (size == 0 || (size < 0 && errno == EOPNOTSUPP))
+        return 0;
+    names = malloc(size > 0 ? (size_t)size : 1);
+    value = malloc(XATTR_SIZE_MAX);
+    if (!names || !value)
+        return -ENOMEM;
+    size = size < 0 ? size : flistxattr(source, names, (size_t)size);
+    if (size < 0)
+        return -errno;
+    for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+        ssize_t length = fgetxattr(source, name, value, XATTR_SIZE_MAX);
+        if (length < 0 || fsetxattr(dest, name, value, (size_t)length, 0))
+            return -errno;
+    }
+    return 0;
+}
+
+/* Owner, mode, attributes and times of a directory; the times last, when nothing is put into it any more. */
+static int copy_metadata(int source, int dest)
+{
+    struct timespec times[2];
+    struct stat stat;
+    int failed;
+
+    if (fstat(source, &stat) || fchown(dest, stat.st_uid, stat.st_gid) || fchmod(dest, stat.st_mode & 07777))
+        return -errno;
+    failed = copy_all_xattrs(source, dest);
+    if (failed)
+        return failed;
+    times[0] = stat.st_atim;
+    times[1] = stat.st_mtim;
+    return futimens(dest, times) ? -errno : 0;
+}
+
+static int is_folder(int dir_fd, const struct dirent *entry)
+{
+    struct stat stat;
+    if (entry->d_type != DT_UNKNOWN)
+        return entry->d_type == DT_DIR;
+    return fstatat(dir_fd, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) ? -errno : S_ISDIR(stat.st_mode);
+}
+
+/* The entries of one directory; folders among them are put on the list. */
+static int link_entries(DIR *source, int dest, const char *path, path_list *left)
+{
+    for (;;) {
+        const struct dirent *entry;
+        int folder, failed = 0;
+        errno = 0;
+        entry = readdir(source);
+        if (!entry)
+            return -errno;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        folder = is_folder(dirfd(source), entry);
+        if (folder < 0)
+            return folder;
+        if (folder)
+            failed = mkdirat(dest, entry->d_name, 0700) ? -errno : add_path(left, path, entry->d_name);
+        else if (linkat(dirfd(source), entry->d_name, dest, entry->d_name, 0))
+            failed = -errno;
+        if (failed)
+            return failed;
+    }
+}
+
+static int link_folder(int source_fd, int dest_fd, const char *path, path_list *left)
+{
+    int fd = pb_path_open_below(source_fd, path, O_RDONLY | O_DIRECTORY), failed;
+    PB_CLOSE int dest = -1;
+    DIR *source;
+
+    if (fd < 0)
+        return fd;
+    source = fdopendir(fd);
+    if (!source) {
+        close(fd);
+        return -ENOMEM;
+    }
+    dest = pb_path_open_below(dest_fd, path, O_RDONLY | O_DIRECTORY);
+    failed = dest < 0 ? dest : link_entries(source, dest, path, left);
+    if (!failed)
+        failed = copy_metadata(dirfd(source), dest);
+    closedir(source);
+    return failed;
+}
+
+int pb_link_tree(int source_fd, int dest_fd, pb_error *error)
+{
+    __attribute__((cleanup(free_paths))) path_list left = {0};
+    int failed = add_path(&left, "", "");
+
+    for (size_t i = 0; !failed && i < left.count; i++) {
+        failed = link_folder(source_fd, dest_fd, left.paths[i], &left);
+        if (failed)
+            return pb_fail(error, -failed, "link", "%s", left.paths[i]);
+    }
+    return failed ? pb_fail(error, -failed, "link", "%s", "") : 0;
+}
