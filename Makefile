@@ -2,12 +2,16 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help setup demo test lint bench wheel clean
+# How long make fuzz looks for mistakes.
+SECONDS ?= 60
+
+.PHONY: help setup demo test lint fuzz bench wheel clean
 
 help:
 	@echo "make demo    build the layered web application of examples/, show the cache report"
 	@echo "make test    lint and all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make fuzz    look for mistakes of the parser with atheris, for a minute (SECONDS=60)"
 	@echo "make bench   the benchmarks, and the comparison with docker build"
 	@echo "make wheel   a source distribution and a wheel in dist/"
 	@echo "make clean   remove what was made here"
@@ -26,6 +30,10 @@ lint: setup
 test: lint
 	$(VENV)/python -m pytest -q
 
+fuzz: setup
+	$(VENV)/python scripts/requirements.py fuzz | $(VENV)/python -m pip install -q --disable-pip-version-check -r /dev/stdin
+	$(VENV)/python tests/fuzz/fuzz_buildfile.py -max_total_time=$(SECONDS)
+
 bench: setup
 	$(VENV)/python -m pytest -q --benchmark-enable --benchmark-only tests/benchmarks
 	$(VENV)/python tests/benchmarks/compare.py
@@ -34,4 +42,4 @@ wheel: setup
 	$(VENV)/python -m build
 
 clean:
-	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c grammar/tables.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c grammar/tables.json crash-* timeout-* oom-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -46,11 +46,12 @@ def array(line: Line) -> list[Piece] | None:
         strings = parse_array(line.rest)
     except NotStringsError as error:
         at = line.rest.find(error.item)
+        simple = at >= 0 and error.item[0] not in "[{"
         raise line.error(
             "a JSON array of a command or of paths holds strings only",
             line.rest_at + max(at, 0),
             len(error.item) if at >= 0 else len(line.rest),
-            f'put it in double quotes: "{error.item}"' if at >= 0 else "put every element in double quotes",
+            f'put it in double quotes: "{error.item}"' if simple else "put every element in double quotes",
         ) from None
     if strings is None:
         return None
@@ -85,11 +86,18 @@ def quoted_words(line: Line) -> list[Piece]:
     from builder.buildfile.grammar import line_grammar
 
     tree: Any = line_grammar(line.escape).parse(text, "pairs")
-    return [
+    found = [
         Piece(str(token), line.rest_at + token.start_pos)
         for token in tree.children
         if token.type == "QUOTED_WORD"
     ]
+    if found:  # an escape at the very end escapes nothing, and goes
+        last = found[-1].text
+        if (len(last) - len(last.rstrip(line.escape))) % 2:
+            found[-1].text = last[:-1]
+        if not found[-1].text:
+            found.pop()
+    return found
 
 
 def fields(line: Line, flag: FlagText) -> list[Piece] | None:

@@ -46,7 +46,12 @@ def split_line(text: str) -> Split:
     split = Split(str(keyword), keyword.start_pos, [], "", len(text))
     for token in others:
         if token.type == "FLAG":
-            split.flags.append(_flag(str(token), token.start_pos))
+            flag = _flag(str(token), token.start_pos)
+            if not flag.name and flag.value is None:  # `--""` is no more than `--`
+                rest = text[flag.at + flag.length :].lstrip(BLANKS)
+                split.rest, split.rest_at = rest.rstrip(BLANKS), len(text) - len(rest)
+                break
+            split.flags.append(flag)
         elif token.type != "END_OF_FLAGS":
             split.rest = token.strip(BLANKS)
             split.rest_at = token.start_pos + len(token) - len(token.lstrip(BLANKS))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from builder.buildfile import syntax
 from builder.buildfile.arguments import Piece, array, fields, quoted_words, words, words_or_array
-from builder.buildfile.blanks import BLANKS, NO_BLANK
+from builder.buildfile.blanks import BLANKS, PLAIN_BLANKS, PLAIN_WORD
 from builder.buildfile.durations import parse_duration
 from builder.buildfile.flags import FlagText
 from builder.buildfile.heredocs import opening
@@ -25,7 +25,7 @@ from builder.buildfile.syntax import (
 from builder.errors import BuildFileError
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
-_KIND = re.compile(f"{NO_BLANK}+")
+_KIND = re.compile(PLAIN_WORD)
 _NETWORKS = ("default", "none", "host")
 _SECURITIES = ("sandbox", "insecure")
 
@@ -76,7 +76,9 @@ def _bad_from(line: Line, tokens: list[Piece]) -> BuildFileError:
         return line.error("FROM requires an image", hint="write FROM IMAGE or FROM IMAGE AS NAME")
     second, last = tokens[1], tokens[-1]
     hint = "write FROM IMAGE or FROM IMAGE AS NAME"
-    if second.text.startswith("--"):
+    if "${" in tokens[0].text and "}" not in tokens[0].text:
+        hint = "a blank ends the name of the image, even in ${…}"
+    elif second.text.startswith("--"):
         hint = f"flags stand before the image: FROM {second.text[:40]} {tokens[0].text[:80]}"
     elif second.text.startswith("#"):
         hint = "a comment needs a line of its own"
@@ -94,9 +96,11 @@ def _bad_from(line: Line, tokens: list[Piece]) -> BuildFileError:
 
 def _arg(line: Line) -> Instruction:
     line.ignore_flags()
-    _needs(line, "at least one argument", "write ARG NAME or ARG NAME=VALUE")
     items = []
-    for piece in quoted_words(line):
+    pieces = quoted_words(line)
+    if not pieces:
+        raise line.rest_error("ARG requires at least one argument", "write ARG NAME or ARG NAME=VALUE")
+    for piece in pieces:
         name, mark, value = piece.text.partition("=")
         if not name:
             raise line.error(
@@ -111,14 +115,24 @@ def _arg(line: Line) -> Instruction:
 def _plain(line: Line, text: str, at: int) -> str:
     """A name, its quotes removed."""
     word = line.word(text, at)
+    if any(isinstance(part, syntax.Variable) for part in word.parts):
+        raise line.error(
+            "the name of an ARG is written out, without variables",
+            at,
+            len(text),
+            "write ARG NAME or ARG NAME=VALUE",
+        )
     return "".join(part.text for part in word.parts if isinstance(part, syntax.Literal)) or text
 
 
 def _pairs(line: Line) -> tuple[tuple[Pair, ...], bool]:
     """`key=value …`, or the old form: a key, and all the rest as its value."""
     line.take_flags(())
-    _needs(line, "at least one argument", f"write {line.keyword} NAME=VALUE")
     pieces = quoted_words(line)
+    if not pieces:
+        raise line.rest_error(
+            f"{line.keyword} requires at least one argument", f"write {line.keyword} NAME=VALUE"
+        )
     if "=" not in pieces[0].text:
         return (_old_pair(line),), True
     found = []
@@ -146,7 +160,10 @@ def _old_pair(line: Line) -> Pair:
     key, *rest = words(line)
     if not rest:
         raise line.error(
-            f"{line.keyword} must have two arguments", key.at, len(key.text), f"write {key.text[:80]}=VALUE"
+            f"{line.keyword} must have two arguments: {key.text[:80]} has no value",
+            key.at,
+            len(key.text),
+            f"write {key.text[:80]}=VALUE",
         )
     start = rest[0].at - line.rest_at
     if line.rest[start] == "=":  # BuildKit takes it; nobody means it
@@ -190,10 +207,9 @@ def _choice(line: Line, flags: dict[str, list[FlagText]], name: str, known: tupl
     if flag is None or flag.value in known:
         return flag.value if flag else None
     near = nearest(flag.value or "", known)
-    raise line.error(
+    raise line.flag_error(
+        flag,
         f"invalid {name} mode {flag.value!r}",
-        flag.value_at if flag.plain and flag.value else flag.at,
-        len(flag.value or "") if flag.plain and flag.value else flag.length,
         f"did you mean {near}?" if near else f"use one of {', '.join(known)}",
     )
 
@@ -216,7 +232,7 @@ def _mount(line: Line, flag: FlagText) -> Mount:
     for piece in pieces:
         key, mark, value = piece.text.partition("=")
         at = piece.at + len(key) + 1 if piece.length is None else piece.at
-        found.append((key.strip().lower(), line.word(value, at, piece.length) if mark else None))
+        found.append((key.lower(), line.word(value, at, piece.length) if mark else None))
     return Mount(tuple(found), line.logical.span(flag.at, flag.at + flag.length))
 
 
@@ -361,7 +377,7 @@ def _healthcheck(line: Line) -> Instruction:
     _needs(line, "a type: CMD or NONE", "write HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE")
     match = _KIND.match(line.rest)
     assert match is not None
-    kind, rest = match[0], line.rest[match.end() :].lstrip(BLANKS)
+    kind, rest = match[0], line.rest[match.end() :].lstrip(PLAIN_BLANKS)
     rest_at = line.rest_at + len(line.rest) - len(rest)
     if kind.upper() == "NONE":
         line.ignore_flags()
@@ -406,11 +422,8 @@ def _retries(line: Line, flag: FlagText | None) -> int:
         return 0
     if re.fullmatch("[+-]?[0-9]{1,18}", flag.value) and 0 <= int(flag.value) < 1 << 31:
         return int(flag.value)
-    raise line.error(
-        f"--retries is a number from 0 to {(1 << 31) - 1}, not {flag.value[:40]}",
-        flag.at,
-        flag.length,
-        "write --retries=3",
+    raise line.flag_error(
+        flag, f"--retries is a number from 0 to {(1 << 31) - 1}, not {flag.value[:40]}", "write --retries=3"
     )
 
 
@@ -420,16 +433,11 @@ def _time(line: Line, flag: FlagText | None) -> int:
     try:
         found = parse_duration(flag.value)
     except ValueError as error:
-        raise line.error(
-            f"invalid duration for --{flag.name}: {error}", flag.at, flag.length, "write it as 30s or 1m30s"
-        ) from None
+        message = f"invalid duration for --{flag.name}: {error}"
+        raise line.flag_error(flag, message, "write it as 30s or 1m30s") from None
     if found != 0 and found < 10**6:
-        raise line.error(
-            f"--{flag.name}={flag.value[:40]} is less than the least, 1ms",
-            flag.at,
-            flag.length,
-            "write 1ms or more",
-        )
+        message = f"--{flag.name}={flag.value[:40]} is less than the least, 1ms"
+        raise line.flag_error(flag, message, "write 1ms or more, or 0 to inherit it")
     return found
 
 

@@ -76,6 +76,8 @@ class Line:
             if length is not None:
                 raise self.error(error.message, at, length, error.hint) from None
             offset = min(error.offset, max(len(text) - 1, 0))
+            if error.needs_brace and "}" in self.text[at + len(text) :].partition("$")[0]:
+                error.hint = "a blank ends the word, even in ${…}: put it in quotes"
             raise self.error(
                 error.message, at + offset, min(error.length, len(text) - offset), error.hint
             ) from None
@@ -164,12 +166,16 @@ class Line:
             return True
         if value.lower() == "false":
             return False
-        raise self.error(
-            f"--{name} is true or false, not {value!r}" if value else f"missing a value on flag --{name}",
-            given[0].value_at if value and given[0].plain else given[0].at,
-            len(value) if value and given[0].plain else given[0].length,
-            f"write --{name} or --{name}=false",
+        message = (
+            f"--{name} is true or false, not {value!r}" if value else f"missing a value on flag --{name}"
         )
+        raise self.flag_error(given[0], message, f"write --{name} or --{name}=false")
+
+    def flag_error(self, flag: FlagText, message: str, hint: str | None = None) -> BuildFileError:
+        """An error at the value of a flag, or at all of a flag that has none or is quoted."""
+        if flag.plain and flag.value:
+            return self.error(message, flag.value_at, len(flag.value), hint)
+        return self.error(message, flag.at, flag.length, hint)
 
     # --- here-documents ---
 

@@ -92,6 +92,10 @@ def split_lines(text: bytes, name: str, find_heredocs: FindHeredocs) -> Source:
     """
     if text.startswith(b"\xef\xbb\xbf"):
         text = text[3:]
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BuildFileError(
+            f"{name} is written in UTF-16", hint="save it as UTF-8: iconv -f UTF-16 -t UTF-8"
+        )
     decoded = text.decode("utf-8", "surrogateescape")
     raw = decoded.split("\n")
     if raw and raw[-1] == "":
@@ -127,9 +131,7 @@ class _Splitter:
                 self._mistake(
                     "the line has a NUL character",
                     Span(number, column, number, column + 1),
-                    "a build file is text; UTF-16 must be converted to UTF-8"
-                    if line.count("\0") > 2
-                    else None,
+                    "remove it: a build file is text",
                 )
 
     def _mistake(self, message: str, span: Span, hint: str | None = None) -> None:
@@ -140,8 +142,8 @@ class _Splitter:
         for number, line in enumerate(self.source.lines, 1):
             start = len(line) - len(line.lstrip(BLANKS))
             match = _DIRECTIVE.match(line, start)
-            value = match[2].strip(_DIRECTIVE_BLANKS) if match else ""
-            if match is None or not value or match[1].lower() not in _KNOWN:
+            value = (match[2].strip(_DIRECTIVE_BLANKS) or match[2][0]) if match else ""
+            if match is None or match[1].lower() not in _KNOWN:
                 return
             name = match[1].lower()
             at = line.index(value, match.start(2)) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builder.buildfile.blanks import BLANKS
+from builder.buildfile.blanks import BLANKS, PLAIN_WORD
 from builder.buildfile.flags import split_line
 from builder.buildfile.heredocs import find_heredocs
 from builder.buildfile.instructions import MAKERS
@@ -13,12 +13,16 @@ from builder.buildfile.lines import LogicalLine, Source, split_lines
 from builder.buildfile.syntax import BuildFile, Instruction, Onbuild
 from builder.errors import BuildFileError
 
+KEYWORD = re.compile(PLAIN_WORD)
 _CONTINUES = re.compile(r"(?:(?<=[^\\])|\A)\\[ \t]*\Z")
-_MOST_ERRORS = 100
+_MOST_ERRORS = 50
 _NO_TRIGGERS = {
-    "ONBUILD": "chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
-    "FROM": "FROM isn't allowed as an ONBUILD trigger",
-    "MAINTAINER": "MAINTAINER isn't allowed as an ONBUILD trigger",
+    "ONBUILD": ("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", "write ONBUILD once"),
+    "FROM": ("FROM isn't allowed as an ONBUILD trigger", "the build that runs the trigger has its own FROM"),
+    "MAINTAINER": (
+        "MAINTAINER isn't allowed as an ONBUILD trigger",
+        "write ONBUILD LABEL org.opencontainers.image.authors=NAME",
+    ),
 }
 
 
@@ -31,6 +35,8 @@ def parse(text: bytes, name: str) -> BuildFile:
     instructions = []
     errors = source.errors
     for logical in source.logical:
+        if "\0" in logical.text:
+            continue  # has its error already
         try:
             instructions.append(_instruction(source, logical, source.escape))
         except BuildFileError as error:
@@ -93,7 +99,8 @@ def _unknown(line: Line) -> BuildFileError:
 def _line(source: Source, logical: LogicalLine, escape: str) -> Line:
     """Take a line apart: its keyword, its flags and what is behind them."""
     split = split_line(logical.text)
-    keyword = split.keyword.upper()
+    # Some letters beyond ASCII have capitals within it, or of another length.
+    keyword = split.keyword.upper() if split.keyword.isascii() else split.keyword
     return Line(source, logical, keyword, split.rest, split.rest_at, escape, split.flags, split.keyword_at)
 
 
@@ -112,7 +119,8 @@ def _onbuild(line: Line) -> Instruction:
     inner = LogicalLine(text, segments, logical.line, logical.end_line, logical.heredocs)
     keyword = line.rest.split(None, 1)[0].upper()
     if keyword in _NO_TRIGGERS:
-        raise line.error(_NO_TRIGGERS[keyword], line.rest_at, len(keyword))
+        message, hint = _NO_TRIGGERS[keyword]
+        raise line.error(message, line.rest_at, len(keyword), hint)
     trigger = line.rest
     for heredoc in logical.heredocs:
         trigger += f"\n{heredoc.raw}{heredoc.name}"

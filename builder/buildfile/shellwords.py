@@ -129,7 +129,7 @@ class _Reader:
         if operator == ":":
             operator += text[self.at : self.at + 1]
             self.at += 1
-            if operator not in (":+", ":-", ":?"):
+            if operator in (":#", ":%"):  # what else may follow is looked at for variables with a value only
                 raise ShellWordError(operator)
         elif operator not in ("+", "-", "?", "#", "%"):
             raise ShellWordError(operator)

@@ -13,16 +13,38 @@ _NAME = r"(?:[^\W\d]\w*|\d+|[@*#?\-$!])"
 _DEEPEST = 50
 _NOWHERE = Span(0, 0, 0, 0)
 _BRACES = ("OPEN", "RBRACE", "SLASH")
-# What a word without operators and escapes consists of, outside and inside double quotes.
-_SIMPLE = re.compile(rf"([^$'\"]++)|'([^']*+)'|\$(?:\{{({_NAME})\}}|({_NAME}))|(\")|(\$)(?!\{{)")
-_SIMPLE_INSIDE = re.compile(rf"([^$\"]++)|(?!)(.)|\$(?:\{{({_NAME})\}}|({_NAME}))|(\")|(\$)(?!\{{)")
+
+
+def _pieces(escape: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What most words consist of, outside and inside double quotes: text, escapes, variables, `${name:-text}`."""
+    sign = re.escape(escape)
+    variable = rf"""\$(?:\{{({_NAME})(?:(:?[-+?])([^$'"\\`}}]*+))?\}}|({_NAME}))"""
+    rest = rf"{variable}|(\")|(\$)(?!\{{)"
+    outside = rf"([^$'\"{sign}]++)|'([^']*+)'|{sign}(.|\Z)|{rest}"
+    inside = rf"([^$\"{sign}]++|{sign}(?![$\"{sign}]))|(?!)(.)|{sign}(.)|{rest}"
+    return re.compile(outside, re.DOTALL), re.compile(inside, re.DOTALL)
+
+
+_PIECES = {escape: _pieces(escape) for escape in "\\`"}
 
 
 class WordError(Exception):
-    """A word that does not parse: why, and where in the word (characters from its start, and how many)."""
+    """A word that does not parse: why, and where in the word (characters from its start, and how many).
 
-    def __init__(self, message: str, offset: int, length: int = 1, hint: str | None = None) -> None:
+    `needs_brace` tells that a `${` is never closed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        offset: int,
+        length: int = 1,
+        hint: str | None = None,
+        *,
+        needs_brace: bool = False,
+    ) -> None:
         super().__init__(message)
+        self.needs_brace = needs_brace
         self.message = message
         self.offset = offset
         self.length = length
@@ -33,7 +55,7 @@ def parse_word(text: str, span: Span, *, escape: str = "\\") -> Word:
     """Parse a word; a `WordError` says what is wrong."""
     if _SPECIAL[escape].search(text) is None:
         return Word((Literal(text),) if text else (), text, span)
-    parts = _simple(text) if escape not in text else None
+    parts = _simple(text, escape)
     return Word(_parse(text, "word", escape) if parts is None else parts, text, span)
 
 
@@ -44,28 +66,32 @@ def parse_body(text: str, span: Span) -> Word:
     return Word(_parse(text, "body", "\\"), text, span)
 
 
-def _simple(text: str) -> tuple[Literal | Variable, ...] | None:
-    """The parts of a word that has neither escapes nor operators; None for any other: the grammar knows it."""
+def _simple(text: str, escape: str) -> tuple[Literal | Variable, ...] | None:
+    """The parts of a word without patterns and nested braces; None for any other, which the grammar knows."""
     found: list[Literal | Variable] = []
-    at, pattern, opened = 0, _SIMPLE, 0
+    outside, inside = _PIECES[escape]
+    at, pattern, opened = 0, outside, 0
     while at < len(text):
         match = pattern.match(text, at)
         if match is None:
             return None
-        plain, single, braced, bare, quote, dollar = match.groups()
+        plain, single, escaped, braced, operator, argument, bare, quote, dollar = match.groups()
         if quote:
-            if pattern is _SIMPLE:
-                pattern, opened = _SIMPLE_INSIDE, match.end()
+            if pattern is outside:
+                pattern, opened = inside, match.end()
             else:
-                pattern = _SIMPLE
+                pattern = outside
                 if opened == at:
                     found.append(Literal(""))  # an empty pair of quotes makes a word too
+        elif operator:
+            literal = (Literal(argument),) if argument else ()
+            found.append(Variable(braced, operator, Word(literal, "", _NOWHERE)))
         elif braced or bare:
             found.append(Variable(braced or bare))
-        else:
-            found.append(Literal(plain or single or dollar or ""))
+        elif escaped != "":  # an escape at the very end escapes nothing and goes
+            found.append(Literal(plain or single or escaped or dollar or ""))
         at = match.end()
-    return None if pattern is _SIMPLE_INSIDE else _joined(found)
+    return None if pattern is inside else _joined(found)
 
 
 def _parse(text: str, start: str, escape: str) -> tuple[Literal | Variable, ...]:
@@ -119,6 +145,8 @@ def _parts_of(tree: Any) -> list[Literal | Variable]:
             found.extend(_parts_of(child) or [Literal("")])  # an empty pair of quotes makes a word too
         elif child.data == "single":
             found.append(Literal("".join(child.children[1:-1])))
+        elif child.data == "escaped_one":
+            found.append(Literal(str(child.children[0])[1:]))
         elif child.data == "escaped":
             found.append(Literal(str(child.children[1])))
         else:
@@ -142,27 +170,35 @@ def _explain(text: str, error: ParseError, start: str, escape: str) -> WordError
     if "NAME" in expected:
         return WordError("bad substitution: ${ needs the name of a variable", opened, 2, "write ${NAME}")
     modifier = _BRACED_NAME.match(text, opened)
-    if "DEFAULT" in expected and modifier is not None and modifier.end() < len(text):
+    if "DEFAULT" in expected and modifier is not None:
         at = modifier.end()
-        shown = _MODIFIER.match(text, at)
-        known = shown[0] if shown else text[at : at + 1]
-        hint = "known are :- - :+ + :? ? # ## % %% / //"
-        if known.startswith((" ", "\t")):
-            return WordError("bad substitution: there is a blank behind the name", at, 1, "write ${NAME}")
-        if text.startswith("${#", opened):
-            hint = (
-                "lengths are not known here; write \\${#…} for the shell"
-                if start == "body"
-                else "lengths are not known here"
+        if text[opened + 2] in "#!" and _WORD_SIGN.match(text, at):
+            hint = "a shell knows it: write it in RUN"
+            return WordError(
+                f"bad substitution: ${{{text[opened + 2]}…}} is not known in build files", opened, 3, hint
             )
-        return WordError(f"unsupported modifier ({known}) in substitution", at, len(known), hint)
+        shown = _MODIFIER.match(text, at)
+        if shown is not None:
+            hint = _SUGGESTED.get(shown[0], "known are :- - :+ + :? ? # ## % %% / //")
+            return WordError(f"unsupported modifier ({shown[0]}) in substitution", at, len(shown[0]), hint)
     what, at = _unclosed(text, start, escape)
     message, length, hint = _UNCLOSED[what]
-    return WordError(message, at, length, hint)
+    return WordError(message, at, length, hint, needs_brace=what == "{")
 
 
 _BRACED_NAME = re.compile(rf"\$\{{{_NAME}")
-_MODIFIER = re.compile(r":?[^\w}\s$\"']|:|\w")
+_WORD_SIGN = re.compile(r"\w")
+_MODIFIER = re.compile(r""":[^}\s]?|[^\w}\s$"']{1,2}|\w""")
+_CASES = "a shell changes the case of letters: write it in RUN"
+_SUGGESTED = {
+    ":=": "did you mean :-?",
+    "=": "did you mean -?",
+    "^^": _CASES,
+    "^": _CASES,
+    ",,": _CASES,
+    ",": _CASES,
+}
+_SUGGESTED |= {f":{digit}": "parts are cut off with # and % only" for digit in "0123456789"}
 _UNCLOSED = {
     "'": (
         "unexpected end of statement while looking for matching single-quote",
@@ -187,6 +223,9 @@ _UNCLOSED = {
 }
 
 
+_OPERATORS = tuple(":-+?#%/}")
+
+
 def _unclosed(text: str, start: str, escape: str) -> tuple[str, int]:
     """What is open at the end of a word, and where it was opened: the innermost, which is what is missing first."""
     stack: list[tuple[str, int]] = []
@@ -202,6 +241,8 @@ def _unclosed(text: str, start: str, escape: str) -> tuple[str, int]:
         elif text.startswith("${", at):
             match = _BRACED_NAME.match(text, at)
             end = match.end() if match else at + 2
+            if text[end : end + 1] not in _OPERATORS:
+                return "{", at
             is_replace = text.startswith("/", end)
             stack.append(("/" if is_replace else "{", at))
             at = end - 1 + is_replace + (is_replace and text.startswith("//", end))

@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from builder.buildfile.globs import GlobError, match_ends, parse_glob
+from builder.buildfile.globs import GlobError, match_beginning, matches, parse_glob
 from builder.buildfile.syntax import Literal, Variable, Word
 from builder.errors import BuildFileError
 
 Lookup = Callable[[str], "str | None"]
 
 _TEMPLATE = re.compile(r"\$(?:(\w+)|\{(\w+)\}|(\$))")
+
+
+class ExpandError(BuildFileError):
+    """A variable that cannot be expanded; `variable` is how it begins in the text."""
+
+    def __init__(self, message: str, name: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.variable = f"${{{name}"
 
 
 def expand(word: Word, lookup: Lookup) -> str:
@@ -37,9 +45,13 @@ def _variable(part: Variable, lookup: Lookup) -> str:
     if kind == "?":
         if missing:
             reason = expand(part.argument, lookup) or (
-                "is not allowed to be empty" if operator == ":?" else "is not allowed to be unset"
+                "is not allowed to be unset" if value is None else "is not allowed to be empty"
             )
-            raise BuildFileError(f"{part.name}: {reason}")
+            raise ExpandError(
+                f"{part.name}: {reason}",
+                part.name,
+                f"give it a value: --build-arg {part.name}=… with an ARG {part.name} above, or ENV",
+            )
         return value or ""
     pattern = expand(part.argument, lookup)
     try:
@@ -49,7 +61,11 @@ def _variable(part: Variable, lookup: Lookup) -> str:
         replacement = expand(part.replacement, lookup)
         return _replace(value or "", pattern, replacement, everywhere=kind == "//")
     except GlobError as error:
-        raise BuildFileError(f"bad pattern {pattern!r} in ${{{part.name}}}: {error}") from None
+        raise ExpandError(
+            f"bad pattern {pattern[:80]!r} in ${{{part.name}}}: {error}",
+            part.name,
+            "in patterns a backslash makes one of * ? \\ } / plain, and goes before nothing else",
+        ) from None
 
 
 def _strip(value: str, pattern: str, kind: str) -> str:
@@ -58,30 +74,21 @@ def _strip(value: str, pattern: str, kind: str) -> str:
     at_end = kind.startswith("%")
     if at_end:
         glob, value = glob[::-1], value[::-1]
-    ends = match_ends(glob, value, 0)
-    if ends:
-        value = value[ends[-1] if len(kind) == 2 else ends[0] :]
+    end = match_beginning(glob, value, longest=len(kind) == 2)
+    value = value[end or 0 :]
     return value[::-1] if at_end else value
 
 
 def _replace(value: str, pattern: str, replacement: str, *, everywhere: bool) -> str:
     """The first match, or all, taken as long as possible; `//` reads `$name` in the replacement as Go does."""
-    glob = parse_glob(pattern)
-    found, at, last = [], 0, 0
-    while at <= len(value):
-        ends = match_ends(glob, value, at)
-        if not ends:
-            at += 1
-            continue
-        end = ends[-1]
-        found.append(value[last:at])
-        found.append(_fill(replacement, value[at:end]) if everywhere else replacement)
+    found, last = [], 0
+    for begin, end in matches(parse_glob(pattern), value):
+        found.append(value[last:begin])
+        found.append(_fill(replacement, value[begin:end]) if everywhere else replacement)
         last = end
         if not everywhere:
             break
-        at = end if end > at else at + 1
-    found.append(value[last:])
-    return "".join(found)
+    return "".join([*found, value[last:]])
 
 
 def _fill(template: str, matched: str) -> str:

@@ -21,8 +21,8 @@ _BROKEN_PIPE = 1
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line (default: that of the process) and give back the exit status.
 
-    0: done. 1: the build failed. 2: wrong usage, or a build file that does not parse. 130 or 143: interrupted or
-    asked to end. `run` gives back what the container's command ended with.
+    0: done. 1: the build failed. 2: wrong usage, or a build file that does not parse. 3: a condition that the caller
+    set is not met. 130 or 143: interrupted or asked to end. `run` gives back what the container's command ended with.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -54,9 +54,13 @@ def apply_env(draft: Draft, line: Env) -> None:
     """Set variables; all values see the variables as they were before the line."""
     pairs = _pairs(draft, "ENV", line.pairs)
     env = dict(draft.config.env)
-    for name, value in pairs:
+    for (name, value), pair in zip(pairs, line.pairs, strict=True):
         if "=" in name or "\0" in name + value:
-            raise draft.bad(line.span, f"ENV cannot set a variable called {name[:80]!r}")
+            raise draft.bad(
+                pair.key.span,
+                f"ENV cannot set a variable called {name[:80]!r}",
+                "names and values have no NUL, names no =",
+            )
         draft.scope.set_env(name, value)
         env[name] = value
     draft.set(env=tuple(env.items()))
@@ -75,7 +79,9 @@ def _pairs(draft: Draft, keyword: str, pairs: tuple[Pair, ...]) -> list[tuple[st
     for pair in pairs:
         name = draft.expand(pair.key)
         if not name:
-            raise draft.bad(pair.key.span, f"a name of {keyword} is empty: {pair.key.text}")
+            raise draft.bad(
+                pair.key.span, f"a name of {keyword} is empty: {pair.key.text}", "write NAME=VALUE"
+            )
         found.append((name, draft.expand(pair.value)))
     return found
 
@@ -128,7 +134,7 @@ def apply_expose(draft: Draft, line: Expose) -> None:
                 raise draft.bad(word.span, error.message, error.hint) from None
             count += len(found)
             if count > MAX_PORTS:
-                raise draft.bad(word.span, f"EXPOSE names more than {MAX_PORTS} ports")
+                raise draft.bad(word.span, f"EXPOSE names more than {MAX_PORTS} ports", "name each port once")
             ports.update(dict.fromkeys(found))
     draft.set(exposed_ports=tuple(sorted({*draft.config.exposed_ports, *ports})))
     draft.record("EXPOSE " + created.list_text(ports))
@@ -139,7 +145,9 @@ def apply_volume(draft: Draft, line: Volume) -> None:
     paths = [draft.expand(word) for word in line.paths]
     for path, word in zip(paths, line.paths, strict=True):
         if not path:
-            raise draft.bad(word.span, "VOLUME cannot be an empty string")
+            raise draft.bad(
+                word.span, f"a path of VOLUME is empty: {word.text[:80]}", "name a path, such as /data"
+            )
     draft.set(volumes=tuple(sorted({*draft.config.volumes, *paths})))
     draft.record("VOLUME " + created.list_text(paths))
 

@@ -112,9 +112,10 @@ def _checksum(draft: Draft, line: Copy, sources: tuple[str, ...]) -> str | None:
     if line.keyword != "ADD":
         raise draft.bad(span, "COPY takes no --checksum", "use ADD for what is fetched")
     if len(sources) != 1 or line.heredocs:
-        raise draft.bad(span, "--checksum needs exactly one source")
+        raise draft.bad(span, "--checksum needs exactly one source", "write one ADD for each source")
     if not is_remote(sources[0]):
-        raise draft.bad(span, "--checksum needs a source that is fetched, by http(s) or git")
+        hint = "leave it out for local files"
+        raise draft.bad(span, "--checksum needs a source that is fetched, by http(s) or git", hint)
     address = parse_git(sources[0])
     try:
         if address is None:
@@ -125,7 +126,11 @@ def _checksum(draft: Draft, line: Copy, sources: tuple[str, ...]) -> str | None:
     except ImageError:
         raise draft.bad(span, f"invalid --checksum={text[:80]}", "write sha256: and 64 hex digits") from None
     if address.checksum not in ("", text):
-        raise draft.bad(span, f"--checksum={text} contradicts the address, which says {address.checksum}")
+        raise draft.bad(
+            span,
+            f"--checksum={text} contradicts the address, which says {address.checksum}",
+            "keep one of them",
+        )
     return text
 
 

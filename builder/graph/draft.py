@@ -6,7 +6,7 @@ from typing import Any
 
 from builder.buildfile.syntax import Instruction, Span, Word
 from builder.errors import BuildFileError
-from builder.graph.places import mistake
+from builder.graph.places import mistake, narrow
 from builder.graph.scope import Expander, Scope
 from builder.graph.stages import Graph, Stage, no_such_stage
 from builder.graph.steps import FromStage, HistoryItem, Origin, Step
@@ -49,13 +49,14 @@ class Draft:
 
     def origin(self, name: str, span: Span) -> Origin:
         """What `--from=name` means here; refuses stages that are not built yet."""
+        place = narrow(self.graph.file, self.place(span), f"--from={name}", f"from={name}")
         try:
             origin = self.graph.names.origin(name, self.stage.platform)
         except IndexError:
-            raise no_such_stage(self.graph.file, self.place(span), name, len(self.graph.stages)) from None
+            raise no_such_stage(self.graph.file, place, name, len(self.graph.stages)) from None
         if isinstance(origin, FromStage) and origin.index >= self.stage.index:
             raise self.bad(
-                span,
+                place,
                 f"files of stage {name} are not there yet",
                 "move the FROM of that stage above this one",
             )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from builder.buildfile.syntax import BuildFile, Mount, Word
+from builder.buildfile.syntax import BuildFile, Mount, Span, Word
 from builder.errors import BuildFileError
 from builder.graph.paths import clean_path, join_path
-from builder.graph.places import mistake, suggest
+from builder.graph.places import mistake, narrow, suggest, together
 from builder.graph.steps import FromContext, FromScratch, MountSpec, Origin
 from builder.value import dataclass, field
 
@@ -64,7 +64,7 @@ def mount_origin_name(file: BuildFile, mount: Mount) -> str | None:
             if "$" in word.text[:-1]:
                 raise mistake(
                     file,
-                    mount.span,
+                    narrow(file, mount.span, f"from={word.text}"),
                     f"variables are not expanded in from={word.text}",
                     "name a stage with FROM $VARIABLE AS name, and mount from that",
                 )
@@ -73,13 +73,20 @@ def mount_origin_name(file: BuildFile, mount: Mount) -> str | None:
 
 
 def plan_mounts(mounts: tuple[Mount, ...], place: MountPlace) -> tuple[MountSpec, ...]:
-    """Check and complete the mounts of one RUN. Raises `BuildFileError` with the place of the bad one."""
+    """Check and complete the mounts of one RUN. Raises `BuildFileError` with the places of all bad ones."""
     found = []
+    errors = []
     agents = 0
     for mount in mounts:
-        spec = _Draft(mount, place).finish(agents)
+        try:
+            spec = _Draft(mount, place).finish(agents)
+        except BuildFileError as error:
+            errors.append(error)
+            continue
         agents += spec.kind == "ssh"
         found.append(spec)
+    if errors:
+        raise together(errors)
     return tuple(found)
 
 
@@ -91,8 +98,21 @@ class _Draft:
     place: MountPlace
     given: dict[str, str] = field(default_factory=dict)
 
-    def bad(self, message: str, hint: str | None = None) -> BuildFileError:
-        return mistake(self.place.file, self.mount.span, message, hint)
+    def bad(self, message: str, hint: str | None = None, *keys: str) -> BuildFileError:
+        """An error at the field of one of the keys; without any that is written, at the whole flag."""
+        return mistake(self.place.file, self._place(*keys), message, hint)
+
+    def _place(self, *keys: str) -> Span:
+        for key in keys:
+            for raw, word in self.mount.fields:
+                if _SAME_KEY.get(raw, raw) == key:
+                    text = raw if word is None else f"{raw}={word.text}"
+                    # Behind a comma or the flag's own =, so that it is not found within another field.
+                    for mark in (",", "="):
+                        found = narrow(self.place.file, self.mount.span, mark + text)
+                        if found != self.mount.span:
+                            return Span(found.line, found.column + 1, found.end_line, found.end_column)
+        return self.mount.span
 
     def finish(self, agents: int) -> MountSpec:
         self._gather()
@@ -101,16 +121,19 @@ class _Draft:
             raise self.bad(
                 f"unsupported mount type {kind!r}",
                 suggest(kind, list(KINDS), f"use one of {', '.join(KINDS)}"),
+                "type",
             )
         for key in self.given:
             if kind not in _TAKEN_BY.get(key, KINDS):
                 raise self.bad(
                     f"mount type {kind} takes no {key}",
                     f"{key} is for {' and '.join(_TAKEN_BY[key])} mounts",
+                    key,
                 )
         sharing = self.given.get("sharing", "shared").lower()
         if sharing not in SHARINGS:
-            raise self.bad(f"unsupported sharing {sharing!r}", f"use one of {', '.join(SHARINGS)}")
+            hint = suggest(sharing, list(SHARINGS), f"use one of {', '.join(SHARINGS)}")
+            raise self.bad(f"unsupported sharing {sharing!r}", hint, "sharing")
         spec = MountSpec(
             kind=kind,
             target=self._target(kind, agents),
@@ -127,7 +150,7 @@ class _Draft:
             required=self._flag("required"),
         )
         if kind == "ssh" and "source" in self.given:
-            raise self.bad("an ssh mount takes no source", "name the agent with id=")
+            raise self.bad("an ssh mount takes no source", "name the agent with id=", "source")
         return spec
 
     def _gather(self) -> None:
@@ -137,18 +160,21 @@ class _Draft:
                 raise self.bad(
                     f"unknown mount option {raw[:80]!r}",
                     suggest(raw, list(_KEYS), f"the options are {', '.join(_KEYS)}"),
+                    key,
                 )
             if word is not None:
                 self.given[key] = word.text if key == "from" else self.place.expand(word)
             elif key in _BARE:
                 self.given[key] = "true"
             else:
-                raise self.bad(f"mount option {raw} needs a value", f"write {raw}=…")
+                raise self.bad(f"mount option {raw} needs a value", f"write {raw}=…", key)
 
     def _origin(self, kind: str) -> Origin | None:
         name = self.given.get("from", "")
         if kind == "secret" and name:
-            raise self.bad("a secret mount takes no from", "a secret comes from the caller: --secret id=…")
+            raise self.bad(
+                "a secret mount takes no from", "a secret comes from the caller: --secret id=…", "from"
+            )
         if kind not in ("bind", "cache"):
             return None
         if not name:
@@ -175,6 +201,7 @@ class _Draft:
             raise self.bad(
                 "a mount cannot cover the root directory" if target else "the mount has no target",
                 "say where with target=/path",
+                "target",
             )
         return path
 
@@ -189,7 +216,9 @@ class _Draft:
             return given
         source, target = self.given.get("source", ""), self.given.get("target", "")
         if given and source:
-            raise self.bad("a secret mount takes id or source, not both", "they mean the same: keep id")
+            raise self.bad(
+                "a secret mount takes id or source, not both", "they mean the same: keep id", "source"
+            )
         name = given or source or clean_path(target).rpartition("/")[2]
         if not target and not given and not source:
             raise self.bad("a secret mount needs an id", "write --mount=type=secret,id=NAME")
@@ -198,7 +227,7 @@ class _Draft:
     def _variable(self) -> str:
         name = self.given.get("env", "")
         if "env" in self.given and (not name or "=" in name or "\0" in name):
-            raise self.bad(f"{name[:80]!r} is no name of a variable", "write env=NAME")
+            raise self.bad(f"{name[:80]!r} is no name of a variable", "write env=NAME", "env")
         return name
 
     def _flag(self, key: str) -> bool:
@@ -207,7 +236,7 @@ class _Draft:
             return True
         if value in _FALSE:
             return False
-        raise self.bad(f"invalid value for {key}: {value[:80]!r}", f"write {key}=true or {key}=false")
+        raise self.bad(f"invalid value for {key}: {value[:80]!r}", f"write {key}=true or {key}=false", key)
 
     def _number(self, key: str, base: int, default: int) -> int:
         text = self.given.get(key)
@@ -220,7 +249,7 @@ class _Draft:
                 number = -1
             if 0 <= number < _MAX_ID:
                 return number
-        raise self.bad(f"invalid value for {key}: {text[:80]!r}", _NUMBER_HINTS[key])
+        raise self.bad(f"invalid value for {key}: {text[:80]!r}", _NUMBER_HINTS[key], key)
 
     def _size(self) -> int:
         text = self.given.get("size")
@@ -228,11 +257,11 @@ class _Draft:
             return 0
         found = re.fullmatch(_SIZE, text.lower())
         if found is None:
-            raise self.bad(f"invalid value for size: {text[:80]!r}", "write bytes, or 64m, or 1g")
+            raise self.bad(f"invalid value for size: {text[:80]!r}", "write bytes, or 64m, or 1g", "size")
         power = "kmgtp".find(found[2]) + 1 if found[2] else 0
         size = int(float(found[1]) * 1024**power) if "." in found[1] else int(found[1]) * 1024**power
         if size >= 1 << 63:
-            raise self.bad(f"invalid value for size: {text[:80]!r}", "write bytes, or 64m, or 1g")
+            raise self.bad(f"invalid value for size: {text[:80]!r}", "write bytes, or 64m, or 1g", "size")
         return size
 
 

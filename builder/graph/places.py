@@ -15,9 +15,31 @@ def locate(file: BuildFile, span: Span) -> Location:
     return Location(file.name, span.line, span.column, max(1, end - span.column), source)
 
 
+def narrow(file: BuildFile, span: Span, *texts: str) -> Span:
+    """The place of the first of some texts that a span holds, in any case; the span itself if it holds none."""
+    for text in texts:
+        for number in range(span.line, min(span.end_line, span.line + _CHOICES) + 1):
+            line = file.lines[number - 1] if 0 < number <= len(file.lines) else ""
+            start = span.column - 1 if number == span.line else 0
+            end = span.end_column - 1 if number == span.end_line else len(line)
+            at = line.lower().find(text.lower(), start, end) if text else -1
+            if at >= 0:
+                return Span(number, at + 1, number, at + 1 + len(text))
+    return span
+
+
 def mistake(file: BuildFile, span: Span, message: str, hint: str | None = None) -> BuildFileError:
     """The error for something that the build file says wrongly."""
     return BuildFileError(message, hint=hint, location=locate(file, span))
+
+
+def together(errors: list[BuildFileError]) -> BuildFileError:
+    """Several errors as one, which has the others with it."""
+    first = errors[0]
+    others = [*first.others]
+    for error in errors[1:]:
+        others += [error, *error.others]
+    return BuildFileError(first.message, hint=first.hint, location=first.location, others=tuple(others))
 
 
 def nearest(word: str, choices: list[str]) -> str | None:

@@ -30,7 +30,7 @@ from builder.errors import BuildFileError
 from builder.graph import configs
 from builder.graph.copy import plan_copy, plan_workdir
 from builder.graph.draft import Draft
-from builder.graph.places import mistake
+from builder.graph.places import mistake, together
 from builder.graph.run import plan_run
 from builder.graph.scope import Scope, proxy_environment
 from builder.graph.stages import ContextBase, Graph, ImageBase, Stage, StageBase
@@ -126,9 +126,7 @@ def _plan_lines(draft: Draft, lines: Iterable[Instruction]) -> None:
             if isinstance(line, Arg | Env):
                 break
     if mistakes:
-        first, *others = mistakes
-        first.others = tuple(others)
-        raise first
+        raise together(mistakes)
 
 
 def finish_config(

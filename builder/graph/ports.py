@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from builder.errors import BuildFileError
+from builder.graph.places import suggest
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 MAX_PORTS = 65536 * len(PROTOCOLS)
@@ -18,7 +19,8 @@ def exposed_ports(text: str) -> tuple[str, ...]:
     ports, _, protocol = container.partition("/")
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
-        raise _bad(text, f"the protocol must be one of {', '.join(PROTOCOLS)}")
+        reason = f"the protocol must be one of {', '.join(PROTOCOLS)}"
+        raise _bad(text, reason, suggest(protocol, list(PROTOCOLS)) or "write PORT or PORT/udp")
     first, last = _range(text, ports)
     if host:
         low, high = _range(text, host)
@@ -62,5 +64,5 @@ def _number(text: str, digits: str) -> int:
     raise _bad(text, f"{digits[:80]!r} is no port between 0 and 65535")
 
 
-def _bad(text: str, hint: str) -> BuildFileError:
-    return BuildFileError(f"invalid port {text[:80]!r}", hint=hint)
+def _bad(text: str, reason: str, hint: str = "write PORT, PORT/udp or FIRST-LAST") -> BuildFileError:
+    return BuildFileError(f"invalid port {text[:80]!r}: {reason}", hint=hint)

@@ -10,7 +10,7 @@ from builder.graph.configs import in_shell
 from builder.graph.draft import Draft
 from builder.graph.mounts import MountPlace, plan_mounts
 from builder.graph.paths import join_path
-from builder.graph.places import suggest
+from builder.graph.places import narrow, suggest
 from builder.graph.steps import InlineFile, MountSpec, RunStep
 from builder.graph.titles import MASK, heredoc_summary
 
@@ -31,7 +31,8 @@ def plan_run(draft: Draft, line: Run) -> None:
     if isinstance(line.command, ExecForm):
         argv = line.command.argv
         if not argv:
-            raise draft.bad(line.span, "RUN [] runs nothing", "give a command")
+            where = narrow(draft.graph.file, line.span, "[")
+            raise draft.bad(where, "RUN [] runs nothing", 'write RUN ["program", "argument"]')
     else:
         text, scripts, summary = _shell_text(line.command)
         argv = in_shell(draft, text)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builder.buildfile.syntax import BuildFile, Literal, Span, Word
-from builder.buildfile.words import expand
-from builder.errors import BuildFileError
-from builder.graph.places import mistake
+from builder.buildfile.words import ExpandError, expand
+from builder.graph.places import mistake, narrow
+from builder.value import replace
 
 PROXY_NAMES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 """Build arguments that need no ARG line and enter neither keys nor history, in both cases."""
@@ -88,12 +88,20 @@ class Expander:
         span = where or word.span
         if scope.bound(word) > MAX_VALUE:
             raise mistake(
-                self.file, span, f"the value may be longer than {MAX_VALUE >> 20} MiB once expanded"
+                self.file,
+                span,
+                f"the value may be longer than {MAX_VALUE >> 20} MiB once expanded",
+                "let a variable hold less",
             )
         try:
             return expand(word, scope.lookup)
-        except BuildFileError as error:
-            raise mistake(self.file, span, error.message, error.hint) from None
+        except ExpandError as error:
+            place = narrow(self.file, span, error.variable)
+            if place != span:  # up to the brace that closes it
+                line = self.file.lines[place.line - 1]
+                end = line.find("}", place.end_column - 1) + 1
+                place = replace(place, end_column=end + 1 if end else place.end_column)
+            raise mistake(self.file, place, error.message, error.hint) from None
 
 
 def proxy_environment(build_args: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

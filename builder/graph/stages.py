@@ -14,7 +14,7 @@ from builder.graph.arguments import (
 )
 from builder.graph.mounts import mount_origin_name
 from builder.graph.names import SCRATCH, StageNames, make_contexts, number_stages
-from builder.graph.places import mistake, nearest, suggest
+from builder.graph.places import mistake, narrow, nearest, suggest
 from builder.graph.scope import Expander, Scope
 from builder.graph.steps import FromStage
 from builder.image.platform import Platform, parse_platform
@@ -167,7 +167,10 @@ def _split(file: BuildFile) -> tuple[list[Arg], list[_Section]]:
             before.append(line)
         else:
             raise mistake(
-                file, line.span, "no build stage in the current context", "begin the file with a FROM line"
+                file,
+                narrow(file, line.span, line.source.split(None, 1)[0]),
+                "no build stage in the current context",
+                "begin the file with a FROM line",
             )
     if not sections:
         raise BuildFileError(f"{file.name} has no build stage", hint="begin it with a FROM line")
@@ -279,7 +282,9 @@ class _Resolver:
                 try:
                     origin = self.names.origin(name, self.platform)
                 except IndexError:
-                    raise no_such_stage(self.file, line.span, name, len(self.sections)) from None
+                    raise no_such_stage(
+                        self.file, narrow(self.file, line.span, f"from={name}"), name, len(self.sections)
+                    ) from None
                 if isinstance(origin, FromStage):
                     yield origin.index
 
@@ -298,7 +303,7 @@ def source_names(file: BuildFile, line: Instruction) -> Iterator[str]:
         if "$" in line.from_:
             raise mistake(
                 file,
-                line.span,
+                narrow(file, line.span, f"--from={line.from_}"),
                 f"variables are not expanded in --from={line.from_}",
                 "name a stage with FROM $VARIABLE AS name, and copy from that",
             )
@@ -312,7 +317,12 @@ def source_names(file: BuildFile, line: Instruction) -> Iterator[str]:
 
 def no_such_stage(file: BuildFile, span: Span, name: str, count: int) -> BuildFileError:
     """The error for a stage number that is too high."""
-    return mistake(file, span, f"there is no stage {name}", f"the file has {count} stages, numbered from 0")
+    return mistake(
+        file,
+        span,
+        f"there is no stage {name}",
+        "the only stage is 0" if count == 1 else f"the stages are 0 to {count - 1}",
+    )
 
 
 def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
@@ -327,9 +337,16 @@ def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
                 circle = [*path, entered]
                 del circle[: circle.index(entered)]
                 chain = " → ".join(_call(stages[index]) for index in circle)
+                if len(circle) == 2:
+                    raise mistake(
+                        file,
+                        _source_place(file, stages[entered], stages[entered]),
+                        f"circular dependency: stage {_call(stages[entered])} takes files of itself",
+                        "its own files are there already: RUN cp copies them",
+                    )
                 raise mistake(
                     file,
-                    stages[entered].span,
+                    _source_place(file, stages[entered], stages[circle[1]]),
                     f"circular dependency: stage {chain}",
                     "a stage can only use what stages before it made",
                 )
@@ -340,6 +357,16 @@ def _refuse_circles(file: BuildFile, stages: tuple[Stage, ...]) -> None:
             if following is None:
                 break
             entered = following
+
+
+def _source_place(file: BuildFile, stage: Stage, source: Stage) -> Span:
+    """Where a stage names one that it takes files of; its FROM if nothing there does."""
+    names = (str(source.index), source.name)
+    for line in stage.instructions:
+        for name in source_names(file, line):
+            if name.lower() in names:
+                return narrow(file, line.span, f"from={name}")
+    return stage.span
 
 
 def _next_of(left: list[tuple[int, Iterator[int]]], path: dict[int, None], done: set[int]) -> int | None:
@@ -369,10 +396,7 @@ def _refuse_later_sources(file: BuildFile, stages: tuple[Stage, ...], stage: Sta
     later = [index for index in stage.dependencies if index > stage.index]
     if not later:
         return
-    span = stage.span
-    for line in stage.instructions:
-        if any(name.lower() in (stages[later[0]].name, str(later[0])) for name in source_names(file, line)):
-            span = line.span
+    span = _source_place(file, stage, stages[later[0]])
     raise mistake(
         file,
         span,

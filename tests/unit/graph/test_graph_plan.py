@@ -330,7 +330,7 @@ def test_triggers_of_an_image_are_parsed_and_point_at_the_from_line():
     with pytest.raises(BuildFileError) as caught:
         plan_graph(graph(from_("base", number=7), run("t")), base=base, triggers=lines)
     assert caught.value.location.line == 7
-    assert caught.value.message == "in a trigger of the base: invalid port 'http'"
+    assert caught.value.message.startswith("in a trigger of the base: invalid port 'http': ")
     found = plan_graph(graph(from_("base"), run("t")), base=ImageConfig(onbuild=("ENV A=1",)), triggers=lines)
     assert dict(found.steps[0].env)["A"] == "1"
     assert found.steps[0].title == "[2/3] RUN t"

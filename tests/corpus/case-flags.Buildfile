@@ -1,0 +1,3 @@
+FROM busybox
+COPY --from=Thing /A /B
+LABEL A=a a=A

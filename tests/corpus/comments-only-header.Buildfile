@@ -1,0 +1,4 @@
+#
+# Copyright nobody
+#
+FROM scratch

@@ -1,0 +1,7 @@
+FROM busybox
+RUN echo a \
+
+
+  && echo b
+
+RUN echo c

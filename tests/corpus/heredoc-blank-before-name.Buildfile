@@ -1,0 +1,4 @@
+FROM busybox
+RUN cat << EOF
+newer parsers take the blank
+EOF

@@ -1,0 +1,7 @@
+FROM busybox
+RUN cat \
+  <<EOF \
+  > /out
+body \
+stays
+EOF

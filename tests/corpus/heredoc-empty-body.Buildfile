@@ -1,0 +1,5 @@
+FROM busybox
+COPY <<EOF /empty
+EOF
+RUN <<EOF
+EOF

@@ -1,0 +1,4 @@
+FROM busybox
+RUN cat 3<<THREE <&3
+three
+THREE

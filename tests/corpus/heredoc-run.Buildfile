@@ -1,0 +1,7 @@
+FROM busybox
+RUN <<EOF
+set -e
+echo one
+echo two
+EOF
+RUN echo after

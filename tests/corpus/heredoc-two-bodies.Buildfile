@@ -1,0 +1,7 @@
+FROM busybox
+RUN cat <<A > /a && cat <<B > /b
+first
+A
+second
+B
+RUN ls

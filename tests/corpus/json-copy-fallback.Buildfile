@@ -1,0 +1,4 @@
+FROM busybox
+COPY ['a b', 'c']
+ADD ["one", "two", "/three/"]
+VOLUME ['/a']

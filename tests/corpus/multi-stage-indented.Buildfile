@@ -1,0 +1,4 @@
+  FROM busybox AS a
+    RUN true
+	RUN echo tab
+  FROM a

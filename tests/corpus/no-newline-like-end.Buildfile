@@ -1,0 +1,2 @@
+FROM busybox
+RUN echo "the last line"

@@ -1,0 +1,9 @@
+FROM busybox
+ONBUILD ADD . /app/src
+ONBUILD RUN ["/usr/local/bin/build", "--dir", "/app/src"]
+ONBUILD LABEL a=b
+ONBUILD EXPOSE 80
+ONBUILD USER app
+ONBUILD HEALTHCHECK CMD true
+ONBUILD ENTRYPOINT ["x"]
+ONBUILD VOLUME /v

@@ -1,0 +1,3 @@
+FROM busybox
+onbuild   run   echo spaced
+OnBuild Copy --from=busybox a b

@@ -1,0 +1,4 @@
+FROM busybox
+RUN echo it's not closed
+CMD echo "neither
+ENTRYPOINT echo ${what

@@ -1,0 +1,5 @@
+FROM busybox  	
+RUN true	 
+ENV A=1  
+   
+CMD ["a"]   

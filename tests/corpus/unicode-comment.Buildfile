@@ -1,0 +1,4 @@
+# Комментарий
+FROM busybox
+# 注释
+RUN true # ¡hola!

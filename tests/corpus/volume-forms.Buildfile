@@ -1,0 +1,5 @@
+FROM busybox
+VOLUME /a
+VOLUME /a /b $C
+VOLUME ["/a", "/b c"]
+VOLUME [ "/x" ]

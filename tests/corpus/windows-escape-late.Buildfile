@@ -1,0 +1,5 @@
+# an ordinary comment first
+# escape=`
+FROM busybox
+RUN echo a \
+  b

@@ -1,0 +1,5 @@
+ARG
+ARG =x
+FROM scratch
+ARG a =b
+ARG a$B=1

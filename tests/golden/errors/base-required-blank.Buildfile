@@ -1,0 +1,1 @@
+FROM ${IMAGE:?say which image}

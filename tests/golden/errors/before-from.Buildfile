@@ -1,0 +1,3 @@
+# comment
+RUN true
+FROM scratch

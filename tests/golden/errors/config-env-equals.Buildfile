@@ -1,0 +1,3 @@
+FROM scratch
+ARG B=a=b
+ENV $B=1

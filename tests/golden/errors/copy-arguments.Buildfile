@@ -1,0 +1,6 @@
+FROM scratch
+COPY
+COPY a
+ADD ["a"]
+COPY a b c
+ADD ["a", "b", "c d"]

@@ -1,0 +1,3 @@
+FROM scratch
+COPY --chmod=999 a /b
+COPY --chmod=u+z a /b

@@ -1,0 +1,3 @@
+FROM scratch
+COPY https://example.org/x /x
+COPY git@example.org:a/b.git /y

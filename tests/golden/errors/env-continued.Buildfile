@@ -1,0 +1,5 @@
+FROM scratch
+ENV A=1 \
+    # about B
+    B \
+    C=3

@@ -1,0 +1,7 @@
+FROM scratch
+ENV
+ENV A
+ENV A=1 B
+ENV =1
+LABEL
+LABEL a=b c

@@ -1,0 +1,5 @@
+FROM scratch
+COPY <<EOF /x
+one
+two ${X:?is needed}
+EOF

@@ -1,0 +1,3 @@
+FROM scratch
+ENV A=abc
+WORKDIR /${A#a\b}/x

@@ -1,0 +1,16 @@
+FROM scratch
+ENV A=aaaaaaaaaaaaaaaa
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A
+ENV A=$A$A$A$A

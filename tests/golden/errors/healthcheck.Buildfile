@@ -1,0 +1,12 @@
+FROM scratch
+HEALTHCHECK NONE true
+HEALTHCHECK COMMAND true
+HEALTHCHECK curl localhost
+HEALTHCHECK CMD
+HEALTHCHECK CMD []
+HEALTHCHECK --interval=5 CMD true
+HEALTHCHECK --interval=1us CMD true
+HEALTHCHECK --timeout=-1s CMD true
+HEALTHCHECK --timeout=9999999999h CMD true
+HEALTHCHECK --retries=x CMD true
+HEALTHCHECK --retries=-1 CMD true

@@ -1,0 +1,5 @@
+FROM scratch
+RUN cat <<A <<B
+a
+A
+b

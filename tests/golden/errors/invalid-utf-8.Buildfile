@@ -1,0 +1,3 @@
+FROM scratch
+RUNN ÿþ
+ENV A=ÿ B

@@ -1,0 +1,3 @@
+FROM scratch
+RUN --mount='"type=bind,target=/x' true
+RUN --mount='type=bind,source="a",target=/x' true

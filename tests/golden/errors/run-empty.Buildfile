@@ -1,0 +1,3 @@
+FROM scratch
+RUN
+RUN --network=none

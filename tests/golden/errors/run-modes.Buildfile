@@ -1,0 +1,3 @@
+FROM scratch
+RUN --network=hots true
+RUN --security=foo true

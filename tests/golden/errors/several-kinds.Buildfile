@@ -1,0 +1,5 @@
+FROM scratch
+RUNN true
+ENV A=${
+COPY a
+HEALTHCHECK NONE x

@@ -1,0 +1,6 @@
+FROM scratch
+SHELL /bin/sh -c
+SHELL ['/bin/sh', '-c']
+SHELL ["/bin/sh", "-c",]
+SHELL []
+SHELL

@@ -1,0 +1,2 @@
+FROM scratch AS 1st
+FROM scratch AS a/b

@@ -1,0 +1,3 @@
+FROM scratch
+ENV A=${B:-some text}
+LABEL a=${

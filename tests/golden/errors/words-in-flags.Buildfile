@@ -1,0 +1,4 @@
+FROM --platform=${ scratch
+COPY --chown=${a a b
+COPY "--chown=${a" a b
+COPY ["${a", "b"]

@@ -1,0 +1,8 @@
+FROM scratch
+COPY <<EOF /a
+first line
+  second ${line
+EOF
+COPY <<-EOF /b
+	a tab and ${x^^}
+	EOF

@@ -1,0 +1,62 @@
+"""Short ways to parse a line and to see what became of it."""
+
+from __future__ import annotations
+
+from builder.buildfile.parse import parse
+from builder.buildfile.syntax import Literal, Span, Variable
+from builder.buildfile.wordparse import parse_word
+from builder.buildfile.words import expand
+from builder.errors import BuildFileError
+
+
+def file(text):
+    return parse(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"), "f")
+
+
+def lines(text):
+    """The instructions behind a FROM line that is put in front."""
+    return file("FROM b\n" + text).instructions[1:]
+
+
+def line(text):
+    (found,) = lines(text)
+    return found
+
+
+def errors(text):
+    """(line, column, width, message) of all mistakes of a text that a FROM line is put in front of."""
+    try:
+        file("FROM b\n" + text)
+    except BuildFileError as error:
+        return [
+            (one.location.line - 1, one.location.column, one.location.width, one.message)
+            for one in (error, *error.others)
+        ]
+    raise AssertionError(f"accepted: {text!r}")
+
+
+def message(text):
+    ((_, _, _, found),) = errors(text)
+    return found
+
+
+def texts(words):
+    return [word.text for word in words]
+
+
+def value(text, escape="\\", **variables):
+    """What a word comes to."""
+    return expand(parse_word(text, Span(1, 1, 1, 1), escape=escape), variables.get)
+
+
+def shape(parts):
+    """The parts of a word without spans: texts, and variables as tuples."""
+    found = []
+    for part in parts:
+        if isinstance(part, Literal):
+            found.append(part.text)
+        else:
+            assert isinstance(part, Variable)
+            inner = [shape(word.parts) for word in (part.argument, part.replacement) if word is not None]
+            found.append((part.name, part.operator, *inner))
+    return found
