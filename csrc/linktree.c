@@ -39,6 +39,46 @@ static int add_path(path_list *list, const char *folder, const char *name)
     return 0;
 }
 
+/* Inodes of what was linked, to find files with several names. */
+typedef struct {
+    ino_t *items;
+    size_t count, capacity;
+} inode_list;
+
+static int add_inode(inode_list *list, ino_t inode)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity * 2 + 1024;
+        ino_t *moved = realloc(list->items, capacity * sizeof *moved);
+        if (!moved)
+            return -ENOMEM;
+        list->items = moved;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = inode;
+    return 0;
+}
+
+static int by_number(const void *left, const void *right)
+{
+    const ino_t *a = left, *b = right;
+    return *a < *b ? -1 : *a > *b;
+}
+
+static int has_doubles(inode_list *list)
+{
+    qsort(list->items, list->count, sizeof *list->items, by_number);
+    for (size_t i = 1; i < list->count; i++)
+        if (list->items[i - 1] == list->items[i])
+            return 1;
+    return 0;
+}
+
+static void free_inodes(inode_list *list)
+{
+    free(list->items);
+}
+
 static void free_paths(path_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -94,7 +134,7 @@ static int is_folder(int dir_fd, const struct dirent *entry)
 }
 
 /* The entries of one directory; folders among them are put on the list. */
-static int link_entries(DIR *source, int dest, const char *path, path_list *left)
+static int link_entries(DIR *source, int dest, const char *path, path_list *left, inode_list *linked)
 {
     for (;;) {
         const struct dirent *entry;
@@ -110,14 +150,14 @@ static int link_entries(DIR *source, int dest, const char *path, path_list *left
             return folder;
         if (folder)
             failed = mkdirat(dest, entry->d_name, 0700) ? -errno : add_path(left, path, entry->d_name);
-        else if (linkat(dirfd(source), entry->d_name, dest, entry->d_name, 0))
-            failed = -errno;
+        else
+            failed = linkat(dirfd(source), entry->d_name, dest, entry->d_name, 0) ? -errno : add_inode(linked, entry->d_ino);
         if (failed)
             return failed;
     }
 }
 
-static int link_folder(int source_fd, int dest_fd, const char *path, path_list *left)
+static int link_folder(int source_fd, int dest_fd, const char *path, path_list *left, inode_list *linked)
 {
     int fd = pb_path_open_below(source_fd, path, O_RDONLY | O_DIRECTORY), failed;
     PB_CLOSE int dest = -1;
@@ -131,7 +171,7 @@ static int link_folder(int source_fd, int dest_fd, const char *path, path_list *
         return -ENOMEM;
     }
     dest = pb_path_open_below(dest_fd, path, O_RDONLY | O_DIRECTORY);
-    failed = dest < 0 ? dest : link_entries(source, dest, path, left);
+    failed = dest < 0 ? dest : link_entries(source, dest, path, left, linked);
     if (!failed)
         failed = copy_metadata(dirfd(source), dest);
     closedir(source);
@@ -141,12 +181,15 @@ static int link_folder(int source_fd, int dest_fd, const char *path, path_list *
 int pb_link_tree(int source_fd, int dest_fd, pb_error *error)
 {
     __attribute__((cleanup(free_paths))) path_list left = {0};
+    __attribute__((cleanup(free_inodes))) inode_list linked = {0};
     int failed = add_path(&left, "", "");
 
     for (size_t i = 0; !failed && i < left.count; i++) {
-        failed = link_folder(source_fd, dest_fd, left.paths[i], &left);
+        failed = link_folder(source_fd, dest_fd, left.paths[i], &left, &linked);
         if (failed)
             return pb_fail(error, -failed, "link", "%s", left.paths[i]);
     }
+    if (!failed && has_doubles(&linked))
+        return pb_fail_detail(error, EMLINK, "link", "", "files have several names there");
     return failed ? pb_fail(error, -failed, "link", "%s", "") : 0;
 }

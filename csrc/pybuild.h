@@ -102,9 +102,9 @@ enum { PB_WITHOUT_OWNER = 1 };
  * Hard links are not told apart. `exclude` may be NULL. Hashes what must be hashed, on two threads. */
 int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_fingerprint *ret,
                         pb_error *error);
-/* Count entries and bytes of files at and below a node. */
+/* Count entries, bytes of files, and further names of files with several (hard links) at and below a node. */
 int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint64_t *entries, uint64_t *bytes,
-                    pb_error *error);
+                    uint64_t *links, pb_error *error);
 /* What is at and below a node, in no order: for each entry its kind as in pb_entry, its size (0 for what is no file) and its
  * path, each ended by a NUL. To be freed by pb_free. */
 int pb_tree_list(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error);
@@ -153,7 +153,7 @@ int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, con
 int pb_copier_finish(pb_copier *copier, pb_copy_result *ret, pb_error *error);
 void pb_copier_free(pb_copier *copier);
 /* Make what is below one directory once more below another, which is empty, on the same file system: directories are made,
- * everything else is a hard link. */
+ * everything else is a hard link. EMLINK also if a file has several names there, which nobody may want any more. */
 int pb_link_tree(int source_fd, int dest_fd, pb_error *error);
 /* Copy a whole root file system (a merged view) to a folder, all attributes that the caller may set; for local outputs. */
 int pb_copy_rootfs(int source_fd, int dest_fd, int keep_owner, pb_copy_result *ret, pb_error *error);

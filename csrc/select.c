@@ -102,8 +102,40 @@ int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, 
     return 0;
 }
 
+typedef struct {
+    uint64_t device, inode;
+} file_id;
+
+static int by_id(const void *left, const void *right)
+{
+    const file_id *a = left, *b = right;
+    if (a->device != b->device)
+        return a->device < b->device ? -1 : 1;
+    return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+/* How many entries of a list are further names of a file in it. */
+static int count_links(const pb_tree *tree, const pb_nodes *list, uint64_t *ret)
+{
+    PB_FREE file_id *ids = malloc((list->count + 1) * sizeof *ids);
+    size_t count = 0;
+
+    if (!ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < list->count; i++) {
+        const pb_node *node = &tree->nodes[list->items[i]];
+        if (!S_ISDIR(node->mode) && node->nlink > 1)
+            ids[count++] = (file_id){node->device, node->inode};
+    }
+    qsort(ids, count, sizeof *ids, by_id);
+    *ret = 0;
+    for (size_t i = 1; i < count; i++)
+        *ret += !by_id(&ids[i - 1], &ids[i]);
+    return 0;
+}
+
 int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint64_t *entries, uint64_t *bytes,
-                    pb_error *error)
+                    uint64_t *links, pb_error *error)
 {
     PB_NODES pb_nodes list = {0};
     int failed;
@@ -117,7 +149,7 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
     *bytes = 0;
     for (size_t i = 0; i < list.count; i++)
         *bytes += S_ISREG(tree->nodes[list.items[i]].mode) ? tree->nodes[list.items[i]].size : 0;
-    return 0;
+    return count_links(tree, &list, links) ? pb_fail(error, ENOMEM, "measure", "%s", "") : 0;
 }
 
 /* One record for each entry of a collected list: kind, size, path, each ended by a NUL. */

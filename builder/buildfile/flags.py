@@ -9,7 +9,7 @@ from builder.buildfile.blanks import BLANKS
 from builder.buildfile.grammar import line_grammar
 from builder.value import dataclass
 
-_QUOTED = re.compile("[\"'\\\\]")
+_QUOTED = re.compile("[\"'\\\\`]")
 
 
 @dataclass(slots=True)
@@ -39,14 +39,14 @@ class Split:
     rest_at: int
 
 
-def split_line(text: str) -> Split:
-    """Take a logical line apart by the grammar. Whatever the file's escape character is, in flags it is a backslash."""
-    tree: Any = line_grammar("\\").parse(text, "line")
+def split_line(text: str, escape: str) -> Split:
+    """Take a logical line apart by the grammar, for the escape character of the file."""
+    tree: Any = line_grammar(escape).parse(text, "line")
     keyword, *others = tree.children
     split = Split(str(keyword), keyword.start_pos, [], "", len(text))
     for token in others:
         if token.type == "FLAG":
-            flag = _flag(str(token), token.start_pos)
+            flag = _flag(str(token), token.start_pos, escape)
             if not flag.name and flag.value is None:  # `--""` is no more than `--`
                 rest = text[flag.at + flag.length :].lstrip(BLANKS)
                 split.rest, split.rest_at = rest.rstrip(BLANKS), len(text) - len(rest)
@@ -58,21 +58,21 @@ def split_line(text: str) -> Split:
     return split
 
 
-def _flag(text: str, at: int) -> FlagText:
-    written, open_quote = (text, None) if _QUOTED.search(text) is None else _unquote(text, at)
+def _flag(text: str, at: int, escape: str) -> FlagText:
+    written, open_quote = (text, None) if _QUOTED.search(text) is None else _unquote(text, at, escape)
     name, mark, value = written[2:].partition("=")
     value_at = at + text.index("=") + 1 if mark else at
     plain = len(text) == len(written)
     return FlagText(name, value if mark else None, at, len(text), value_at, plain, open_quote)
 
 
-def _unquote(text: str, start: int) -> tuple[str, int | None]:
+def _unquote(text: str, start: int, escape: str) -> tuple[str, int | None]:
     """A flag without its quotes and escapes, and where a quote that is never closed begins."""
     found, quote, opened, at = [], "", 0, 0
     while at < len(text):
         sign = text[at]
         at += 1
-        if sign == "\\":
+        if sign == escape:
             found.append(text[at : at + 1])
             at += 1
         elif quote:

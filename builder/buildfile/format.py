@@ -115,7 +115,7 @@ def _instruction(source: Source, logical: LogicalLine, instruction: Instruction)
     """The lines of one instruction, here-documents aside: the boldest version that means the same."""
     raw = source.raw[logical.line - 1 : logical.end_line]
     bodies = source.raw[logical.end_line : logical.heredocs[-1].end_line] if logical.heredocs else []
-    rest_at = split_line(logical.text).rest_at
+    rest_at = split_line(logical.text, source.escape).rest_at
     for until in (len(logical.text), rest_at, 0):
         lines = _tidy(source, logical, instruction, until)
         if lines == raw:

@@ -14,14 +14,13 @@ _OPENING = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)\Z")
 
 def find_heredocs(line: LogicalLine, escape: str) -> list[RawHeredoc]:
     """The here-documents of a line of RUN, COPY or ADD (or ONBUILD of those), in their order."""
-    del escape
     if "<<" not in line.text:
         return []
     from builder.buildfile.flags import split_line
 
-    split = split_line(line.text)
+    split = split_line(line.text, escape)
     if split.keyword.upper() == "ONBUILD" and split.rest:
-        split = split_line(split.rest)
+        split = split_line(split.rest, escape)
     if split.keyword.upper() not in _TAKE_THEM or is_array(split.rest):
         return []
     return openings(line.text)

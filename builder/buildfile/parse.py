@@ -98,7 +98,7 @@ def _unknown(line: Line) -> BuildFileError:
 
 def _line(source: Source, logical: LogicalLine, escape: str) -> Line:
     """Take a line apart: its keyword, its flags and what is behind them."""
-    split = split_line(logical.text)
+    split = split_line(logical.text, escape)
     # Some letters beyond ASCII have capitals within it, or of another length.
     keyword = split.keyword.upper() if split.keyword.isascii() else split.keyword
     return Line(source, logical, keyword, split.rest, split.rest_at, escape, split.flags, split.keyword_at)

@@ -221,14 +221,15 @@ class Tree:
         check(lib.pb_tree_fingerprint(self._handle, node, rules, flags, found, error), error)
         return bytes(ffi.buffer(found.bytes))
 
-    def measure(self, node: int, *, exclude: Ignore | None = None) -> tuple[int, int]:
-        """The number of entries at and below a node, and the bytes of the files among them."""
-        entries = ffi.new("uint64_t *")
-        size = ffi.new("uint64_t *")
+    def measure(self, node: int, *, exclude: Ignore | None = None) -> tuple[int, int, int]:
+        """The number of entries at and below a node, the bytes of the files among them, and how many entries are further
+        names of a file that has another there.
+        """
+        entries, size, links = (ffi.new("uint64_t *") for _ in range(3))
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
-        check(lib.pb_tree_measure(self._handle, node, rules, entries, size, error), error)
-        return int(entries[0]), int(size[0])
+        check(lib.pb_tree_measure(self._handle, node, rules, entries, size, links, error), error)
+        return int(entries[0]), int(size[0]), int(links[0])
 
     def list(self, node: int, *, exclude: Ignore | None = None) -> tuple[tuple[str, int, str], ...]:
         """Kind, size (0 for what is no file) and path of all entries at and below a node, by path."""

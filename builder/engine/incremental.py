@@ -55,7 +55,8 @@ def find_delta(
     files = [[part[1] for part in list_ if part[0] == "file"] for list_ in (earlier.parts, _plain(parts))]
     if kinds[0] != kinds[1] or files[0] != files[1] or not earlier.listing:
         return None
-    if step.exclude or tree.measure(source.node)[0] < WORTH_IT:
+    entries, _, links = tree.measure(source.node)
+    if step.exclude or entries < WORTH_IT or links:
         return None
     try:
         changes, total = listing_diff(
@@ -97,7 +98,7 @@ def _is_simple(change: Change, tree: Tree) -> bool:
     if change.kind not in _COPIED:
         return False
     entry = tree.entry(tree.find(change.path.encode("utf-8", "surrogateescape"), follow=False))
-    return change.kind == "added" if entry.kind == "d" else entry.nlink < 2
+    return entry.kind != "d" or change.kind == "added"
 
 
 def prepare(

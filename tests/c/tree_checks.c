@@ -123,7 +123,7 @@ static void check_selections(int fd, const char *scratch)
     static const char *const paths[] = {"", "..", "d0/f0/x", "link/f1", "loop", "d0/../d1/./f1", "nothing", "dangling"};
     pb_ignore *ignore = rules(exceptions, sizeof exceptions), *exclude = rules(some, sizeof some);
     char old[4096], new[4096], *text;
-    uint64_t total, entries, bytes;
+    uint64_t total, entries, bytes, links;
     uint32_t all[] = {0, 0}, node, *found;
     size_t count;
 
@@ -146,7 +146,7 @@ static void check_selections(int fd, const char *scratch)
             pb_free(found);
         }
         assert(pb_tree_glob(tree, "[", 0, &found, &count, &error) < 0);
-        want(pb_tree_measure(tree, 0, i ? NULL : exclude, &entries, &bytes, &error), "measure");
+        want(pb_tree_measure(tree, 0, i ? NULL : exclude, &entries, &bytes, &links, &error), "measure");
         want(pb_tree_save_listing(tree, all, 2, i ? NULL : exclude, PB_WITHOUT_OWNER, i ? new : old, &error), "listing");
         pb_tree_free(tree);
     }

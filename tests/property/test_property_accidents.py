@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
-import time
 
 import pytest
 
@@ -66,7 +66,8 @@ FILES = [text for text in checks.FILES.values() if 3 < len(text) < 3000]
 
 # What has changed in BuildKit since the oracle's version, and one mistake of it: it reads flags byte by byte.
 NEWER = re.compile(
-    rb"<<-?[ \t\r\\`]|\$\{\w*[#%/]|#\s*check|#\s*\xc2\xa0|\](?! *\r*\n)|--.*[\x80-\xff]|\0",
+    rb"<<-?[ \t\r\\`]|\$\{\w*[#%/]|#\s*check|#\s*\xc2\xa0|\](?! *\r*\n)|--.*[\x80-\xff]|\0"
+    rb"|escape\s*=\s*`.*--\S*[\\`]",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -108,11 +109,11 @@ def compare(text):
 
 
 def test_accidents():
-    seed = random.randrange(1 << 32)
-    source = random.Random(seed)
-    until = time.monotonic() + 150
+    # The same ones each time, unless others are asked for: ACCIDENTS_SEED=random ACCIDENTS=100000
+    seed = os.environ.get("ACCIDENTS_SEED", "1")
+    source = random.Random(None if seed == "random" else seed)
     count = 0
-    while time.monotonic() < until:
+    for _ in range(int(os.environ.get("ACCIDENTS", "4000"))):
         text = accident(source)
         if NEWER.search(text) or NEWER.search(re.sub(rb"[\\`][ \t]*\r*\n", b"", text)):
             continue
@@ -120,5 +121,5 @@ def test_accidents():
         try:
             compare(text)
         except Exception as error:
-            raise AssertionError(f"seed {seed}: {text!r}") from error
+            raise AssertionError(f"{text!r}") from error
     assert count > 100

@@ -106,9 +106,9 @@ def test_flags_that_are_never_looked_at(text):
     assert "is ignored" in warning
 
 
-def test_flags_are_escaped_by_backslashes_whatever_the_file_says():
+def test_flags_are_escaped_as_the_file_says():
     found = file("# escape=`\nFROM b\nCOPY --chown=a\\b --from=`x a b\n").instructions[1]
-    assert (found.chown.text, found.from_) == ("ab", "`x")
+    assert (found.chown.text, found.from_) == ("a\\b", "x")
 
 
 def test_mount_fields():

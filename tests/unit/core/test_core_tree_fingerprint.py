@@ -121,7 +121,7 @@ def test_exclude_is_as_if_the_files_were_not_there(root: Path) -> None:
     fill(root)
     with Opened(root, secret=SECRET) as tree:
         excluded = tree.fingerprint(tree.find(b"dir"), exclude=Ignore(["**/*.txt", "suid"]))
-        entries, size = tree.measure(tree.find(b"dir"), exclude=Ignore(["**/*.txt", "suid"]))
+        entries, size, _ = tree.measure(tree.find(b"dir"), exclude=Ignore(["**/*.txt", "suid"]))
     (root / "dir/sub/deep.txt").unlink()
     (root / "dir/suid").unlink()
     assert fingerprint(root, b"dir") == excluded
