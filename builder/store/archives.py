@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -86,23 +85,54 @@ def _docker_manifest(store: Store, images: Sequence[Named]) -> bytes:
 
 def save_archive(store: Store, images: Sequence[Named], out: BinaryIO, *, form: str) -> None:
     """Write images with their names as a tar; `form` is `oci` or `docker`. The same images give the same bytes."""
-    with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=CHUNK) as tar:
+    written = 0
 
-        def add(name: str, size: int, stream: BinaryIO) -> None:
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = size, 0o644
-            tar.addfile(info, stream)
+    def begin(name: str, size: int) -> None:
+        nonlocal written
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = size, 0o644
+        header = info.tobuf(tarfile.PAX_FORMAT)  # the ustar form, unless a size is too large for that
+        out.write(header)
+        written += len(header) + size
 
-        def add_bytes(name: str, data: bytes) -> None:
-            add(name, len(data), io.BytesIO(data))
+    def end() -> None:
+        nonlocal written
+        padding = -written % tarfile.BLOCKSIZE
+        out.write(bytes(padding))
+        written += padding
 
-        for digest in _blobs(store, images):
-            with store.blobs.open(digest) as stream:
-                add(f"blobs/sha256/{digest.hex}", os.fstat(stream.fileno()).st_size, stream)
-        add_bytes("index.json", _index(store, images))
-        if form == "docker":
-            add_bytes("manifest.json", _docker_manifest(store, images))
-        add_bytes("oci-layout", _LAYOUT)
+    def add_bytes(name: str, data: bytes) -> None:
+        begin(name, len(data))
+        out.write(data)
+        end()
+
+    for digest in _blobs(store, images):
+        with store.blobs.open(digest) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            begin(f"blobs/sha256/{digest.hex}", size)
+            _copy_blob(stream, out, size, digest)
+            end()
+    add_bytes("index.json", _index(store, images))
+    if form == "docker":
+        add_bytes("manifest.json", _docker_manifest(store, images))
+    add_bytes("oci-layout", _LAYOUT)
+    out.write(bytes(2 * tarfile.BLOCKSIZE + -(written + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE))
+
+
+def _copy_blob(source: BinaryIO, out: BinaryIO, size: int, digest: Digest) -> None:
+    """Copy a blob, within the kernel where both are files."""
+    left = size
+    try:
+        out.flush()
+        while left and (count := os.copy_file_range(source.fileno(), out.fileno(), left)):
+            left -= count
+    except OSError:  # a pipe, another file system, an old kernel, or no file at all
+        pass
+    while left and (chunk := os.read(source.fileno(), min(left, CHUNK))):
+        out.write(chunk)
+        left -= len(chunk)
+    if left:
+        raise ImageError(f"the blob {digest} in the store is cut short", hint="build again with --no-cache")
 
 
 def write_layout(store: Store, image: StoredImage, dest: str, *, names: tuple[str, ...] = ()) -> None:
