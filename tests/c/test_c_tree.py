@@ -21,12 +21,17 @@ SOURCES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tree_checks` with the core's own sources in it."""
+FILE_SOURCES = [
+    *SOURCES,
+    *("copy", "copyfile", "linkmap", "linktree", "mode", "path", "tarread", "tarwrite", "unpack", "upper"),
+]
+
+
+def build(folder: Path, name: str, sources: list[str]) -> Path:
+    """One of the programs here, with the core's own sources in it, under the sanitizers."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc here")
-    built = tmp_path_factory.mktemp("c") / "tree_checks"
+    built = folder / name
     flags = [
         "-std=gnu11",
         "-D_GNU_SOURCE",
@@ -39,13 +44,29 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-Werror",
     ]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-    sources = [str(CSRC / f"{name}.c") for name in SOURCES]
-    command = ["gcc", *flags, *sanitizers, str(HERE / "tree_checks.c"), *sources, "-o", str(built)]
+    files = [str(HERE / f"{name}.c"), *(str(CSRC / f"{source}.c") for source in sources)]
+    command = ["gcc", *flags, *sanitizers, *files, "-o", str(built)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "cannot find" in done.stderr and "san" in done.stderr:
         pytest.skip("no sanitizers here")
     assert done.returncode == 0, done.stderr
     return built
+
+
+def run(command: list[str]) -> list[str]:
+    """Run a program; the lines that it prints."""
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if "LeakSanitizer has encountered a fatal error" in done.stderr:  # no ptrace here
+        env["ASAN_OPTIONS"] = "detect_leaks=0"
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("c"), "tree_checks", SOURCES)
 
 
 def _make(root: Path) -> None:
@@ -93,12 +114,43 @@ def test_nothing_is_read_or_written_out_of_place(program: Path, tmp_path: Path) 
         file.write_bytes(_forge(index, rng))
         indexes.append(str(file))
     command = [str(program), str(root), str(tmp_path / "scratch"), str(tmp_path / "index"), *indexes]
-    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
-    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    if "LeakSanitizer has encountered a fatal error" in done.stderr:  # no ptrace here
-        env["ASAN_OPTIONS"] = "detect_leaks=0"
-        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    lines = done.stdout.splitlines()
+    lines = run(command)
     assert len(lines) == 1 + 3 * 151
     assert set(lines[1:]) == {expected}
+
+
+def _damage(archive: bytes, rng: random.Random) -> bytes:
+    """An archive with wrong bytes, most of them in headers whose checksum is right again."""
+    broken = bytearray(archive)
+    for _ in range(rng.randint(1, 4)):
+        block = rng.randrange(len(broken) // 512) * 512
+        for _ in range(rng.randint(1, 3)):
+            broken[block + rng.randrange(512)] = rng.choice(
+                [0, 1, 0x2F, 0x31, 0x80, 0xFF, rng.randrange(256)]
+            )
+        if rng.random() < 0.8:
+            broken[block + 148 : block + 156] = b" " * 8
+            broken[block + 148 : block + 156] = b"%06o\0 " % sum(broken[block : block + 512])
+    if rng.random() < 0.2:
+        del broken[rng.randrange(len(broken)) :]
+    return bytes(broken)
+
+
+def test_copies_links_and_archives(tmp_path: Path) -> None:
+    program = build(tmp_path, "file_checks", FILE_SOURCES)
+    root, rng = tmp_path / "root", random.Random(5)
+    _make(root)
+    (root / "pipe").unlink()
+    (root / "d0" / ("long" * 50)).write_text("a name that needs more than one header")
+    (tmp_path / "work").mkdir()
+    subprocess.run(["tar", "-C", root, "--format=posix", "-cf", tmp_path / "sound.tar", "."], check=True)
+    subprocess.run(["tar", "-C", root, "--format=gnu", "-cf", tmp_path / "gnu.tar", "."], check=True)
+    archives = [tmp_path / "sound.tar", tmp_path / "gnu.tar"]
+    sound = [archive.read_bytes() for archive in archives]
+    for number in range(200):
+        archives.append(tmp_path / f"broken{number}.tar")
+        archives[-1].write_bytes(_damage(rng.choice(sound), rng))
+    lines = run([str(program), str(root), str(tmp_path / "work"), *map(str, archives)])
+    assert len(lines) == 4
+    assert len(set(lines)) == 1
+    assert os.listdir(tmp_path / "work") == []
