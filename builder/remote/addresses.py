@@ -10,7 +10,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SSH = re.compile(r"([A-Za-z0-9_-]+)@([A-Za-z0-9.-]+):([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
 _GIT_SCHEMES = frozenset({"http", "https", "ssh", "git"})
 _COMMIT = re.compile(r"[0-9a-f]{4,64}\Z")
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#]*)@")  # greedy: a password may have an @
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#]*)@")  # greedy: a password may have an @
 _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 _UNNAMED = "__unnamed__"  # what BuildKit calls a file whose URL has no name
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -130,3 +132,164 @@ def test_the_order_of_sources_counts_for_the_cache(
         (context / "Buildfile").write_text(f"FROM scratch\nADD {sources} /d/\n")
         pybuild("build", "-o", tmp_path / last, context)
         assert (tmp_path / last / "d/f").read_text() == last
+
+
+# --- git ---
+
+
+def git(folder: Path, *args: str, **env: str) -> str:
+    who = (
+        "-c",
+        "user.name=n",
+        "-c",
+        "user.email=e@x",
+        "-c",
+        "protocol.allow=always",
+        "-c",
+        "safe.directory=*",
+    )
+    done = subprocess.run(
+        ["git", *who, *args],
+        cwd=folder,
+        env=dict(os.environ, **env),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(web: Web, tmp_path: Path) -> Path:
+    """A repository that the server hosts as `it.git`."""
+    folder = tmp_path / "served" / "it.git"
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "a").write_text("one\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "one")
+    web.repositories = folder.parent
+    return folder
+
+
+def test_variables_of_another_git_do_not_confuse(
+    web: Web, repository: Path, pybuild: Run, context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook, which git runs with some of these."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    git(mine, "init", "-q")
+    before = sorted(path for path in mine.rglob("*"))
+    for name, value in {
+        "GIT_DIR": mine / ".git",
+        "GIT_WORK_TREE": mine,
+        "GIT_INDEX_FILE": mine / ".git/index",
+        "GIT_OBJECT_DIRECTORY": mine / ".git/objects",
+        "GIT_QUARANTINE_PATH": mine / ".git/objects",
+        "GIT_NAMESPACE": "x",
+        "GIT_DEFAULT_HASH": "sha256",
+        "GIT_PREFIX": "sub/",
+        "GIT_LITERAL_PATHSPECS": "1",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    (context / "Buildfile").write_text(f"FROM scratch\nADD {web.url}/it.git#main /\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+    assert sorted(path for path in mine.rglob("*")) == before
+
+
+def test_a_password_for_git_stays_out_of_the_kept_folder(
+    web: Web, repository: Path, pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    address = web.url.replace("//", "//us%40er:s3%23cr3t@")
+    (context / "Buildfile").write_text(f"FROM scratch\nADD --keep-git-dir {address}/it.git /\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    found = subprocess.run(["grep", "-rE", "s3.*cr3t", tmp_path / "out"], capture_output=True)
+    assert found.stdout == b""
+    sent = {headers.get("Authorization") for path, headers in web.asked}
+    assert sent == {"basic " + b64encode(b"us@er:s3#cr3t").decode()}
+    assert f"url = {web.url}/it.git" in (tmp_path / "out/.git/config").read_text()
+
+
+def test_a_header_for_git_arrives_as_it_is(
+    web: Web, repository: Path, pybuild: Run, context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = 'x "a"; b=\\n # c'
+    (context / "Buildfile").write_text(f"FROM scratch\nADD {web.url}/it.git /\n")
+    monkeypatch.setenv("TOKEN", header)
+    pybuild("build", "--secret", "id=GIT_AUTH_HEADER,env=TOKEN", context)
+    assert {headers.get("Authorization") for _, headers in web.asked} == {header}
+
+
+def test_a_repository_with_sha256(
+    web: Web, repository: Path, pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    folder = repository.parent / "long.git"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main", "--object-format=sha256")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "one")
+    (folder / "a").write_text("one\n")
+    git(folder, "add", "a")
+    git(folder, "commit", "-q", "-m", "two")
+    (context / "Buildfile").write_text(f"FROM scratch\nADD {web.url}/long.git /\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert (tmp_path / "out/a").read_text() == "one\n"
+
+
+def test_what_git_leaves_running_is_not_waited_for(
+    repository: Path, pybuild: Run, context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ssh does with ControlPersist: it keeps standard error open."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nsleep 40 &\nfor word; do :; done\neval "exec $word"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
+    for name, value in (("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    (context / "Buildfile").write_text(f"FROM scratch\nADD ssh://git@host{repository} /\n")
+    with (tmp_path / "log").open("wb") as log:
+        options = {"capture_output": False, "stdout": log, "stderr": log, "timeout": 30}
+        pybuild("build", "-o", tmp_path / "out", context, **options)
+    assert (tmp_path / "out/a").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c touch% {}", "file://{}", "{}"])
+def test_a_submodule_of_this_machine_is_refused(
+    web: Web, repository: Path, pybuild: Run, context: Path, tmp_path: Path, url: str
+) -> None:
+    target = tmp_path / "written"
+    git(repository, "submodule", "add", "-q", "--", str(repository), "inner")
+    git(repository, "config", "-f", ".gitmodules", "submodule.inner.url", url.format(target))
+    git(repository, "config", "-f", ".gitmodules", "submodule.inner.update", "checkout")
+    git(repository, "commit", "-q", "-a", "-m", "two")
+    (context / "Buildfile").write_text(f"FROM scratch\nADD {web.url}/it.git /\n")
+    done = pybuild("build", context, ok=False)
+    assert done.returncode == 1
+    assert "cannot be fetched with its submodules" in done.stderr
+    assert not target.exists()
+
+
+def test_names_of_a_repository_may_be_odd(
+    web: Web, repository: Path, pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    names = [b"new\nline", b"\xff\xfe", b"-rf", b"a\\b", b'quote"', b"$(touch x)", b"x" * 255]
+    for name in names:
+        (Path(os.fsdecode(repository)) / os.fsdecode(name)).write_text("x")
+    git(repository, "submodule", "add", "-q", "--", str(repository), 'in"ner $(touch pwned)')
+    git(
+        repository,
+        "config",
+        "-f",
+        ".gitmodules",
+        "--rename-section",
+        'submodule.in"ner $(touch pwned)',
+        "submodule.n",
+    )
+    git(repository, "config", "-f", ".gitmodules", "submodule.n.url", "./")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "two")
+    (context / "Buildfile").write_text(f"FROM scratch\nADD {web.url}/it.git?submodules=0 /\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert set(names) < set(os.listdir(os.fsencode(tmp_path / "out")))
+    assert not (tmp_path / "out/pwned").exists()
