@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 from base64 import b64encode
@@ -293,3 +294,30 @@ def test_names_of_a_repository_may_be_odd(
     pybuild("build", "-o", tmp_path / "out", context)
     assert set(names) < set(os.listdir(os.fsencode(tmp_path / "out")))
     assert not (tmp_path / "out/pwned").exists()
+
+
+# --- what is asked about a context ---
+
+
+def test_paths_of_a_context_however_they_are_written(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    (context / "sub").mkdir()
+    (context / "sub" / "b").write_text("x")
+    (context / "Buildfile").write_text("FROM scratch\nCOPY sub /\n")
+    for path in ("sub/b", "/sub/b", context / "sub/b", "sub/../sub/b", "../context/sub/b", "./sub//b/"):
+        for place, name in ((tmp_path, context), (context, "."), (context / "sub", "..")):
+            if str(path).startswith("..") and place != context:
+                continue
+            said = pybuild("context", name, path, cwd=place).stdout
+            assert said == "sub/b is kept in: no rule matches it\n  taken by [1/1] COPY sub /\n"
+    assert "there is no such file" in pybuild("context", context, "/etc/passwd/x").stdout
+    for path in ("..", "../other", "/etc/passwd", "sub/../../x"):
+        done = pybuild("context", ".", path, cwd=context, ok=False)
+        assert done.returncode == 2
+        assert f'"{path}" is not in the build context' in done.stderr
+
+
+def test_a_compressed_stream_that_is_no_archive(pybuild: Run) -> None:
+    for data in (gzip.compress(b"FROM scratch\n"), b"\x1f\x8b" + b"x" * 1000):
+        done = pybuild("build", "-", input=data, text=False, ok=False)
+        assert done.returncode == 2
+        assert b"standard input is compressed with gzip, but what is in it is no tar archive" in done.stderr
