@@ -43,7 +43,9 @@ def marked_line(place: Location) -> tuple[str, str]:
     """The line of a place, and a line below it with carets under its words."""
     start = min(max(place.column - 1, 0), len(place.source))
     width = max(1, min(place.width, len(place.source) - start))
-    source = place.source.rstrip("\r\n")
+    from builder.remote.addresses import masked  # late: for errors only
+
+    source = masked(place.source.rstrip("\r\n"))
     cut = 0
     if len(source) > _LINE:
         cut = max(0, min(start - _LINE // 3, len(source) - _LINE))

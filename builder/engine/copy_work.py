@@ -76,9 +76,17 @@ class CopyWork:
             yield copy_parts(step, self._parent, whole, platform=self._platform)
         self._open()
         with self._locked():
-            files = [self._file_part(source) for group in self._sources for source in group]
-        files += [remote.part for remote in self._remotes.values()]
+            files = list(self._source_parts())
         yield copy_parts(step, self._parent, files, platform=self._platform)
+
+    def _source_parts(self) -> Iterator[Part]:
+        """In the order of the line: of two files with one name the later one stays."""
+        sources = iter(self._sources)
+        for elsewhere, group in self._groups:
+            if elsewhere:
+                yield from (self._remotes[address].part for address in group)
+            else:
+                yield from (self._file_part(source) for source in next(sources))
 
     def _file_part(self, source: Source) -> Part:
         assert self._tree is not None

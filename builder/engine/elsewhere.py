@@ -123,8 +123,12 @@ class Fetcher:
     def _take(self, start: bytes, rest: Iterator[bytes], folder: str, what: str) -> Fetched:
         """An archive is the context; anything else is a build file without one."""
         from builder.execute.archive import starts_archive, unpack_stream
+        from builder.image.compression import compression_of
 
         if not starts_archive(iter((start,))):
+            kind = compression_of(start)
+            if kind is not None:
+                raise UsageError(f"{what} is compressed with {kind}, but what is in it is no tar archive")
             text = _bounded(chain((start,), rest), what)
             with open(os.path.join(folder, _FILE), "xb") as stream:
                 stream.write(text)

@@ -16,7 +16,7 @@ from builder.engine.inputs import Inputs, open_inputs
 from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
-from builder.errors import BuilderError, Location
+from builder.errors import BuilderError, Location, UsageError
 from builder.execute.sources import find_sources
 from builder.graph.places import locate
 from builder.graph.plan import PlanOptions
@@ -156,9 +156,25 @@ def _verdicts(inputs: Inputs, paths: tuple[str, ...], steps: tuple[TakenStep, ..
 
 
 def _inside(root: str, written: str) -> str:
-    """A path as rules see it: relative to the context. One that is written from the current folder is found too."""
-    below = os.path.relpath(os.path.abspath(written), os.path.abspath(root))
-    inside = not below.startswith("..") and os.path.lexists(written)
-    if inside and not os.path.lexists(os.path.join(root, written)):
-        return below
-    return posixpath.normpath("/" + written).lstrip("/") or "."
+    """A path as rules see it: relative to the context. One that is written from the current folder is found too.
+
+    Raises a `UsageError` for one that leads out of the context.
+    """
+    # As in COPY, a slash in front is the context's root; but whole paths of this machine are found as well.
+    path = posixpath.normpath(written.lstrip("/"))
+    if (os.path.lexists(written) and not os.path.lexists(os.path.join(root, path))) or path.split("/")[
+        0
+    ] == "..":
+        below = os.path.relpath(_real(written), os.path.realpath(root))
+        path = below if below.split("/")[0] != ".." or written.startswith("/") else path
+    if path.split("/")[0] == "..":
+        raise UsageError(
+            f'"{written}" is not in the build context "{root}"', hint="give paths relative to the context"
+        )
+    return path
+
+
+def _real(path: str) -> str:
+    """A path without links above its last part, which may be one itself."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)

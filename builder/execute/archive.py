@@ -9,7 +9,7 @@ from typing import BinaryIO
 from builder.core.files import make_directory, open_in_root
 from builder.core.tar import Untar, is_tar
 from builder.errors import ImageError
-from builder.image.compression import CHUNK, decompress
+from builder.image.compression import CHUNK, decompress, decompress_bounded
 
 
 def is_archive(root_fd: int, path: str) -> bool:
@@ -55,7 +55,7 @@ def unpack_stream(
     where = destination.encode("utf-8", "surrogateescape")
     make_directory(dest_fd, where, 0o755, max(uid, 0), max(gid, 0))
     with Untar(dest_fd, where, layer=False, uid=uid, gid=gid) as untar:
-        for chunk in decompress(chunks, what=what):
+        for chunk in decompress_bounded(chunks, what=what):
             untar.feed(chunk)
         untar.finish()
 

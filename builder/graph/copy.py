@@ -30,7 +30,9 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     sources = tuple(draft.expand(word) for word in line.sources)
     for source, word in zip(sources, line.sources, strict=True):
         if line.keyword == "COPY" and is_remote(source):
-            raise draft.bad(word.span, f"COPY cannot fetch {source[:120]}", "use ADD for URLs and git")
+            raise draft.bad(
+                word.span, f"COPY cannot fetch {without_password(source)[:120]}", "use ADD for URLs and git"
+            )
         _check_address(draft, line, source, word.span)
     written = draft.expand(line.destination)
     chown = draft.expand(line.chown) if line.chown else ""
@@ -46,7 +48,9 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     if names_folder(written) and destination != "/":
         destination += "/"
     step = CopyStep(
-        title=draft.title(line, extra=heredoc_summary(line.heredocs[0]) if line.heredocs else ""),
+        title=without_password(
+            draft.title(line, extra=heredoc_summary(line.heredocs[0]) if line.heredocs else "")
+        ),
         span=draft.place(line.span),
         keyword=line.keyword,
         origin=draft.origin(line.from_, line.span) if line.from_ else FromContext(),
@@ -66,7 +70,8 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     words += ["--parents"] if line.parents else []
     words += [f"--chown={chown}"] if chown else []
     words += [f"--chmod={chmod}"] if chmod else []
-    words += [*sources, *(f"<<{heredoc.name}" for heredoc in line.heredocs), written]
+    # The history is published with the image.
+    words += [*map(without_password, sources), *(f"<<{heredoc.name}" for heredoc in line.heredocs), written]
     draft.add(step, " ".join(words) + created.SUFFIX)
 
 

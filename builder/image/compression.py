@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from builder.errors import ImageError
 
 CHUNK = 1 << 20
+
+MOST_TIMES = 2000
+"""How many times its own size an archive may unpack to, once that is more than `MOST_BYTES`. Files of gzip never do."""
+
+MOST_BYTES = 1 << 30
+
+# What is fed at once, so that no piece of a bomb becomes larger than some 70 MB: gzip makes at most 1,032 bytes of one,
+# zstd 32,768. The others may make far more, but can be asked for pieces of a size.
+_FED = {"gzip": 1 << 16, "zstd": 1 << 11, "bzip2": 1 << 16, "xz": 1 << 16}
+_ASKED = frozenset({"bzip2", "xz"})
+_MEMORY = 256 << 20  # for the dictionary of xz, which may ask for gigabytes
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -21,16 +32,45 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes) -> bytes: ...
 
 
+class _Asked(Protocol):
+    """Decompressors of the standard library."""
+
+    eof: bool
+    needs_input: bool
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
 def compression_of(start: bytes) -> str | None:
     """`gzip`, `zstd`, `bzip2` or `xz` by the first bytes (at least 6) of a stream, None for anything else."""
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
 
 
+def decompress_bounded(chunks: Iterable[bytes], *, what: str) -> Iterator[bytes]:
+    """As `decompress`, but what unpacks to far more than any real archive is an `ImageError`."""
+    taken = made = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal taken
+        for chunk in chunks:
+            taken += len(chunk)
+            yield chunk
+
+    for plain in decompress(counted(), what=what):
+        made += len(plain)
+        if made > MOST_BYTES and made > MOST_TIMES * taken:
+            raise ImageError(
+                f"{what} unpacks to more than {MOST_TIMES} times its size, which no archive of files does",
+                hint="if it is meant so, unpack it yourself and give the folder",
+            )
+        yield plain
+
+
 def decompress(chunks: Iterable[bytes], *, what: str = "the stream") -> Iterator[bytes]:
     """The plain bytes of a stream, compressed or not, one member after the other.
 
-    Nothing is collected: a bomb costs time, not memory, and whoever consumes the result bounds it. A damaged or
-    cut stream is an `ImageError` that names `what`.
+    Nothing is collected, and no piece is larger than some 70 MB: a bomb costs time, not memory, and whoever consumes
+    the result bounds it. A damaged or cut stream is an `ImageError` that names `what`.
     """
     source = iter(chunks)
     start = b""
@@ -50,26 +90,44 @@ def decompress(chunks: Iterable[bytes], *, what: str = "the stream") -> Iterator
 def _members(kind: str, start: bytes, source: Iterator[bytes], what: str) -> Iterator[bytes]:
     """Decompress member after member: gzip, zstd, bzip2 and xz streams may be joined end to end."""
     damaged: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, *_errors(kind))
+    pieces: Callable[[Any, bytes], Iterator[bytes]] = _asked if kind in _ASKED else _fed
     member = _new(kind)
     ended = False
-    pending: bytes | None = start
+    data: bytes | None = start
     try:
-        while pending is not None:
-            while pending:
+        while data is not None:
+            place = 0
+            while place < len(data):
+                if ended and data[place] == 0:  # padding between members or behind the last
+                    place = len(data) - len(data[place:].lstrip(b"\0"))
+                    continue
                 if ended:
-                    if not pending.strip(b"\0"):  # padding behind the last member
-                        break
                     member, ended = _new(kind), False
-                plain = member.decompress(pending)
-                if plain:
-                    yield plain
+                piece = data[place : place + _FED[kind]]
+                yield from pieces(member, piece)
                 ended = bool(getattr(member, "eof", False))
-                pending = getattr(member, "unused_data", b"") if ended else b""
-            pending = next(source, None)
+                place += len(piece) - (len(getattr(member, "unused_data", b"")) if ended else 0)
+            data = next(source, None)
     except damaged as error:
         raise ImageError(f"{what} is damaged: {kind} says {error}") from None
     if not ended:
         raise ImageError(f"{what} is cut short: its {kind} data have no end")
+
+
+def _fed(member: _Decompressor, data: bytes) -> Iterator[bytes]:
+    plain = member.decompress(data)
+    if plain:
+        yield plain
+
+
+def _asked(member: _Asked, data: bytes) -> Iterator[bytes]:
+    while True:
+        plain = member.decompress(data, CHUNK)
+        if plain:
+            yield plain
+        if member.eof or member.needs_input:
+            return
+        data = b""
 
 
 def _new(kind: str) -> _Decompressor:
@@ -88,7 +146,7 @@ def _new(kind: str) -> _Decompressor:
         return bz2.BZ2Decompressor()
     import lzma
 
-    return lzma.LZMADecompressor()
+    return lzma.LZMADecompressor(memlimit=_MEMORY)
 
 
 def _errors(kind: str) -> tuple[type[Exception], ...]:

@@ -10,6 +10,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SSH = re.compile(r"([A-Za-z0-9_-]+)@([A-Za-z0-9.-]+):([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
 _GIT_SCHEMES = frozenset({"http", "https", "ssh", "git"})
 _COMMIT = re.compile(r"[0-9a-f]{4,64}\Z")
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#]*)@")  # greedy: a password may have an @
 _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 _UNNAMED = "__unnamed__"  # what BuildKit calls a file whose URL has no name
 
@@ -193,21 +194,31 @@ def file_name(url: str) -> str:
     return _UNNAMED if name in ("", ".", "..") or "\0" in name else name
 
 
-def without_password(url: str) -> str:
-    """A URL as people and records may see it: without the password, or the token in front of the host."""
-    if _SCHEME.match(url) is None:
-        return url
-    from urllib.parse import urlsplit, urlunsplit
+def without_password(text: str) -> str:
+    """A URL, or a line with URLs, as people and records may see it: without passwords, and without tokens in front of
+    a host.
+    """
+    return (
+        _USER.sub(lambda found: f"{found[1]}{_harmless_user(*found.groups())}@", text)
+        if "@" in text
+        else text
+    )
 
-    try:
-        parts = urlsplit(url)
-        user, mark, place = parts.netloc.rpartition("@")
-        if not mark:
-            return url
-        name = user.partition(":")[0] if ":" in user else "***"
-        shown = f"{name}:***" if ":" in user else name
-        if parts.scheme == "ssh" and ":" not in user:
-            return url  # a bare user name is no secret there
-        return urlunsplit((parts.scheme, f"{shown}@{place}", parts.path, parts.query, parts.fragment))
-    except ValueError:
-        return url
+
+def masked(line: str) -> str:
+    """A line without the passwords of its URLs, as long as it was: marks below it stay right."""
+    return (
+        _USER.sub(lambda found: f"{found[1]}{_masked_user(*found.groups())}@", line) if "@" in line else line
+    )
+
+
+def _harmless_user(scheme: str, user: str) -> str:
+    name, mark, _ = user.partition(":")
+    if mark:
+        return f"{name}:***"
+    return user if scheme.lower() == "ssh://" else "***"  # a bare user name is no secret there
+
+
+def _masked_user(scheme: str, user: str) -> str:
+    kept = "" if _harmless_user(scheme, user) == "***" else user.partition(":")[0]
+    return user if kept == user else f"{kept}:".lstrip(":").ljust(len(user), "*")

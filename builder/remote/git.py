@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import subprocess
 import threading
 import time
@@ -20,6 +22,9 @@ from builder.remote.addresses import GitAddress, without_password
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _STALLED = 60  # seconds without a kilobyte, after which git gives up
 _LONGEST = 3600
+_POLL = 0.2
+_GRACE = 5
+_MOST_OUTPUT = 64 << 20  # bytes of a list of refs, or of what a server says: it is kept in memory
 _ENVIRONMENT = (
     "GIT_TERMINAL_PROMPT=0",
     "GIT_ASKPASS=/bin/false",
@@ -28,6 +33,16 @@ _ENVIRONMENT = (
     "GIT_LFS_SKIP_SMUDGE=0",
     "LC_ALL=C",
 )
+# Variables of whoever started us that would make git work elsewhere than in the folder that it is given: a hook or an
+# alias of git sets them. Those of the user's settings (GIT_SSH_COMMAND, GIT_CONFIG_COUNT, …) hold.
+_FORGOTTEN = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH", "GIT_GRAFT_FILE"),
+    *("GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS", "GIT_SHALLOW_FILE", "GIT_NAMESPACE", "GIT_CONFIG"),
+    *("GIT_TEMPLATE_DIR", "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT", "GIT_ATTR_SOURCE"),
+    *("GIT_INTERNAL_SUPER_PREFIX", "GIT_LITERAL_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_EXTERNAL_DIFF"),
+)
+_UNSET = tuple(word for name in _FORGOTTEN for word in ("-u", name))
 _SETTINGS = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "core.symlinks=true"),
     *("advice.detachedHead=false", "gc.auto=0", "maintenance.auto=false", "init.defaultBranch=main"),
@@ -41,7 +56,9 @@ class Git:
     def __init__(self, address: GitAddress, cancelled: threading.Event, *, authorization: str = "") -> None:
         self.address = address
         self._cancelled = cancelled
-        self._authorization = authorization
+        # A password in an address would be seen in arguments, and stay in the settings of a kept .git.
+        self._remote, own = _without_credentials(address.remote)
+        self._authorization = authorization or own
 
     def commit(self) -> str:
         """The id of the commit that the address names, without fetching it."""
@@ -49,7 +66,7 @@ class Git:
         if _COMMIT.match(address.ref):
             return self._checked(address.ref)
         wanted = (address.ref, f"{address.ref}^{{}}") if address.ref else ("HEAD",)
-        listed = self._run(["ls-remote", "--", address.remote, *wanted], what="listed")
+        listed = self._run(["ls-remote", "--", self._remote, *wanted], what="listed")
         rows = (line.partition("\t") for line in listed.splitlines())
         refs = {name: commit for commit, _, name in rows}
         found = _choose(refs, address.ref)
@@ -71,8 +88,9 @@ class Git:
         Submodules come along unless the address says otherwise; `.git` goes unless it is kept.
         """
         address = self.address
-        self._run(["init", "-q", folder])
-        self._run(["-C", folder, "remote", "add", "origin", "--", address.remote])
+        kind = "sha1" if len(commit) == 40 else "sha256"
+        self._run(["init", "-q", "--template=", f"--object-format={kind}", folder])
+        self._run(["-C", folder, "remote", "add", "origin", "--", self._remote])
         self._fetch(commit, folder)
         self._run(["-C", folder, "checkout", "-q", "--detach", commit], what="checked out")
         if address.submodules and os.path.lexists(os.path.join(folder, ".gitmodules")):
@@ -147,49 +165,105 @@ class Git:
             if self._authorization:
                 # In a file that only these processes see: arguments and variables can be read by others.
                 secret = os.memfd_create("git")
-                host = re.match(r"https?://[^/]*", self.address.remote)
-                text = f'[http "{host[0] if host else ""}/"]\n\textraHeader = Authorization: {self._authorization}\n'
+                host = re.match(r"https?://[^/]*", self._remote)
+                header = f"Authorization: {self._authorization}".replace("\\", "\\\\").replace('"', '\\"')
+                text = f'[http "{host[0] if host else ""}/"]\n\textraHeader = "{header}"\n'
                 os.write(secret, text.encode())
                 settings += ["-c", f"include.path=/proc/self/fd/{secret}"]
                 files = (secret,)
-            return self._wait(["env", *_ENVIRONMENT, "git", *settings, *arguments], files, what)
+            return self._wait(["env", *_UNSET, *_ENVIRONMENT, "git", *settings, *arguments], files, what)
         finally:
             if secret >= 0:
                 os.close(secret)
 
     def _wait(self, line: list[str], files: tuple[int, ...], what: str) -> str:
-        shown = self.address.shown
+        with _Capture() as out, _Capture() as err:
+            try:
+                process = subprocess.Popen(
+                    line,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out.fd,
+                    stderr=err.fd,
+                    pass_fds=files,
+                    start_new_session=True,
+                    umask=0o022,
+                )
+            except OSError as error:
+                raise BuilderError(f"git cannot be started: {error.strerror}") from None
+            try:
+                self._watch(process, (out, err), what)
+            except BaseException:
+                _end(process)
+                raise
+            process.wait()
+            if process.returncode == 0:
+                return out.text().decode("utf-8", "surrogateescape")
+            if process.returncode == 127:
+                raise StepError(
+                    "git is not installed", hint="install git to use addresses of git repositories"
+                )
+            said = err.text()
+            reason = _reason(said, self.address)
+            raise StepError(f"{self.address.shown} cannot be {what}: {reason}", hint=_hint(said))
+
+    def _watch(self, process: subprocess.Popen[bytes], captures: Sequence[_Capture], what: str) -> None:
+        """Wait for git, not for what it may have left running behind it."""
+        shown, begin = self.address.shown, time.monotonic()
+        pidfd = os.pidfd_open(process.pid)
         try:
-            process = subprocess.Popen(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=files,
-                start_new_session=True,
-                umask=0o022,
-            )
-        except OSError as error:
-            raise BuilderError(f"git cannot be started: {error.strerror}") from None
-        begin = time.monotonic()
-        with process:
-            while True:
-                try:
-                    out, err = process.communicate(timeout=0.2)
-                    break
-                except subprocess.TimeoutExpired:
-                    if not self._cancelled.is_set() and time.monotonic() - begin < _LONGEST:
-                        continue
-                    os.killpg(process.pid, 15)
-                    process.communicate()
-                    if self._cancelled.is_set():
-                        raise Cancelled("the build was stopped") from None
-                    raise StepError(f"{shown} could not be {what} within an hour") from None
-        if process.returncode == 0:
-            return out.decode("utf-8", "surrogateescape")
-        if process.returncode == 127:
-            raise StepError("git is not installed", hint="install git to use addresses of git repositories")
-        raise StepError(f"{shown} cannot be {what}: {_reason(err, self.address)}", hint=_hint(err))
+            while not select.select([pidfd], [], [], _POLL)[0]:
+                if self._cancelled.is_set():
+                    raise Cancelled("the build was stopped")
+                if time.monotonic() - begin >= _LONGEST:
+                    raise StepError(f"{shown} could not be {what} within an hour")
+                if any(capture.size > _MOST_OUTPUT for capture in captures):
+                    raise StepError(f"{shown} cannot be {what}: its server says more than git should keep")
+        finally:
+            os.close(pidfd)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git and what it started, at first in its own way: it removes its locks and files."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.killpg(process.pid, number)
+        try:
+            process.wait(_GRACE)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+class _Capture:
+    """Takes what a process writes. No pipe: a process that git leaves behind (a cache of credentials, a shared ssh
+    connection) may keep that open for hours.
+    """
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("git")
+
+    def __enter__(self) -> _Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    def text(self) -> bytes:
+        return os.pread(self.fd, _MOST_OUTPUT, 0)
+
+
+def _without_credentials(remote: str) -> tuple[str, str]:
+    """The address of an http(s) remote without user and password, and the header that they make."""
+    found = re.match(r"(https?://)([^/?#]*:[^/?#]*)@", remote)
+    if found is None:
+        return remote, ""
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
+
+    return found[1] + remote[found.end() :], f"basic {b64encode(unquote_to_bytes(found[2])).decode()}"
 
 
 def _choose(refs: dict[str, str], ref: str) -> str | None:

@@ -8,11 +8,11 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError, SSLError
+from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError, ProtocolError, SSLError
 
 from builder import __version__
 from builder.errors import Cancelled, StepError
-from builder.remote.addresses import is_url, without_password
+from builder.remote.addresses import check_url, is_url, without_password
 from builder.value import dataclass
 
 LARGEST = 64 << 30
@@ -22,6 +22,7 @@ _CHUNK = 1 << 18
 _POLL = 0.1
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)
 _MOST_REDIRECTS = 10
+_LONGEST_ETAG = 1024  # it is sent back: a server could make its own questions too long for it
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _WAITS = (1.0, 2.0, 4.0)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -68,7 +69,7 @@ def download(url: str, transfer: Transfer, *, etag: str = "", authorization: str
                 transfer.restart()
                 answer = _watched(transfer.cancelled, lambda: _once(pool, url, transfer, etag, authorization))
             except (HTTPError, OSError) as error:
-                if wait is None or isinstance(error, SSLError) or _is_hopeless(error):
+                if wait is None or _is_hopeless(error):
                     raise _failed(shown, error) from None
                 transfer.sleep(wait)
                 continue
@@ -108,14 +109,14 @@ def _once(
     pool: urllib3.PoolManager, url: str, transfer: Transfer, etag: str, authorization: str
 ) -> Answer | int:
     """One try: an answer, or the status that stands in the way."""
-    own = urlsplit(url)
+    own, credentials = _place(url), _authorization(url, authorization)
     for _ in range(_MOST_REDIRECTS):
         parts = urlsplit(url)
         headers = {"User-Agent": f"pybuild/{__version__}", "Accept-Encoding": "identity"}
         if etag:
             headers["If-None-Match"] = etag
-        if (parts.scheme, parts.netloc) == (own.scheme, own.netloc):
-            headers.update(_authorization(url, authorization))
+        if _place(url) == own:
+            headers.update(credentials)
         response = pool.request(
             "GET",
             _without_user(url),
@@ -128,9 +129,7 @@ def _once(
         if response.status not in _REDIRECTS or not where:
             return _take(response, transfer, etag, url)
         response.drain_conn()
-        following = urljoin(url, where)
-        if not is_url(following):
-            raise StepError(f"{without_password(url)} redirects to what is no http(s) URL: {where[:80]!r}")
+        following = _following(url, where)
         if urlsplit(following).scheme == "http" and parts.scheme == "https":
             raise StepError(f"{without_password(url)} redirects from https to http, which is not followed")
         url = following
@@ -139,14 +138,14 @@ def _once(
 
 def _take(response: urllib3.BaseHTTPResponse, transfer: Transfer, etag: str, url: str) -> Answer | int:
     """Read an answer to its end, or let go of it early where its bytes are not needed."""
-    found = response.headers.get("ETag", "").removeprefix("W/")
+    found = _etag(response.headers.get("ETag", ""))
     modified = _seconds(response.headers.get("Last-Modified", ""))
     try:
         if etag and (response.status == 304 or (response.status == 200 and found == etag)):
             return Answer(fresh=False, etag=etag, modified=modified)
         if response.status != 200:
             return response.status
-        total = int(response.headers.get("Content-Length", "0") or 0)
+        total = _length(response.headers.get("Content-Length", ""))
         done = 0
         for chunk in response.stream(_CHUNK, decode_content=False):
             done += len(chunk)
@@ -157,6 +156,39 @@ def _take(response: urllib3.BaseHTTPResponse, transfer: Transfer, etag: str, url
         return Answer(fresh=True, etag=found, modified=modified)
     finally:
         response.close()
+
+
+def _following(url: str, where: str) -> str:
+    """Where a redirect leads."""
+    try:
+        following = urljoin(url, where)
+        check_url(following)
+        leads = is_url(following)
+    except ValueError:
+        leads = False
+    if not leads:
+        raise StepError(
+            f"{without_password(url)} redirects to what is no http(s) URL: {without_password(where)[:80]!r}"
+        )
+    return following
+
+
+def _place(url: str) -> tuple[str, str | None, int | None]:
+    """What credentials hold for: scheme, host and port, as they are after defaults."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _etag(text: str) -> str:
+    """What a server calls its bytes, as it can be sent back; empty if it cannot."""
+    tag = text.strip().removeprefix("W/")
+    return tag if len(tag) <= _LONGEST_ETAG and tag.isprintable() else ""
+
+
+def _length(text: str) -> int:
+    """Content-Length (RFC 9110, 8.6: the same number several times counts as one), 0 if it says nothing."""
+    first = text.partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdecimal() and len(first) < 20 else 0
 
 
 def _authorization(url: str, given: str) -> dict[str, str]:
@@ -184,7 +216,9 @@ def _seconds(text: str) -> int:
 
 
 def _is_hopeless(error: Exception) -> bool:
-    """Whether another try would fail alike: a name that does not exist, a port that nobody listens on."""
+    """Whether another try would fail alike: no name, one that does not exist, a port that nobody listens on."""
+    if isinstance(error, SSLError | LocationValueError):
+        return True
     text = str(error)
     return "Name or service not known" in text or "Connection refused" in text or "No address" in text
 
@@ -196,6 +230,8 @@ def _failed(shown: str, error: Exception) -> StepError:
             hint="the server closes the connection early",
         )
     text = str(error)
+    if isinstance(error, LocationValueError):
+        return StepError(f"{shown} cannot be fetched: there is no such host", hint="check the address")
     for sign, said in _SAID.items():
         if sign in text:
             return StepError(f"{shown} cannot be fetched: {said}", hint="check the address and the network")

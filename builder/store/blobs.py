@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from types import TracebackType
@@ -16,8 +17,7 @@ class BlobWriter:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._name = f"blobs/sha256/.{os.urandom(8).hex()}"
-        opened = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=fd)
+        self._name, opened = _new_file(fd)
         self._stream = open(opened, "wb", buffering=0)
         self._hash = hashlib.sha256()
         self._done = False
@@ -59,6 +59,17 @@ class BlobWriter:
         os.rename(self._name, f"blobs/sha256/{digest.hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd)
         self._done = True
         return digest
+
+
+def _new_file(fd: int) -> tuple[str, int]:
+    """A file beside the runs, locked as those are: when its process is killed, the next build removes it."""
+    while True:
+        name = f"runs/{os.urandom(8).hex()}"
+        opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=fd)
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        if os.fstat(opened).st_nlink:  # else it was swept before it was locked
+            return name, opened
+        os.close(opened)
 
 
 class Blobs:

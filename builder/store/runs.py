@@ -66,7 +66,8 @@ def sweep(store_fd: int) -> int:
     try:
         for name in os.listdir(runs):
             try:
-                fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=runs)
+                # Folders of steps, and files that were to become blobs.
+                fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=runs)
             except OSError:
                 continue
             try:

@@ -13,6 +13,7 @@ from builder.remote.addresses import (
     check_url,
     file_name,
     is_remote,
+    masked,
     parse_git,
     without_password,
 )
@@ -110,10 +111,21 @@ def test_the_name_of_a_file(url: str, name: str) -> None:
         ("ssh://git@h/x", "ssh://git@h/x"),
         ("git@h:x", "git@h:x"),
         ("/a@b", "/a@b"),
+        ("https://u:p@q@h/x?a@b", "https://u:***@h/x?a@b"),
+        ("https://[u:p@h", "https://[u:***@h"),
+        ('ADD ["https://u:p@h/x", "HTTP://t@h/y"] /', 'ADD ["https://u:***@h/x", "HTTP://***@h/y"] /'),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
+    assert len(masked(url)) == len(url)
+    assert ("***" in shown) == (masked(url) != url)
+
+
+def test_a_masked_line_keeps_its_columns() -> None:
+    assert (
+        masked("ADD https://user:pass@h/x https://token@h/y") == "ADD https://user:****@h/x https://*****@h/y"
+    )
 
 
 @settings(deadline=None)

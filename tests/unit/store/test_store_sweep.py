@@ -31,3 +31,21 @@ def test_what_cannot_be_removed_here_is_left_to_a_build(
     with open_store(str(tmp_path)) as store:
         assert not (tmp_path / "runs" / "left").exists()
         assert sweep(store.fd) == 0
+
+
+def test_a_blob_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    with open_store(str(tmp_path)) as store:
+        child = os.fork()
+        if child == 0:
+            store.blobs.writer().write(b"half")
+            os._exit(0)  # as if killed: nothing is cleaned up
+        os.waitpid(child, 0)
+        assert len(list((tmp_path / "runs").iterdir())) == 1
+        with store.blobs.writer() as writer:
+            writer.write(b"whole")
+            with open_store(str(tmp_path)):
+                assert len(list((tmp_path / "runs").iterdir())) == 1
+            digest = writer.commit()
+        assert store.blobs.read(digest) == b"whole"
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "blobs" / "sha256").iterdir()] == [digest.hex]
