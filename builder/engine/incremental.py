@@ -106,7 +106,9 @@ def prepare(
 ) -> bool:
     """Fill the upper directory of a run with the earlier result, without what is gone; False if that cannot be done."""
     state = store.states.get(earlier.state)
-    if state is None or not _stands_alike(store, step, state.parent, parent):
+    stood_on = next((value for kind, _, value in earlier.parts if kind == "parent"), "")
+    # A step that changed nothing has its parent's state, whose snapshot is another step's.
+    if state is None or state.parent.hex() != stood_on or not _stands_alike(store, step, state.parent, parent):
         return False
     before = os.open(store.states.path(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
     upper = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)

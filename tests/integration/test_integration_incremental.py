@@ -195,3 +195,17 @@ def test_snapshots_with_too_many_links_are_copied(
     found = build(context, tmp_path / "store", tmp_path / "out.tar")
     assert sorted(found) == ["src/", "src/a", "src/c"] or sorted(found) == ["src", "src/a", "src/c"]
     assert used[-1] is False
+
+
+def test_a_step_that_changed_nothing_is_no_beginning(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    (context / "base/app").mkdir(parents=True)
+    (context / "src").mkdir()
+    for name in ("base/app/x", "base/app/y", "src/x"):
+        (context / name).write_text("same")
+    (context / "Buildfile").write_text("FROM scratch\nCOPY base /\nCOPY src /app/\n")
+    build(context, tmp_path / "store", tmp_path / "out.tar")
+    shutil.rmtree(context / "base/app")  # now the first step changes nothing, and the second stands on nothing
+    (context / "src/x").write_text("other")
+    found = build(context, tmp_path / "store", tmp_path / "out.tar")
+    assert not [name for name in found if name.endswith("y")]
