@@ -203,6 +203,7 @@ def test_a_step_that_changed_nothing_is_no_beginning(tmp_path: Path) -> None:
     (context / "src").mkdir()
     for name in ("base/app/x", "base/app/y", "src/x"):
         (context / name).write_text("same")
+        os.utime(context / name, (1, 1))
     (context / "Buildfile").write_text("FROM scratch\nCOPY base /\nCOPY src /app/\n")
     build(context, tmp_path / "store", tmp_path / "out.tar")
     shutil.rmtree(context / "base/app")  # now the first step changes nothing, and the second stands on nothing
