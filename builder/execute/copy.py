@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from builder.core.files import Copier, CopyOptions
+from builder.core.files import Copier, CopyOptions, open_in_root
 from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
 from builder.execute.archive import is_archive, unpack_archive
@@ -66,6 +66,9 @@ def copy_changes(
             try:
                 if tree.entry(source.node).kind == "d":
                     copier.add_folder(tree, source.node, os.fsencode(target))
+                    # A link in its place is no folder, wherever it leads.
+                    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+                    os.close(open_in_root(root_fd, os.fsencode(target), flags))
                     copier.add(tree, source.node, os.fsencode(target))
                 else:  # into its folder, not into a folder of its name
                     above, _, name = target.rpartition("/")

@@ -125,7 +125,7 @@ def fill(context: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_random_edits_end_like_a_whole_copy(tmp_path: Path, used: list[bool]) -> None:
-    dice = random.Random(7)
+    dice = random.Random(int(os.environ.get("INCREMENTAL_SEED", "7")))
     context = tmp_path / "context"
     context.mkdir()
     (context / "Buildfile").write_text(
@@ -210,3 +210,17 @@ def test_a_step_that_changed_nothing_is_no_beginning(tmp_path: Path) -> None:
     (context / "src/x").write_text("other")
     found = build(context, tmp_path / "store", tmp_path / "out.tar")
     assert not [name for name in found if name.endswith("y")]
+
+
+def test_a_new_folder_where_the_base_has_a_link(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    (context / "base/app/elsewhere").mkdir(parents=True)
+    (context / "base/app/d").symlink_to("elsewhere")
+    (context / "src").mkdir()
+    (context / "src/x").write_text("x")
+    (context / "Buildfile").write_text("FROM scratch\nCOPY base /\nCOPY src /app/\n")
+    build(context, tmp_path / "store", tmp_path / "out.tar")
+    (context / "src/d").mkdir()
+    (context / "src/d/f").write_text("f")
+    with pytest.raises(builder.BuilderError, match="something else there than a directory"):
+        build(context, tmp_path / "store", tmp_path / "out.tar")
