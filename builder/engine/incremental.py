@@ -108,7 +108,11 @@ def prepare(
     state = store.states.get(earlier.state)
     stood_on = next((value for kind, _, value in earlier.parts if kind == "parent"), "")
     # A step that changed nothing has its parent's state, whose snapshot is another step's.
-    if state is None or state.parent.hex() != stood_on or not _stands_alike(store, step, state.parent, parent):
+    if (
+        state is None
+        or state.parent.hex() != stood_on
+        or not _stands_alike(store, step, state.parent, parent)
+    ):
         return False
     before = os.open(store.states.path(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
     upper = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)

@@ -206,7 +206,9 @@ def test_a_step_that_changed_nothing_is_no_beginning(tmp_path: Path) -> None:
         os.utime(context / name, (1, 1))
     (context / "Buildfile").write_text("FROM scratch\nCOPY base /\nCOPY src /app/\n")
     build(context, tmp_path / "store", tmp_path / "out.tar")
-    shutil.rmtree(context / "base/app")  # now the first step changes nothing, and the second stands on nothing
+    shutil.rmtree(
+        context / "base/app"
+    )  # now the first step changes nothing, and the second stands on nothing
     (context / "src/x").write_text("other")
     found = build(context, tmp_path / "store", tmp_path / "out.tar")
     assert not [name for name in found if name.endswith("y")]
