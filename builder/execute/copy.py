@@ -59,16 +59,20 @@ def copy_files(
 def copy_changes(
     step: CopyStep, root_fd: int, tree: Tree, changes: Sequence[tuple[Source, str]], *, users_fd: int
 ) -> None:
-    """Copy single entries of a folder to where a COPY of the whole folder would put them."""
+    """Copy single entries of a folder to where a COPY of the whole folder would put them.
+
+    A `StepError` also if a new folder would have to be merged with one that is there, which only the whole copy can.
+    """
     options = _options(step, users_fd, 1, to_root=True)
     with Copier(root_fd, options) as copier:
         for source, target in changes:
             try:
                 if tree.entry(source.node).kind == "d":
+                    if _is_there(root_fd, target):
+                        raise StepError(
+                            f'"{target}" is there below: the whole folder has to be merged with it'
+                        )
                     copier.add_folder(tree, source.node, os.fsencode(target))
-                    # A link in its place is no folder, wherever it leads.
-                    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
-                    os.close(open_in_root(root_fd, os.fsencode(target), flags))
                     copier.add(tree, source.node, os.fsencode(target))
                 else:  # into its folder, not into a folder of its name
                     above, _, name = target.rpartition("/")
@@ -76,6 +80,16 @@ def copy_changes(
             except CoreError as error:
                 raise _step_error(step, source, error) from error
         copier.finish()
+
+
+def _is_there(root_fd: int, path: str) -> bool:
+    try:
+        os.close(open_in_root(root_fd, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW))
+    except CoreError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return False
+        raise
+    return True
 
 
 def _copy_bundle(

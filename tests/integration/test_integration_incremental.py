@@ -226,3 +226,15 @@ def test_a_new_folder_where_the_base_has_a_link(tmp_path: Path) -> None:
     (context / "src/d/f").write_text("f")
     with pytest.raises(builder.BuilderError, match="something else there than a directory"):
         build(context, tmp_path / "store", tmp_path / "out.tar")
+
+
+def test_a_new_folder_where_the_base_has_one(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    (context / "base/app/d").mkdir(parents=True)
+    (context / "src").mkdir()
+    (context / "src/x").write_text("x")
+    (context / "Buildfile").write_text("FROM scratch\nCOPY base /\nCOPY src /app/\n")
+    build(context, tmp_path / "store", tmp_path / "out.tar")
+    (context / "src/d").mkdir(mode=0o700)
+    found = build(context, tmp_path / "store", tmp_path / "out.tar")
+    assert {name.rstrip("/"): entry[1] for name, entry in found.items()}["app/d"] == 0o700
