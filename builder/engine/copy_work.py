@@ -180,6 +180,7 @@ class CopyWork:
                     self._exclude,
                     users_fd=parent_fd if parent_fd >= 0 else root.fd,
                     to_root=self._origin_state is None,
+                    on_unknown=self._warn_of_unknown,
                 )
 
     def begin_with(self, run: Run, parts: tuple[Part, ...], earlier: Record, listing: str) -> bool:
@@ -203,6 +204,12 @@ class CopyWork:
         """The step begins anew, with nothing of an earlier result."""
         self._delta = None
 
+    def _warn_of_unknown(self, name: str) -> None:
+        self._session.events.warn(
+            f"--chown={self._step.chown}: the files below know no {name!r}, which counts as 0 (root)",
+            f"{self._session.graph.file.name}:{self._step.span.line}",
+        )
+
     def _copy_delta(self, root: StepRoot, delta: Delta) -> None:
         """Copy what changed over the earlier result."""
         assert self._tree is not None
@@ -212,7 +219,9 @@ class CopyWork:
             inside = f"{source.path}/{path}" if source.path else path
             node = self._tree.find(os.fsencode(inside), follow=False)
             targets.append((Source(node, inside, os.path.basename(path)), f"{self._step.destination}/{path}"))
-        copy_changes(self._step, root.fd, self._tree, targets, users_fd=root.fd)
+        copy_changes(
+            self._step, root.fd, self._tree, targets, users_fd=root.fd, on_unknown=self._warn_of_unknown
+        )
 
     def _bundles(self, root: StepRoot, stack: ExitStack) -> Iterator[Bundle]:
         """The sources in the order of the line; those that lie elsewhere are laid into folders of the run."""

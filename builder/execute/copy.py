@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from builder.core.files import Copier, CopyOptions, open_in_root
 from builder.core.tree import Ignore, Tree
@@ -14,6 +14,8 @@ from builder.execute.sources import Source
 from builder.graph.steps import CopyStep
 from builder.sandbox.users import lookup_owner
 from builder.value import dataclass, replace
+
+OnUnknown = Callable[[str], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,16 @@ def copy_files(
     *,
     users_fd: int,
     to_root: bool,
+    on_unknown: OnUnknown = None,
 ) -> None:
     """Carry out a COPY or ADD: the bundles in their order, then the files given in place.
 
-    `users_fd` is the root file system where `--chown` names are looked up; `to_root` gives the files to root, whoever
+    `users_fd` is the root file system where `--chown` names are looked up; `on_unknown` is told those that it has not,
+    which count as 0. `to_root` gives the files to root, whoever
     has them. Failures are `StepError`s that name the source.
     """
     count = len(step.inline) + sum(len(bundle.sources) for bundle in bundles)
-    options = _options(step, users_fd, count, to_root=to_root)
+    options = _options(step, users_fd, count, to_root=to_root, on_unknown=on_unknown)
     for bundle in bundles:
         _copy_bundle(step, root_fd, bundle, exclude, options)
     if step.inline:
@@ -57,13 +61,19 @@ def copy_files(
 
 
 def copy_changes(
-    step: CopyStep, root_fd: int, tree: Tree, changes: Sequence[tuple[Source, str]], *, users_fd: int
+    step: CopyStep,
+    root_fd: int,
+    tree: Tree,
+    changes: Sequence[tuple[Source, str]],
+    *,
+    users_fd: int,
+    on_unknown: OnUnknown = None,
 ) -> None:
     """Copy single entries of a folder to where a COPY of the whole folder would put them.
 
     A `StepError` also if a new folder would have to be merged with one that is there, which only the whole copy can.
     """
-    options = _options(step, users_fd, 1, to_root=True)
+    options = _options(step, users_fd, 1, to_root=True, on_unknown=on_unknown)
     with Copier(root_fd, options) as copier:
         for source, target in changes:
             try:
@@ -114,11 +124,13 @@ def _copy_bundle(
         copier.finish()
 
 
-def _options(step: CopyStep, users_fd: int, count: int, *, to_root: bool) -> CopyOptions:
+def _options(
+    step: CopyStep, users_fd: int, count: int, *, to_root: bool, on_unknown: OnUnknown
+) -> CopyOptions:
     # Files of a folder on this machine belong to root in the image, whoever has them here.
     uid, gid = (0, 0) if to_root or step.inline else (-1, -1)
     if step.chown is not None:
-        uid, gid = lookup_owner(users_fd, step.chown)
+        uid, gid = lookup_owner(users_fd, step.chown, on_unknown=on_unknown)
     options = CopyOptions(
         uid=uid,
         gid=gid,

@@ -343,3 +343,14 @@ def test_no_archive_is_written_to_a_terminal(
 def test_python_finds_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "builder", "--version"], capture_output=True, text=True)
     assert re.fullmatch(r"pybuild \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_an_owner_that_nobody_knows_is_told(pybuild: Run, context: Path) -> None:
+    (context / "f").write_text("x")
+    (context / "Buildfile").write_text("FROM base\nCOPY --chown=nobody-here:nor-here f /\n")
+    told = pybuild("build", context).stderr
+    assert (
+        f"WARNING: {context}/Buildfile:2: --chown=nobody-here:nor-here: the files below know no 'nobody-here'"
+        in told
+    )
+    assert "know no 'nor-here', which counts as 0 (root)" in told
