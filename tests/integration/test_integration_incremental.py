@@ -62,8 +62,8 @@ def contents(archive: Path) -> dict[str, tuple[Any, ...]]:
                 digest,
                 str(xattrs),
             )
-            if entry.islnk():  # the same file under another name, whichever comes first
-                found[entry.name] = ("hard link", *found[entry.linkname][1:])
+            if entry.islnk():  # names of one file are equal files, for keys too
+                found[entry.name] = found[entry.linkname]
     return found
 
 
