@@ -191,11 +191,8 @@ class CopyWork:
         if len(sources) != 1 or self._tree is None or self._tree.entry(sources[0].node).kind != "d":
             return False
         with self._locked():
-            found = find_delta(self._session.store, step, sources[0], self._tree, parts, earlier, listing)
-        if found is None:
-            return False
-        delta, removed = found
-        if not prepare(self._session.store, step, run, self._parent, earlier, removed):
+            delta = find_delta(self._session.store, step, sources[0], self._tree, parts, earlier, listing)
+        if delta is None or not prepare(self._session.store, step, run, self._parent, earlier, delta):
             return False
         self._delta = delta
         return True

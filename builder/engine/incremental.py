@@ -34,9 +34,10 @@ _COPIED = frozenset({"content", "added", "mode", "xattrs", "target"})
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What is left to copy once the earlier result is there: paths below the source folder."""
+    """What to do once the earlier result is there: paths below the source folder to copy anew, and paths that are gone."""
 
     changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 def find_delta(
@@ -47,13 +48,12 @@ def find_delta(
     parts: tuple[Part, ...],
     earlier: Record,
     listing: str,
-) -> tuple[Delta, tuple[str, ...]] | None:
-    """What changed since an earlier record of the step, and which paths are gone; None if a whole copy is safer."""
-    kinds = [
-        [part for part in list_ if part[0] not in _MAY_DIFFER] for list_ in (earlier.parts, _plain(parts))
-    ]
-    files = [[part[1] for part in list_ if part[0] == "file"] for list_ in (earlier.parts, _plain(parts))]
-    if kinds[0] != kinds[1] or files[0] != files[1] or not earlier.listing:
+) -> Delta | None:
+    """What changed since an earlier record of the step; None if a whole copy is safer.
+
+    `parts` are those of the step's key now, `listing` is the file that says what its sources are now.
+    """
+    if _options(earlier.parts) != _options(_plain(parts)):
         return None
     entries, _, links = tree.measure(source.node)
     if step.exclude or entries < WORTH_IT or links:
@@ -75,7 +75,12 @@ def find_delta(
             removed.append(path)
         else:
             changed.append(path)
-    return Delta(tuple(changed)), tuple(removed)
+    return Delta(tuple(changed), tuple(removed))
+
+
+def _options(parts: tuple[tuple[str, str, str], ...]) -> list[tuple[str, ...]]:
+    """All that must be the same; of the files only their names."""
+    return [part[:2] if part[0] in _MAY_DIFFER else part for part in parts]
 
 
 def _plain(parts: tuple[Part, ...]) -> tuple[tuple[str, str, str], ...]:
@@ -101,9 +106,7 @@ def _is_simple(change: Change, tree: Tree) -> bool:
     return entry.kind != "d" or change.kind == "added"
 
 
-def prepare(
-    store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Record, removed: tuple[str, ...]
-) -> bool:
+def prepare(store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Record, delta: Delta) -> bool:
     """Fill the upper directory of a run with the earlier result, without what is gone; False if that cannot be done."""
     state = store.states.get(earlier.state)
     stood_on = next((value for kind, _, value in earlier.parts if kind == "parent"), "")
@@ -120,7 +123,7 @@ def prepare(
         if not _is_plain_folder(before, step.destination):
             return False
         link_tree(before, upper)
-        for path in removed:
+        for path in delta.removed:
             _remove(upper, f"{step.destination}/{path}")
     except (CoreError, OSError):  # too many links of a file, or none on this file system: begin anew
         _empty(store, run)
