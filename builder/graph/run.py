@@ -7,6 +7,7 @@ import re
 from builder.buildfile.syntax import ExecForm, Heredoc, Run, ShellForm
 from builder.graph import created
 from builder.graph.configs import in_shell
+from builder.graph.devices import plan_devices
 from builder.graph.draft import Draft
 from builder.graph.mounts import MountPlace, plan_mounts
 from builder.graph.paths import join_path
@@ -60,7 +61,7 @@ def plan_run(draft: Draft, line: Run) -> None:
         mounts=mounts,
         network=draft.network if network == "default" else network,
         security=security,
-        devices=line.devices,
+        devices=plan_devices(draft, line),
         hostname=draft.graph.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
     )
     draft.add(step, created.run_text(argv, draft.scope.recorded_arguments()))

@@ -76,13 +76,21 @@ class MountSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """One `RUN --device`: a name of the Container Device Interface, and whether the step fails without it."""
+
+    name: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunStep:
     """Run one process. `env` is its environment; where it has no HOME, the rootfs decides that.
 
     `args` is the part of `env` that comes from ARG, for explanations. `hidden_env` holds the proxy variables,
     which enter no key and no history. `scripts` are files for `/dev/pipes/NAME`, read-only. `user` is a USER
     value, empty for root. `network` is `default`, `none` or `host`, `security` `sandbox` or `insecure`;
-    `devices` are CDI names as written. An empty `hostname` means the sandbox's own.
+    `devices` are those of the Container Device Interface. An empty `hostname` means the sandbox's own.
     """
 
     title: str
@@ -97,7 +105,7 @@ class RunStep:
     mounts: tuple[MountSpec, ...] = ()
     network: str = "default"
     security: str = "sandbox"
-    devices: tuple[str, ...] = ()
+    devices: tuple[DeviceSpec, ...] = ()
     hostname: str = ""
 
 
