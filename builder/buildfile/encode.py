@@ -13,7 +13,7 @@ from builder.buildfile.syntax import BuildFile
 from builder.value import fields, replace
 
 # Raised when trees change their form, so that none of an older form is taken for one.
-VERSION = 2
+VERSION = 3
 
 _CLASSES = {
     cls.__name__: (cls, tuple(field.name for field in fields(cls)))

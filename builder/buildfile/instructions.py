@@ -108,21 +108,16 @@ def _arg(line: Line) -> Instruction:
             )
         default = line.word(value, piece.at + len(name) + 1) if mark else None
         span = line.logical.span(piece.at, piece.at + len(piece.text))
-        items.append(ArgItem(_plain(line, name, piece.at), default, span))
+        word = line.word(name, piece.at)
+        computed = word if any(isinstance(part, syntax.Variable) for part in word.parts) else None
+        items.append(ArgItem(_plain(word), default, span, computed))
     return syntax.Arg(tuple(items), line.text, line.span)
 
 
-def _plain(line: Line, text: str, at: int) -> str:
-    """A name, its quotes removed."""
-    word = line.word(text, at)
-    if any(isinstance(part, syntax.Variable) for part in word.parts):
-        raise line.error(
-            "the name of an ARG is written out, without variables",
-            at,
-            len(text),
-            "write ARG NAME or ARG NAME=VALUE",
-        )
-    return "".join(part.text for part in word.parts if isinstance(part, syntax.Literal)) or text
+def _plain(word: Word) -> str:
+    """A name, its quotes removed; one with variables as it is written."""
+    plain = [part.text for part in word.parts if isinstance(part, syntax.Literal)]
+    return "".join(plain) if len(plain) == len(word.parts) and plain else word.text
 
 
 def _pairs(line: Line) -> tuple[tuple[Pair, ...], bool]:

@@ -95,11 +95,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class ArgItem:
-    """`name` or `name=default` of ARG."""
+    """`name` or `name=default` of ARG; `computed` is the name where variables are in it, and `name` then its text."""
 
     name: str
     default: Word | None
     span: Span
+    computed: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)

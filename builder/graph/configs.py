@@ -40,13 +40,16 @@ def apply_arg(draft: Draft, line: Arg) -> None:
     """Declare arguments: the caller's value, else the line's default, else the global value, else none."""
     texts = []
     for item in line.items:
-        value = draft.graph.build_args.get(item.name)
+        name = draft.expand(item.computed) if item.computed else item.name
+        if not name:
+            raise draft.bad(item.span, f"a name of ARG is empty: {item.name}", "write ARG NAME=VALUE")
+        value = draft.graph.build_args.get(name)
         if value is None and item.default is not None:
             value = draft.expand(item.default)
         elif value is None:
-            value = draft.graph.global_args.get(item.name)
-        draft.scope.set_arg(item.name, value)
-        texts.append(item.name if value is None else f"{item.name}={value}")
+            value = draft.graph.global_args.get(name)
+        draft.scope.set_arg(name, value)
+        texts.append(name if value is None else f"{name}={value}")
     draft.record("ARG " + " ".join(texts))
 
 

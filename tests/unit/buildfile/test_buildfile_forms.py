@@ -286,3 +286,10 @@ def test_copy_needs_a_folder_for_several_sources():
     assert "must be a folder" in message("COPY a b c")
     for destination in ("c/", ".", "c/.", "$C", "c/$D"):
         assert len(line(f"COPY a b {destination}").sources) == 2
+
+
+def test_a_name_of_arg_may_be_computed():
+    plain, computed = file('FROM b\nARG "a"=1 b$C=2').instructions[1].items
+    assert (plain.name, plain.computed) == ("a", None)
+    assert (computed.name, computed.default.text) == ("b$C", "2")
+    assert [type(part).__name__ for part in computed.computed.parts] == ["Literal", "Variable"]

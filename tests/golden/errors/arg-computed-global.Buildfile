@@ -1,0 +1,3 @@
+ARG A=
+ARG $A=1
+FROM scratch
