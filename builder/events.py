@@ -25,13 +25,15 @@ class Outcome(StrEnum):
 class Reason:
     """One cause of a miss: the `part` of the key that differs, and how.
 
-    `kind` is one of `first-build`, `changed`, `added`, `removed`, `no-cache`, `broken-record`; `part` is the
-    name of the key's part (`file src/a.py`, `arg VERSION`, `parent`); `detail` is for people.
+    `kind` is one of `first-build`, `changed`, `added`, `removed`, `no-cache`, `broken-record`, `evicted`,
+    `import-failed`; `part` is the name of the key's part (`file src/a.py`, `arg VERSION`, `parent`); `detail` is for
+    people. `step` is the number of the step of this build that is the cause, 0 if none is.
     """
 
     kind: str
     part: str
     detail: str
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class StepProgress:
 class StepFinished:
     """A step ended. `size` is the bytes of file content in its layer, `seconds` its wall time.
 
-    `saved` is the time that a hit took when it was carried out.
+    `saved` is the time that a hit took when it was carried out. `slot` names the step across builds: build file, stage
+    and instruction, a line each; empty for what is no step of a stage. `digest` is, for a base, what its reference stands
+    for. `same` tells of a step that ran again and gave the result that it had given before, so that later steps stay cached.
     """
 
     time: float
@@ -83,6 +87,9 @@ class StepFinished:
     reasons: tuple[Reason, ...] = ()
     error: str = ""
     saved: float = 0.0
+    slot: str = ""
+    digest: str = ""
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +103,14 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class BuildFinished:
-    """The last event of every build, also of a failed one."""
+    """The last event of every build, also of a failed one. `build` is its number in the history, 0 if it is not there."""
 
     time: float
     seconds: float
     ok: bool
     image: str = ""
     names: tuple[str, ...] = field(default=())
+    build: int = 0
 
 
 Event = StepStarted | StepOutput | StepProgress | StepFinished | Warned | BuildFinished

@@ -75,6 +75,7 @@ def named_image(session: Session, reference: str, platform: Platform, reporter: 
 
 def report_base(reporter: StepReporter, base: Base, *, known: bool) -> None:
     """Tell how a base was come by: a hit if the store had all of it."""
+    reporter.digest = base.image or ""
     if known:
         reporter.finish(Outcome.HIT, state=base.state)
         return

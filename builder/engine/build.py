@@ -13,6 +13,7 @@ from builder.engine.deliver import check_outputs, deliver
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs, open_inputs
 from builder.engine.plans import Plans
+from builder.engine.recording import Recording
 from builder.engine.reporter import Emit, Events
 from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
@@ -26,6 +27,7 @@ from builder.graph.stages import Graph, resolve_stages
 from builder.image.platform import host_platform, parse_platform
 from builder.store.images import StoredImage
 from builder.store.store import Store, default_store_path, open_store
+from builder.value import replace
 
 
 def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Event) -> BuildResult:
@@ -42,11 +44,13 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
         check_outputs(outputs)
         with (
             open_store(request.store or default_store_path(), userxattr=request.userxattr) as store,
+            Recording(store, request, events, begin) as recording,
             ExitStack() as stack,
         ):
             fetcher = Fetcher(store, request, events, cancelled, stack)
             inputs = open_inputs(request, store, fetcher)
             session = _session(request, inputs, store, fetcher, events, cancelled)
+            recording.session = session
             try:
                 give_advice(session)
                 stages = Stages(lambda index: run_stage(session, index, stages.result), cancelled)
@@ -56,11 +60,12 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
                 session.contexts.close()
                 store.flush()
             result = _result(session, image, time.monotonic() - begin)
-            return result
+            recording.image, recording.names = result.image_id, result.names
     finally:
         ok = result is not None
-        image_id, names = (result.image_id, result.names) if result else ("", ())
-        events.send(BuildFinished(time.time(), time.monotonic() - begin, ok, image_id, names))
+        image_id, names = (result.image_id, result.names) if result is not None else ("", ())
+        events.send(BuildFinished(time.time(), time.monotonic() - begin, ok, image_id, names, events.build))
+    return replace(result, build=events.build)
 
 
 def _outputs(request: BuildRequest) -> tuple[Output, ...]:

@@ -12,19 +12,28 @@ Emit = Callable[[Event], None]
 
 
 class Events:
-    """Numbers the steps and hands events on, one at a time."""
+    """Numbers the steps and hands events on, one at a time.
+
+    `started` and `finished` are the steps so far, `counters` sums over the build by name, `build` its number in the
+    history once it is there.
+    """
 
     def __init__(self, emit: Emit | None) -> None:
         self._emit = emit
         self._lock = threading.Lock()
         self._count = 0
+        self.started: dict[int, StepStarted] = {}
         self.finished: list[StepFinished] = []
+        self.counters: dict[str, int] = {}
+        self.build = 0
 
     def send(self, event: Event) -> None:
         """Hand an event to the caller."""
         with self._lock:
             if isinstance(event, StepFinished):
                 self.finished.append(event)
+            elif isinstance(event, StepStarted):
+                self.started[event.step] = event
             if self._emit is not None:
                 self._emit(event)
 
@@ -32,24 +41,37 @@ class Events:
         """Tell of something that stops nothing."""
         self.send(Warned(time.time(), message, place))
 
-    def start(self, title: str, stage: str, line: int = 0) -> StepReporter:
-        """Begin a step."""
+    def count(self, name: str, amount: int) -> None:
+        """Add to one of the build's sums, such as `hashed` bytes."""
+        if amount:
+            with self._lock:
+                self.counters[name] = self.counters.get(name, 0) + amount
+
+    def start(self, title: str, stage: str, line: int = 0, *, slot: str = "") -> StepReporter:
+        """Begin a step; `slot` names it across builds."""
         with self._lock:
             self._count += 1
             number = self._count
-        reporter = StepReporter(self, number, title)
+        reporter = StepReporter(self, number, title, slot)
         self.send(StepStarted(time.time(), number, title, stage, line))
         return reporter
 
 
 class StepReporter:
-    """Events of one step."""
+    """Events of one step.
 
-    def __init__(self, events: Events, number: int, title: str) -> None:
+    What is known before its end is put here: `key` and `reasons`, which count for every ending, and `digest`.
+    """
+
+    def __init__(self, events: Events, number: int, title: str, slot: str = "") -> None:
         self._events = events
         self._begin = time.monotonic()
         self.number = number
         self.title = title
+        self.slot = slot
+        self.key = b""
+        self.reasons: tuple[Reason, ...] = ()
+        self.digest = ""
 
     def output(self, stream: str, data: bytes) -> None:
         """Bytes that the step's command wrote."""
@@ -74,6 +96,7 @@ class StepReporter:
         reasons: tuple[Reason, ...] = (),
         error: str = "",
         saved: float = 0.0,
+        same: bool = False,
     ) -> None:
         """The step's end."""
         self._events.send(
@@ -83,10 +106,13 @@ class StepReporter:
                 outcome,
                 self.seconds,
                 size,
-                key.hex(),
+                (key or self.key).hex(),
                 state.hex(),
-                reasons,
+                reasons or self.reasons,
                 error,
                 saved,
+                self.slot,
+                self.digest,
+                same,
             )
         )

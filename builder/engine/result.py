@@ -14,7 +14,7 @@ class BuildResult:
     """A finished build.
 
     `image_id` is the digest of the config, `digest` that of the manifest; both are empty if no output asked for an
-    image. `metadata` is what `--metadata-file` writes, with buildx's keys.
+    image. `metadata` is what `--metadata-file` writes, with buildx's keys. `build` is the build's number in the store's history.
     """
 
     image_id: str
@@ -23,3 +23,4 @@ class BuildResult:
     steps: tuple[StepFinished, ...]
     seconds: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    build: int = 0

@@ -45,7 +45,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     def state_of(origin: object) -> bytes:
         return _state_of(session, stage, origin, other)
 
-    slot = f"{session.inputs.slot}\n{stage.name or index}\n"
+    slot = _slot(session, stage, "")
     cached = not session.request.no_cache and (stage.name or "") not in session.request.no_cache_filter
     states: list[tuple[bytes, bytes]] = []
     created = seconds_of(base.created)
@@ -53,7 +53,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     for step in plan.steps:
         keyword = step.keyword if isinstance(step, CopyStep) else type(step).__name__
         place = Place(slot + keyword, locate(graph.file, step.span), cached, cause)
-        reporter = session.events.start(step.title, stage.name or "", step.span.line)
+        reporter = session.events.start(step.title, stage.name or "", step.span.line, slot=place.slot)
         try:
             work = work_for(session, reporter, step, state, str(stage.platform), state_of)
         except BuilderError as error:
@@ -67,6 +67,11 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     made = moment(created) if plan.steps else base.created
     history = tuple(_entry(item, states, made) for item in plan.history)
     return StageResult(state, plan.config, base.history + history, made, plan.args)
+
+
+def _slot(session: Session, stage: Stage, instruction: str) -> str:
+    """What names a step across builds: the build file, the stage, the instruction."""
+    return f"{session.inputs.slot}\n{stage.name or stage.index}\n{instruction}"
 
 
 def _entry(item: HistoryItem, states: list[tuple[bytes, bytes]], created: str) -> HistoryEntry:
@@ -84,7 +89,12 @@ def _base(
     if isinstance(stage.base, StageBase):
         result = other(stage.base.index)
         return Base(result.state, result.config, result.history, result.created), result.args
-    reporter = session.events.start(base_title(session.graph, stage), stage.name or "", stage.span.line)
+    reporter = session.events.start(
+        base_title(session.graph, stage),
+        stage.name or "",
+        stage.span.line,
+        slot=_slot(session, stage, "FROM"),
+    )
     try:
         session.check()
         if isinstance(stage.base, ImageBase):

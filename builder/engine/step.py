@@ -86,7 +86,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             session.check()
             listing = store.listing_path(keys[-1])
             has_listing = work.save_listing(listing)
-            reasons = _reasons(session, place, parts, listing if has_listing else "")
+            reporter.key = keys[-1]
+            reporter.reasons = _reasons(session, place, parts, listing if has_listing else "")
             begin = _beginning(session, place, parts, work, listing) if has_listing else None
             state, size = _carry_out(session, place, reporter, parent, work, begin)
         record = Record(
@@ -101,7 +102,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
         )
         for key in keys:
             store.records.put(replace(record, key=key))
-    reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, reasons=reasons)
+    reporter.finish(Outcome.MISS, size=size, key=record.key, state=state)
     return Done(state, record.created, missed=reporter.title)
 
 

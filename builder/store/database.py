@@ -6,13 +6,13 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from builder.errors import StoreError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -37,6 +37,24 @@ CREATE TABLE IF NOT EXISTS downloads (
     url BLOB PRIMARY KEY, digest TEXT NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS downloads_by_digest ON downloads (digest);
 CREATE TABLE IF NOT EXISTS outputs (path TEXT PRIMARY KEY, content TEXT NOT NULL, stat TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS evictions (
+    key BLOB PRIMARY KEY, state BLOB NOT NULL, slot TEXT NOT NULL, parts TEXT NOT NULL, created REAL NOT NULL,
+    seconds REAL NOT NULL, size INTEGER NOT NULL, listing TEXT NOT NULL, evicted REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS evictions_by_slot ON evictions (slot, created);
+CREATE INDEX IF NOT EXISTS evictions_by_time ON evictions (evicted);
+CREATE TABLE IF NOT EXISTS builds (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, started REAL NOT NULL, seconds REAL NOT NULL, outcome TEXT NOT NULL,
+    error TEXT NOT NULL, file TEXT NOT NULL, context TEXT NOT NULL, target TEXT NOT NULL, stages TEXT NOT NULL,
+    platform TEXT NOT NULL, image TEXT NOT NULL, names TEXT NOT NULL, hits INTEGER NOT NULL, misses INTEGER NOT NULL,
+    saved REAL NOT NULL, counters TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS step_texts (
+    id INTEGER PRIMARY KEY, slot TEXT NOT NULL, title TEXT NOT NULL, stage TEXT NOT NULL, UNIQUE (slot, title, stage));
+CREATE TABLE IF NOT EXISTS build_steps (
+    build INTEGER NOT NULL, number INTEGER NOT NULL, text INTEGER NOT NULL, line INTEGER NOT NULL, outcome TEXT NOT NULL,
+    started REAL NOT NULL, seconds REAL NOT NULL, saved REAL NOT NULL, size INTEGER NOT NULL, key BLOB NOT NULL,
+    state BLOB NOT NULL, digest TEXT NOT NULL, same INTEGER NOT NULL, reasons TEXT NOT NULL, error TEXT NOT NULL,
+    PRIMARY KEY (build, number)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS build_steps_by_text ON build_steps (text, build);
 """
 
 
@@ -127,6 +145,22 @@ class Database:
         try:
             with self._lock:
                 return self._connection.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def insert(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Carry out one INSERT; the id that its row got."""
+        try:
+            with self._lock:
+                return self._connection.execute(statement, values).lastrowid or 0
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Carry out one statement for each row of values."""
+        try:
+            with self._lock:
+                self._connection.executemany(statement, rows)
         except sqlite3.Error as error:
             raise self._broken(error) from error
 

@@ -17,6 +17,8 @@ from builder.image.platform import Platform
 from builder.store.blobs import Blobs
 from builder.store.database import Database
 from builder.store.downloads import Downloads
+from builder.store.evictions import Evictions
+from builder.store.history import History
 from builder.store.images import Images, StoredImage
 from builder.store.layers import Layers
 from builder.store.locks import locked
@@ -53,6 +55,8 @@ class Store:
         self.layers = Layers(database)
         self.outputs = Outputs(database)
         self.downloads = Downloads(database, secret)
+        self.history = History(database)
+        self.evictions = Evictions(database)
         self.blobs = Blobs(fd)
         self.images = Images(database, fd, self.blobs)
 

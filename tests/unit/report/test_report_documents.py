@@ -88,7 +88,7 @@ def test_the_report_of_a_build(tmp_path: Path) -> None:
         "size": 20,
         "key": "k2",
         "state": "s2",
-        "reasons": [{"kind": "changed", "part": "file f0", "detail": "f0 (content)"}],
+        "reasons": [{"kind": "changed", "part": "file f0", "detail": "f0 (content)", "step": 0}],
         "error": "",
     }
     # Every step has every field, also one that did not come to its end.
@@ -142,6 +142,9 @@ def test_json_progress_is_one_object_a_line() -> None:
         "reasons": [],
         "error": "",
         "saved": 3.0,
+        "slot": "",
+        "digest": "",
+        "same": False,
     }
     assert lines[-3]["data"] == "é\n\x1b"
     assert base64.b64decode(lines[-2]["base64"]) == b"\xff\x00"

@@ -1,0 +1,116 @@
+"""What a build leaves in the history: itself and its steps, however it ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+
+from builder.engine.elsewhere import lies_elsewhere
+from builder.engine.reporter import Events
+from builder.engine.request import BuildRequest
+from builder.engine.session import Session
+from builder.errors import BuilderError, Cancelled, StoreError
+from builder.events import Outcome
+from builder.remote.addresses import without_password
+from builder.store.history import Build, BuildStep
+from builder.store.store import Store
+
+
+class Recording:
+    """Keeps a build in the history of its store when it ends; `events.build` is then its number.
+
+    A build that fails before anything began (no such context, a build file that does not parse) is none.
+    """
+
+    def __init__(self, store: Store, request: BuildRequest, events: Events, begun: float) -> None:
+        """`begun` is `time.monotonic()` at the beginning."""
+        self._store, self._request, self._events = store, request, events
+        self._begun = begun
+        self._started = time.time() - (time.monotonic() - begun)
+        self.session: Session | None = None
+        self.image = ""
+        self.names: tuple[str, ...] = ()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.session is None and not self._events.started:
+            return
+        try:
+            self._events.build = self._store.history.add(self._build(error), self._steps())
+        except StoreError as unwritten:
+            self._events.warn(f"this build is not in the history: {unwritten.message}")
+
+    def _build(self, error: BaseException | None) -> Build:
+        request, session = self._request, self.session
+        outcomes = [step.outcome for step in self._events.finished]
+        outcome = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        message = error.message if isinstance(error, BuilderError) else str(error or "")
+        return Build(
+            started=self._started,
+            seconds=time.monotonic() - self._begun,
+            outcome=outcome,
+            error=message,
+            file=session.graph.file.name if session else "",
+            context=context_name(request),
+            target=request.target or "",
+            stages=_stages(session) if session else (),
+            platform=str(session.graph.platform) if session else "",
+            image=self.image,
+            names=self.names,
+            hits=outcomes.count(Outcome.HIT),
+            misses=outcomes.count(Outcome.MISS),
+            saved=sum(step.saved for step in self._events.finished),
+            counters=self._events.counters,
+        )
+
+    def _steps(self) -> list[BuildStep]:
+        """Every step that began; one that did not end was stopped with the build."""
+        ended = {step.step: step for step in self._events.finished}
+        found = []
+        for number, start in self._events.started.items():
+            end = ended.get(number)
+            if end is None:
+                found.append(
+                    BuildStep(
+                        number, "", start.title, start.stage, start.line, Outcome.CANCELLED, start.time, 0.0
+                    )
+                )
+                continue
+            found.append(
+                BuildStep(
+                    number=number,
+                    slot=end.slot,
+                    title=start.title,
+                    stage=start.stage,
+                    line=start.line,
+                    outcome=end.outcome,
+                    started=start.time,
+                    seconds=end.seconds,
+                    saved=end.saved,
+                    size=end.size,
+                    key=bytes.fromhex(end.key),
+                    state=bytes.fromhex(end.state),
+                    digest=end.digest,
+                    same=end.same,
+                    reasons=end.reasons,
+                    error=end.error,
+                )
+            )
+        return found
+
+
+def context_name(request: BuildRequest) -> str:
+    """How the history calls a context: a whole path, or an address without a password."""
+    if lies_elsewhere(request.context):
+        return without_password(request.context)
+    return os.path.realpath(request.context)
+
+
+def _stages(session: Session) -> tuple[str, ...]:
+    graph = session.graph
+    return tuple(graph.stages[index].name or str(index) for index in graph.needed)

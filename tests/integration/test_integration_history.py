@@ -1,0 +1,108 @@
+"""What builds leave in the history of their store."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conftest import Run
+
+from builder.events import Outcome
+from builder.store.history import Build, BuildStep
+from builder.store.store import open_store
+
+
+def history(store: Path) -> list[tuple[Build, list[BuildStep]]]:
+    """All builds, the oldest first, with their steps."""
+    with open_store(str(store)) as opened:
+        return [(build, opened.history.steps(build.number)) for build in reversed(opened.history.builds())]
+
+
+def outcomes(steps: Sequence[BuildStep]) -> list[str]:
+    return [step.outcome.value for step in steps if step.outcome is not Outcome.DONE]
+
+
+def test_every_build_is_in_the_history_with_its_steps(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base AS one\nCOPY a /a\nRUN echo x > /x\n")
+    (context / "a").write_text("1")
+    pybuild("build", "-t", "example/app:1", context)
+    (context / "a").write_text("2")
+    pybuild("build", context)
+    (first, steps), (second, later) = history(store)
+    assert (first.number, second.number) == (1, 2)
+    assert first.ok and first.names == ("example/app:1",) and first.stages == ("one",)
+    assert first.context == str(context) and first.file == str(context / "Buildfile")
+    assert first.image.startswith("sha256:") and first.platform.startswith("linux/")
+    assert (second.hits, second.misses) == (1, 2)
+    assert outcomes(steps) == ["miss"] * 3 and outcomes(later) == ["hit", "miss", "miss"]
+    copy = later[1]
+    assert copy.title == "[2/3] COPY a /a" and copy.line == 2 and copy.stage == "one"
+    assert copy.slot.endswith("\none\nCOPY") and len(copy.key) == len(copy.state) == 16
+    assert [reason.detail for reason in copy.reasons] == ["a (content)"]
+    assert steps[0].digest.startswith("sha256:") and steps[0].slot.endswith("\none\nFROM")
+    assert first.seconds > 0 and steps[2].seconds > 0 and steps[2].started >= first.started
+
+
+def test_a_build_that_failed_is_in_the_history_with_why(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo x\nRUN exit 3\nRUN echo never\n")
+    pybuild("build", context, ok=False)
+    ((build, steps),) = history(store)
+    assert build.outcome == "failed" and "exit" in build.error
+    assert outcomes(steps) == ["miss", "miss", "failed"]
+    assert steps[-1].error and steps[-1].key and steps[-1].reasons
+
+
+def test_what_is_no_build_is_not_in_the_history(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUM echo x\n")
+    pybuild("build", context, ok=False)
+    pybuild("build", context / "missing", ok=False)
+    assert history(store) == []
+
+
+def test_a_build_that_was_stopped_is_in_the_history(store: Path, context: Path, bases: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo begun; sleep 600\n")
+    program = f"""
+import threading, builder
+from builder.events import StepOutput
+stop = threading.Event()
+def show(event):
+    if isinstance(event, StepOutput):
+        stop.set()
+try:
+    builder.build({str(context)!r}, store={str(store)!r}, on_event=show, cancelled=stop,
+                  build_contexts={{"base": "oci-layout://{bases / "base"}"}})
+except builder.BuilderError as error:
+    print(type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "Cancelled\n", done.stderr
+    ((build, steps),) = history(store)
+    assert build.outcome == "cancelled"
+    assert outcomes(steps) == ["miss", "cancelled"]
+
+
+def test_secrets_are_not_in_the_history(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text(
+        'FROM base\nRUN --mount=type=secret,id=key,env=KEY test -n "$KEY" && cat /run/secrets/key; exit 4\n'
+    )
+    (context / "key").write_text("hunter2-hunter2")
+    pybuild("build", "--secret", f"id=key,src={context / 'key'}", context, ok=False)
+    assert history(store)
+    database = sqlite3.connect(store / "pybuild.db")
+    text = "\n".join(database.iterdump())
+    database.close()
+    assert "hunter2" not in text
+
+
+def test_a_history_that_cannot_be_written_is_a_warning(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo x\n")
+    pybuild("build", context)
+    database = sqlite3.connect(store / "pybuild.db")
+    database.execute("DROP TABLE build_steps")
+    database.commit()
+    database.close()
+    done = pybuild("build", context)
+    assert "this build is not in the history" in done.stderr
