@@ -180,6 +180,10 @@ typedef struct {
  * in nothing but mtime and has no changes below it goes. */
 int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_changes *ret, pb_error *error);
 
+/* Give everything at and below a directory whose mtime is later than `newest` (ns, not negative) that time; whiteouts are left
+ * alone. (times.c) */
+int pb_clamp_times(int dir_fd, int64_t newest, pb_error *error);
+
 /* --- tar (tarwrite.c, tarread.c) ------------------------------------------------------------------------------ */
 
 typedef struct pb_tar_writer pb_tar_writer;

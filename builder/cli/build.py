@@ -89,6 +89,7 @@ def _request(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "pull": args.switch("--pull"),
         "push": args.switch("--push"),
         "load": args.switch("--load"),
+        "reproducible": args.switch("--reproducible"),
         "network": values.choice("--network", args.text("--network") or "default", _NETWORKS),
         "add_hosts": values.hosts(args.texts("--add-host")),
         "shm_size": values.size("--shm-size", args.text("--shm-size")),

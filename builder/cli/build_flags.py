@@ -24,6 +24,7 @@ FLAGS = (
     Flag("--push", "", "Push the image by each of its names", group=_RESULT),
     Flag("--load", "", "Keep the image in the store, beside other outputs", group=_RESULT),
     Flag("--label", "NAME=VALUE", "Label of the image; wins over LABEL", many=True, group=_RESULT),
+    Flag("--reproducible", "", "The same files give the same image anywhere: times are SOURCE_DATE_EPOCH (default: 1980), files of contexts have the modes that git keeps", group=_RESULT),
     Flag("--iidfile", "FILE", "Write the image's id to a file", group=_RESULT),
     Flag("--metadata-file", "FILE", "Write names and digests of the result to a file, as JSON", group=_RESULT),
     Flag("--network", "MODE", "Network of RUN: default and host are this machine's, none is an empty one", group=_STEPS),

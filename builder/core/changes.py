@@ -26,3 +26,9 @@ def settle(upper_fd: int, lower_fd: int, secret: bytes) -> Changes:
     error = new_error()
     check(lib.pb_upper_settle(upper_fd, lower_fd, key, found, error), error)
     return Changes(bytes(ffi.buffer(found.fingerprint.bytes)), found.entries, found.bytes, found.dropped)
+
+
+def clamp_times(dir_fd: int, newest: int) -> None:
+    """Give everything at and below a directory that is newer than `newest` (nanoseconds) that time."""
+    error = new_error()
+    check(lib.pb_clamp_times(dir_fd, newest, error), error)

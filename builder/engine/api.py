@@ -33,6 +33,7 @@ def build(
     ulimits: Sequence[tuple[str, int, int]] = (),
     secrets: Mapping[str, bytes] | None = None,
     jobs: int | None = None,
+    reproducible: bool = False,
     store: str | None = None,
     docker_config: str | None = None,
     stdin: BinaryIO | None = None,
@@ -65,6 +66,8 @@ def build(
         ulimits: Limits as (name, soft, hard).
         secrets: Contents of secrets by id, for RUN --mount=type=secret.
         jobs: Steps that may work at once; default is the number of processors.
+        reproducible: The same files give the same image anywhere: times are SOURCE_DATE_EPOCH (1980 without one), files
+            of contexts have the modes that git keeps; see docs/reproducible.md.
         store: The store's folder; default is the user's own, `default_store_path()` says which.
         docker_config: Path of Docker's config.json, for credentials.
         stdin: Where `file="-"` reads.
@@ -100,6 +103,7 @@ def build(
         push=push,
         load=load,
         jobs=jobs,
+        reproducible=reproducible,
         store=store,
         docker_config=docker_config,
         stdin=stdin,

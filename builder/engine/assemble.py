@@ -29,15 +29,21 @@ def final_config(session: Session, result: StageResult) -> ImageConfig:
     return replace(result.config, labels=tuple(labels.items()))
 
 
-def assemble(session: Session, result: StageResult, *, compression: str = "gzip") -> StoredImage:
+def assemble(
+    session: Session, result: StageResult, *, compression: str = "gzip", rewrite: bool = False
+) -> StoredImage:
     """Make the image of a result: its layers' blobs where they are missing, config and manifest; without a name yet.
 
-    The same result gives the same bytes: times in it are those of its steps' files, or SOURCE_DATE_EPOCH.
+    The same result gives the same bytes: times in it are those of its steps' files, or SOURCE_DATE_EPOCH. With
+    `rewrite` no file in the layers that this build made is newer than that either; those of a base stay as they are.
     """
     store = session.store
     states = [state.id for state in store.chain(result.state)]
-    layers = _layers(store, states, compression)
-    created, history = _times(session.graph.epoch, result)
+    epoch = session.graph.epoch
+    newest = max(epoch, 0) if rewrite and epoch is not None else -1
+    given = states.index(result.base) + 1 if result.base in states else 0
+    layers = _layers(store, states[:given], compression) + _layers(store, states[given:], compression, newest)
+    created, history = _times(epoch, result)
     config = render_config(
         final_config(session, result),
         created=created,
@@ -53,26 +59,34 @@ def assemble(session: Session, result: StageResult, *, compression: str = "gzip"
     )
 
 
-def _layers(store: Store, states: Sequence[bytes], compression: str) -> list[Layer]:
-    """The layers of states; those that are missing are made side by side."""
-    known = {state: known_layer(store, state, compression=compression) for state in states}
+def _layers(store: Store, states: Sequence[bytes], compression: str, newest: int = -1) -> list[Layer]:
+    """The layers of states; those that are missing are made side by side. `newest` as `max_mtime` of `ensure_layer`."""
+    known = {state: known_layer(store, state, compression=compression, max_mtime=newest) for state in states}
+
+    def ensure(state: bytes) -> Layer:
+        return ensure_layer(store, state, compression=compression, max_mtime=newest)
+
     missing = [state for state, layer in known.items() if layer is None]
     if len(missing) > 1:
         # Late: it brings `logging`, which a cached build has no use for.
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(2, thread_name_prefix="layer") as pool:
-            list(pool.map(lambda state: ensure_layer(store, state, compression=compression), missing))
-    return [known[state] or ensure_layer(store, state, compression=compression) for state in states]
+            list(pool.map(ensure, missing))
+    return [known[state] or ensure(state) for state in states]
 
 
 def _times(epoch: int | None, result: StageResult) -> tuple[str, tuple[HistoryEntry, ...]]:
-    """When the image and the lines of its history were made; an epoch takes the place of later times only."""
+    """When the image and the lines of its history were made; an epoch takes the place of later times only, and never in
+    the history of the base.
+    """
     if epoch is None:
         return result.created, result.history
     limit = moment(epoch)
     history = tuple(
-        replace(entry, created=limit) if seconds_of(entry.created) > epoch else entry
-        for entry in result.history
+        replace(entry, created=limit)
+        if number >= result.inherited and seconds_of(entry.created) > epoch
+        else entry
+        for number, entry in enumerate(result.history)
     )
     return limit, history

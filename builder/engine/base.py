@@ -19,7 +19,8 @@ from builder.value import dataclass
 class Base:
     """Files (a state), config and history to begin with.
 
-    `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else.
+    `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else. `image_state` is the state
+    of the image that all this stands on, whose entries in the history are the first `inherited`.
     """
 
     state: bytes
@@ -27,6 +28,8 @@ class Base:
     history: tuple[HistoryEntry, ...] = ()
     created: str = ""
     image: str | None = None
+    image_state: bytes = SCRATCH
+    inherited: int = 0
 
 
 def scratch_base(platform: Platform) -> Base:
@@ -38,7 +41,15 @@ def image_base(session: Session, image: StoredImage) -> Base:
     """The base that an image of the store is."""
     document = image_document(session, image)
     history = align_history(document.history, len(document.diff_ids))
-    return Base(image.state, document.config, history, document.created, str(image.manifest))
+    return Base(
+        image.state,
+        document.config,
+        history,
+        document.created,
+        str(image.manifest),
+        image_state=image.state,
+        inherited=len(history),
+    )
 
 
 def image_document(session: Session, image: StoredImage) -> ConfigDocument:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from builder.engine.advice import give_advice
@@ -21,7 +22,7 @@ from builder.engine.schedule import Stages
 from builder.engine.session import Session
 from builder.engine.stage import run_stage
 from builder.events import BuildFinished
-from builder.graph.arguments import EPOCH
+from builder.graph.arguments import EARLIEST, EPOCH
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph, resolve_stages
 from builder.image.platform import host_platform, parse_platform
@@ -84,14 +85,21 @@ def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
     build_args = request.build_args
     if build_args.get(EPOCH) == "context" and inputs.seconds:
         build_args = {**build_args, EPOCH: str(inputs.seconds)}
-    return resolve_stages(
-        inputs.file,
-        target=request.target,
-        build_args=build_args,
-        platform=parse_platform(request.platform) if request.platform else here,
-        build_platform=here,
-        named_contexts=tuple(request.build_contexts),
-    )
+
+    def resolved(build_args: Mapping[str, str]) -> Graph:
+        return resolve_stages(
+            inputs.file,
+            target=request.target,
+            build_args=build_args,
+            platform=parse_platform(request.platform) if request.platform else here,
+            build_platform=here,
+            named_contexts=tuple(request.build_contexts),
+        )
+
+    graph = resolved(build_args)
+    if request.reproducible and graph.epoch is None:
+        graph = resolved({**build_args, EPOCH: str(EARLIEST)})
+    return graph
 
 
 def _session(

@@ -11,6 +11,7 @@ from builder.cache.key import Part
 from builder.cache.parts import copy_parts
 from builder.core.tree import Ignore, Tree
 from builder.engine.incremental import Delta, find_delta, prepare
+from builder.engine.normal import AS_THEY_ARE
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import StepError
@@ -64,6 +65,10 @@ class CopyWork:
         return self._step.keyword == "ADD" and is_remote(source)
 
     @property
+    def _from_folder(self) -> bool:
+        return self._origin_state is None
+
+    @property
     def _without_owner(self) -> bool:
         # COPY gives files of a folder to root, so that who owns them here changes nothing.
         return self._origin_state is None or self._step.chown is not None
@@ -77,6 +82,7 @@ class CopyWork:
         self._open()
         with self._locked():
             files = list(self._source_parts())
+        files += self._session.normal.parts() if self._from_folder else []
         yield copy_parts(step, self._parent, files, platform=self._platform)
 
     def _source_parts(self) -> Iterator[Part]:
@@ -179,7 +185,8 @@ class CopyWork:
                     bundles,
                     self._exclude,
                     users_fd=parent_fd if parent_fd >= 0 else root.fd,
-                    to_root=self._origin_state is None,
+                    to_root=self._from_folder,
+                    time=self._session.normal.time,
                     on_unknown=self._warn_of_unknown,
                 )
 
@@ -217,7 +224,14 @@ class CopyWork:
             node = self._tree.find(os.fsencode(inside), follow=False)
             targets.append((Source(node, inside, os.path.basename(path)), f"{self._step.destination}/{path}"))
         copy_changes(
-            self._step, root.fd, self._tree, targets, users_fd=root.fd, on_unknown=self._warn_of_unknown
+            self._step,
+            root.fd,
+            self._tree,
+            targets,
+            users_fd=root.fd,
+            time=self._session.normal.time,
+            chmod=self._session.normal.chmod,
+            on_unknown=self._warn_of_unknown,
         )
 
     def _bundles(self, root: StepRoot, stack: ExitStack) -> Iterator[Bundle]:
@@ -228,7 +242,8 @@ class CopyWork:
             if not elsewhere:
                 assert self._tree is not None
                 unpack = step.keyword == "ADD" and step.unpack is not False
-                yield Bundle(self._tree, self._tree_fd, next(sources), unpack)
+                normal = self._session.normal if self._from_folder else AS_THEY_ARE
+                yield Bundle(self._tree, self._tree_fd, next(sources), unpack, normal.time, normal.chmod)
                 continue
             for address in group:
                 folder = os.path.join(root.run.scratch, os.urandom(4).hex())

@@ -16,10 +16,10 @@ from builder.store.images import StoredImage
 
 _IMAGE_TYPES = frozenset({"image", "oci", "docker", "registry"})
 _KNOWN_ATTRIBUTES = {
-    "image": {"name", "push", "compression", "store", "oci-mediatypes"},
-    "registry": {"name", "compression", "oci-mediatypes"},
-    "oci": {"name", "tar", "compression", "oci-mediatypes"},
-    "docker": {"name", "compression"},
+    "image": {"name", "push", "compression", "store", "oci-mediatypes", "rewrite-timestamp"},
+    "registry": {"name", "compression", "oci-mediatypes", "rewrite-timestamp"},
+    "oci": {"name", "tar", "compression", "oci-mediatypes", "rewrite-timestamp"},
+    "docker": {"name", "compression", "rewrite-timestamp"},
     "local": set(),
     "tar": set(),
     "cacheonly": set(),
@@ -53,7 +53,7 @@ def check_outputs(outputs: tuple[Output, ...]) -> None:
 def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) -> StoredImage | None:
     """Write every output in turn; the image of the first that is one, None if none is."""
     first: StoredImage | None = None
-    images: dict[str, StoredImage] = {}
+    images: dict[tuple[str, bool], StoredImage] = {}
     for output in outputs:
         if output.type == "cacheonly":
             continue
@@ -63,8 +63,11 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
             image = None
             if output.type in _IMAGE_TYPES:
                 compression = output.attributes.get("compression", "gzip")
-                image = images.get(compression) or assemble(session, result, compression=compression)
-                images[compression] = image
+                form = (compression, _rewrites(session, output))
+                image = images.get(form) or assemble(
+                    session, result, compression=compression, rewrite=form[1]
+                )
+                images[form] = image
                 first = first or image
             _write(session, result, output, image, reporter)
         except BuilderError as error:
@@ -75,6 +78,14 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
             raise BuilderError(f"cannot write the output to {_describe(output)}: {error.strerror}") from error
         reporter.finish(Outcome.DONE)
     return first
+
+
+def _rewrites(session: Session, output: Output) -> bool:
+    """Whether times of files in the layers are SOURCE_DATE_EPOCH at the latest."""
+    asked = output.attributes.get("rewrite-timestamp", "false").lower() in ("true", "1")
+    if asked and session.graph.epoch is None:
+        session.events.warn("rewrite-timestamp does nothing without SOURCE_DATE_EPOCH")
+    return asked or session.request.reproducible
 
 
 def _describe(output: Output) -> str:

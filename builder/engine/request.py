@@ -44,7 +44,7 @@ class BuildRequest:
     load: bool = False
     jobs: int | None = None
     store: str | None = None
-    source_date_epoch: str | None = None
+    reproducible: bool = False
     docker_config: str | None = None
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None

@@ -7,6 +7,7 @@ import time
 
 from builder.engine.contexts import Contexts
 from builder.engine.inputs import Inputs
+from builder.engine.normal import AS_THEY_ARE, Normal, git_like
 from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
@@ -31,6 +32,16 @@ class Session:
     begun: float = field(default_factory=time.time)
     # How many steps may work at once: waiting for another stage does not count.
     workers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
+
+    @property
+    def fixed_time(self) -> int | None:
+        """What the times of all files of a reproducible build are, in seconds since 1970; None for any other build."""
+        return max(self.graph.epoch or 0, 0) if self.request.reproducible else None
+
+    @property
+    def normal(self) -> Normal:
+        """What files of contexts get when they are copied."""
+        return AS_THEY_ARE if self.fixed_time is None else git_like(self.fixed_time)
 
     def check(self) -> None:
         """Raise `Cancelled` if the build is to stop."""

@@ -24,13 +24,19 @@ from builder.value import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What a stage came to: its files (a state), its config, how it got there and when its newest files were made."""
+    """What a stage came to: its files (a state), its config, how it got there and when its newest files were made.
+
+    `base` is the state of the image that it stands on, and the first `inherited` entries of the history are that image's;
+    neither is this build's to change.
+    """
 
     state: bytes
     config: ImageConfig
     history: tuple[HistoryEntry, ...]
     created: str
     args: tuple[tuple[str, str | None], ...] = ()
+    base: bytes = SCRATCH
+    inherited: int = 0
 
 
 def run_stage(session: Session, index: int, other: Callable[[int], StageResult]) -> StageResult:
@@ -66,7 +72,15 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         created = max(created, done.created)
     made = moment(created) if plan.steps else base.created
     history = tuple(_entry(item, states, made) for item in plan.history)
-    return StageResult(state, plan.config, base.history + history, made, plan.args)
+    return StageResult(
+        state,
+        plan.config,
+        base.history + history,
+        made,
+        plan.args,
+        base=base.image_state,
+        inherited=base.inherited,
+    )
 
 
 def _slot(session: Session, stage: Stage, instruction: str) -> str:
@@ -88,7 +102,8 @@ def _base(
         return scratch_base(stage.platform), ()
     if isinstance(stage.base, StageBase):
         result = other(stage.base.index)
-        return Base(result.state, result.config, result.history, result.created), result.args
+        base = Base(result.state, result.config, result.history, result.created)
+        return replace(base, image_state=result.base, inherited=result.inherited), result.args
     reporter = session.events.start(
         base_title(session.graph, stage),
         stage.name or "",

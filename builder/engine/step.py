@@ -168,10 +168,12 @@ def _attempt(
             begin(run)
         with StepRoot(store, run, parent, alone=work.alone, process=work.process) as root:
             work.carry_out(root, reporter)
-            changes = root.settle()
+            changes = root.settle(newest=session.fixed_time)
         if changes.entries == 0:
             return parent, 0
         state = state_after(parent, changes.fingerprint, store.secret)
+        if session.fixed_time is not None:  # the same files with other times are another state
+            state = state_after(state, b"time %d" % session.fixed_time, store.secret)
         if not place.cached and store.states.get(state) is not None:
             # Who asks for no cache wants the files just made, with their times, not equal ones of an earlier build.
             state = state_after(state, os.urandom(16), store.secret)

@@ -17,6 +17,7 @@ from builder.execute.rootfs import StepRoot
 from builder.execute.run import Surroundings, run_command
 from builder.execute.sources import find_sources
 from builder.execute.workdir import make_workdir
+from builder.graph.arguments import EPOCH
 from builder.graph.steps import (
     CopyStep,
     FromContext,
@@ -27,6 +28,7 @@ from builder.graph.steps import (
     Step,
     WorkdirStep,
 )
+from builder.value import replace
 
 
 class Work(Protocol):
@@ -100,6 +102,8 @@ class _RunWork:
         self, session: Session, step: RunStep, parent: bytes, platform: str, state_of: StateOf
     ) -> None:
         request = session.request
+        if session.fixed_time is not None and EPOCH not in dict(step.env):
+            step = replace(step, env=(*step.env, (EPOCH, str(session.fixed_time))))
         self._session, self._step, self._parent = session, step, parent
         self._platform, self._state_of = platform, state_of
         self._surroundings = Surroundings(
@@ -114,6 +118,7 @@ class _RunWork:
             surroundings.append(Part("shm-size", "", str(around.shm_size)))
         if around.network != "default" and self._step.network == "default":
             surroundings.append(Part("network", "build", around.network))
+        surroundings += self._session.normal.parts()
         yield run_parts(
             self._step,
             self._parent,
@@ -153,7 +158,9 @@ class _RunWork:
         folder = self._session.contexts.of(origin)
         with folder.lock:
             (found,) = find_sources(folder.tree, [source], place="the build context")
-            with Copier(dest_fd, CopyOptions(uid=0, gid=0)) as copier:
+            normal = self._session.normal
+            options = CopyOptions(uid=0, gid=0, time=normal.time, symbolic_mode=normal.chmod)
+            with Copier(dest_fd, options) as copier:
                 path = "/" + found.path
                 if folder.tree.entry(found.node).kind == "d":
                     copier.add_folder(folder.tree, found.node, os.fsencode(path))

@@ -21,7 +21,7 @@ OnUnknown = Callable[[str], None] | None
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Sources in one tree, whose root `fd` is open. `unpack` says to unpack those that are archives; `time` (in
-    nanoseconds) is what the copies' times become, -1 keeps them.
+    nanoseconds) is what the copies' times become, -1 keeps them; `chmod` is for a step that says none.
     """
 
     tree: Tree
@@ -29,6 +29,7 @@ class Bundle:
     sources: tuple[Source, ...]
     unpack: bool = False
     time: int = -1
+    chmod: str | None = None
 
 
 def copy_files(
@@ -39,20 +40,21 @@ def copy_files(
     *,
     users_fd: int,
     to_root: bool,
+    time: int = -1,
     on_unknown: OnUnknown = None,
 ) -> None:
     """Carry out a COPY or ADD: the bundles in their order, then the files given in place.
 
     `users_fd` is the root file system where `--chown` names are looked up; `on_unknown` is told those that it has not,
-    which count as 0. `to_root` gives the files to root, whoever
-    has them. Failures are `StepError`s that name the source.
+    which count as 0. `to_root` gives the files to root, whoever has them. `time` (in nanoseconds) is when files given
+    in place were made, -1 is now. Failures are `StepError`s that name the source.
     """
     count = len(step.inline) + sum(len(bundle.sources) for bundle in bundles)
     options = _options(step, users_fd, count, to_root=to_root, on_unknown=on_unknown)
     for bundle in bundles:
         _copy_bundle(step, root_fd, bundle, exclude, options)
     if step.inline:
-        with Copier(root_fd, options) as copier:
+        with Copier(root_fd, replace(options, time=time)) as copier:
             for file in step.inline:
                 copier.add_bytes(
                     file.content, os.fsencode(step.destination), base=os.fsencode(file.name), mode=file.mode
@@ -67,13 +69,17 @@ def copy_changes(
     changes: Sequence[tuple[Source, str]],
     *,
     users_fd: int,
+    time: int = -1,
+    chmod: str | None = None,
     on_unknown: OnUnknown = None,
 ) -> None:
     """Copy single entries of a folder to where a COPY of the whole folder would put them.
 
-    A `StepError` also if a new folder would have to be merged with one that is there, which only the whole copy can.
+    `time` and `chmod` as those of a `Bundle`. A `StepError` also if a new folder would have to be merged with one that is
+    there, which only the whole copy can.
     """
     options = _options(step, users_fd, 1, to_root=True, on_unknown=on_unknown)
+    options = _or_chmod(step, replace(options, time=time), chmod)
     with Copier(root_fd, options) as copier:
         for source, target in changes:
             try:
@@ -106,7 +112,7 @@ def _copy_bundle(
     step: CopyStep, root_fd: int, bundle: Bundle, exclude: Ignore | None, options: CopyOptions
 ) -> None:
     tree, destination = bundle.tree, os.fsencode(step.destination)
-    with Copier(root_fd, replace(options, time=bundle.time)) as copier:
+    with Copier(root_fd, _or_chmod(step, replace(options, time=bundle.time), bundle.chmod)) as copier:
         for source in bundle.sources:
             try:
                 if (
@@ -146,6 +152,11 @@ def _options(
         mode = int(step.chmod, 8)
         return replace(options, mode=mode, parent_mode=mode)
     return replace(options, symbolic_mode=step.chmod)
+
+
+def _or_chmod(step: CopyStep, options: CopyOptions, chmod: str | None) -> CopyOptions:
+    """Options with the mode that files get if the step says none."""
+    return options if step.chmod is not None or chmod is None else replace(options, symbolic_mode=chmod)
 
 
 def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source) -> bytes:

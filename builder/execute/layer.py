@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from builder.core.tar import TarWriter
+from builder.core.tree import hash_bytes
 from builder.digest import Digest
 from builder.errors import CoreError, ImageError
 from builder.image.compression import CHUNK
@@ -42,9 +43,11 @@ class _Plain:
         return b""
 
 
-def known_layer(store: Store, state: bytes, *, compression: str = "gzip") -> Layer | None:
+def known_layer(
+    store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1
+) -> Layer | None:
     """The layer of a state's own snapshot if the store has its blob; see `ensure_layer`."""
-    for layer in store.layers.of_state(state):
+    for layer in store.layers.of_state(_clamped(store, state, max_mtime)):
         if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(layer.digest):
             return layer
     return None
@@ -54,17 +57,22 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
     """The layer of a state's own snapshot: a blob that the store has already, or one made now.
 
     `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
-    none) clamps the times of files; such layers are not remembered with the state.
+    none) clamps the times of files.
     """
-    if max_mtime < 0 and (known := known_layer(store, state, compression=compression)) is not None:
+    known = known_layer(store, state, compression=compression, max_mtime=max_mtime)
+    if known is not None:
         return known
     snapshot = store.states.get(state)
     if snapshot is None:
         raise ImageError(f"the store has no files for state {state.hex()[:12]}")
     layer = _write(store, store.states.path(snapshot), compression, max_mtime)
-    if max_mtime < 0:
-        store.layers.put(state, layer)
+    store.layers.put(_clamped(store, state, max_mtime), layer)
     return layer
+
+
+def _clamped(store: Store, state: bytes, max_mtime: int) -> bytes:
+    """What a layer is remembered under: its state, or that state with clamped times."""
+    return state if max_mtime < 0 else hash_bytes(b"newest %d " % max_mtime + state, store.secret)
 
 
 def _write(store: Store, path: str, compression: str, max_mtime: int) -> Layer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from types import TracebackType
 
-from builder.core.changes import Changes, settle
+from builder.core.changes import Changes, clamp_times, settle
 from builder.core.process import overlay_mount
 from builder.store.runs import Run
 from builder.store.store import Store
@@ -59,14 +59,19 @@ class StepRoot:
             os.close(self.fd)
             self.fd = -1
 
-    def settle(self) -> Changes:
-        """Unmount, drop from the changes what equals the parent after all, and fingerprint the rest."""
+    def settle(self, *, newest: int | None = None) -> Changes:
+        """Unmount, drop from the changes what equals the parent after all, and fingerprint the rest. With `newest` (seconds)
+        what is newer gets that time.
+        """
         self.close()
         upper = os.open(self.run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._store.fd)
         try:
             lower = open_state(self._store, self._parent)
             try:
-                return settle(upper, lower, self._store.secret)
+                changes = settle(upper, lower, self._store.secret)
+                if newest is not None:
+                    clamp_times(upper, newest * 10**9)
+                return changes
             finally:
                 if lower >= 0:
                     os.close(lower)

@@ -11,6 +11,9 @@ from builder.graph.scope import PROXY_NAMES, Expander, Scope
 from builder.image.platform import Platform
 
 EPOCH = "SOURCE_DATE_EPOCH"
+EARLIEST = 315532800
+"""1980-01-01, the earliest time that zip archives can hold: what times are when nobody says which and they must not differ."""
+
 _PREDEFINED = frozenset(
     {
         *("BUILDKIT_SYNTAX", "BUILDKIT_INLINE_CACHE", "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_SANDBOX_HOSTNAME"),
