@@ -17,21 +17,48 @@
  *                                                                       name, each with its length in front; 0 without any
  *
  * A directory's content is the hash of its entries sorted by name: each the name with its length in front, then as above. */
-static void hash_entry(const pb_tree *tree, uint32_t index, const pb_fingerprint *merkle, int flags, pb_hasher *hasher)
+enum { ENCODED = 6 * 8 + 2 * 16 };
+
+static uint8_t *put_number(uint8_t *at, uint64_t number)
+{
+    for (int i = 0; i < 8; i++)
+        *at++ = (uint8_t)(number >> (8 * i));
+    return at;
+}
+
+static void encode_entry(const pb_tree *tree, uint32_t index, const pb_fingerprint *merkle, int flags, uint8_t *at)
 {
     const pb_node *node = &tree->nodes[index];
-    uint64_t numbers[6] = {node->mode, node->uid, node->gid, node->size, node->rdev, (uint64_t)flags};
+    int is_device = S_ISCHR(node->mode) || S_ISBLK(node->mode);
 
-    if (S_ISLNK(node->mode))
-        numbers[0] = S_IFLNK; /* a link's own mode means nothing */
-    if (flags & PB_WITHOUT_OWNER)
-        numbers[1] = numbers[2] = 0;
-    if (!S_ISCHR(node->mode) && !S_ISBLK(node->mode))
-        numbers[4] = 0;
-    for (int i = 0; i < 6; i++)
-        pb_hasher_number(hasher, numbers[i]);
-    pb_hasher_update(hasher, S_ISDIR(node->mode) ? merkle->bytes : node->content.bytes, sizeof merkle->bytes);
-    pb_hasher_update(hasher, node->xattrs.bytes, sizeof node->xattrs.bytes);
+    at = put_number(at, S_ISLNK(node->mode) ? S_IFLNK : node->mode); /* a link's own mode means nothing */
+    at = put_number(at, flags & PB_WITHOUT_OWNER ? 0 : node->uid);
+    at = put_number(at, flags & PB_WITHOUT_OWNER ? 0 : node->gid);
+    at = put_number(at, node->size);
+    at = put_number(at, is_device ? node->rdev : 0);
+    at = put_number(at, (uint64_t)flags);
+    memcpy(at, S_ISDIR(node->mode) ? merkle->bytes : node->content.bytes, sizeof merkle->bytes);
+    memcpy(at + sizeof merkle->bytes, node->xattrs.bytes, sizeof node->xattrs.bytes);
+}
+
+/* An entry of a directory, in one piece: names have at most 255 bytes on Linux. */
+static void hash_child(const pb_tree *tree, uint32_t index, const pb_fingerprint *merkle, int flags, pb_hasher *hasher)
+{
+    uint8_t encoded[8 + 256 + ENCODED], *at = encoded;
+    const char *name = pb_tree_name(tree, index);
+    size_t length = strlen(name);
+
+    at = put_number(at, length);
+    if (length <= 256) {
+        memcpy(at, name, length);
+        at += length;
+    } else {
+        pb_hasher_update(hasher, encoded, 8);
+        pb_hasher_update(hasher, name, length);
+        at = encoded;
+    }
+    encode_entry(tree, index, merkle, flags, at);
+    pb_hasher_update(hasher, encoded, (size_t)(at - encoded) + ENCODED);
 }
 
 uint32_t *pb_tree_ranges(const pb_tree *tree, const pb_nodes *list)
@@ -63,11 +90,8 @@ static int hash_directories(pb_tree *tree, const pb_nodes *list, int flags, pb_f
         if (!S_ISDIR(tree->nodes[list->items[i]].mode))
             continue;
         pb_hasher_reset(tree->hasher);
-        for (uint32_t k = first[i]; k < first[i + 1]; k++) {
-            const char *name = pb_tree_name(tree, list->items[k]);
-            pb_hasher_text(tree->hasher, name, strlen(name));
-            hash_entry(tree, list->items[k], &merkle[k], flags, tree->hasher);
-        }
+        for (uint32_t k = first[i]; k < first[i + 1]; k++)
+            hash_child(tree, list->items[k], &merkle[k], flags, tree->hasher);
         pb_hasher_finish(tree->hasher, &merkle[i]);
     }
     *ret = merkle;
@@ -96,8 +120,11 @@ int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, 
     if (failed)
         return failed;
     pb_hasher_reset(tree->hasher);
-    if (list.count)
-        hash_entry(tree, node, &merkle[0], flags, tree->hasher);
+    if (list.count) {
+        uint8_t encoded[ENCODED];
+        encode_entry(tree, node, &merkle[0], flags, encoded);
+        pb_hasher_update(tree->hasher, encoded, sizeof encoded);
+    }
     pb_hasher_finish(tree->hasher, ret);
     return 0;
 }

@@ -64,18 +64,14 @@ static int open_beneath(int dir_fd, const char *path, int flags)
     return (int)fd;
 }
 
-int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *error)
+int pb_tree_open_path(const pb_tree *tree, char *path, int flags, pb_error *error)
 {
-    PB_FREE char *path = pb_tree_path(tree, node);
     PB_CLOSE int held = -1;
-    int from = tree->root_fd;
+    int fd, from = tree->root_fd;
     char *at = path;
 
-    if (!path)
-        return pb_fail(error, ENOMEM, "open", "%s", "");
     while (strlen(at) > LONGEST) { /* longer than the kernel takes: go down in pieces */
         char *cut = at + LONGEST;
-        int fd;
         while (*cut != '/')
             cut--;
         *cut = '\0';
@@ -88,10 +84,14 @@ int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *e
         held = from = fd;
         at = cut + 1;
     }
-    {
-        int fd = open_beneath(from, at, flags);
-        return fd < 0 ? pb_fail(error, errno, "open", "%s", path) : fd;
-    }
+    fd = open_beneath(from, at, flags);
+    return fd < 0 ? pb_fail(error, errno, "open", "%s", path) : fd;
+}
+
+int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *error)
+{
+    PB_FREE char *path = pb_tree_path(tree, node);
+    return path ? pb_tree_open_path(tree, path, flags, error) : pb_fail(error, ENOMEM, "open", "%s", "");
 }
 
 /* --- nodes ------------------------------------------------------------------------------------------------- */
@@ -175,7 +175,7 @@ void pb_tree_free(pb_tree *tree)
     if (tree->root_fd >= 0)
         close(tree->root_fd);
     pb_index_close(&tree->index);
-    pb_scope_free(tree->scope);
+    pb_reader_free(tree->reader);
     pb_hasher_free(tree->hasher);
     free(tree->secret_data);
     free(tree->nodes);

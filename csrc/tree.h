@@ -51,8 +51,7 @@ typedef struct {
 struct pb_tree {
     int root_fd;
     const pb_ignore *ignore;
-    pb_scope *scope; /* of the rules in `scope_node`, the folder above the one read last; or NULL */
-    uint32_t scope_node;
+    struct pb_reader *reader; /* what walks of the caller's thread have at hand, or NULL */
     uint8_t *secret_data; /* own copy */
     pb_secret secret;
     pb_hasher *hasher;
@@ -77,6 +76,9 @@ static inline const char *pb_tree_name(const pb_tree *tree, uint32_t node)
 
 /* walk.c: make sure that a directory's children are there. Nodes may move: take pointers again afterwards. */
 int pb_tree_read(pb_tree *tree, uint32_t node, pb_error *error);
+/* The same for all directories at and below a node; by two threads, where there are enough. */
+int pb_tree_read_all(pb_tree *tree, uint32_t node, pb_error *error);
+void pb_reader_free(struct pb_reader *reader);
 /* What pb_entry calls it. */
 char pb_tree_kind(const pb_node *node);
 /* The path of a node relative to the root, malloc'ed; NULL without memory. */
@@ -85,6 +87,8 @@ char *pb_tree_path(const pb_tree *tree, uint32_t node);
 char *pb_tree_path_below(const pb_tree *tree, uint32_t top, uint32_t node);
 /* Open a node inside the root, never through a link; paths of any length. */
 int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *error);
+/* The same for a path, which is changed meanwhile. */
+int pb_tree_open_path(const pb_tree *tree, char *path, int flags, pb_error *error);
 /* Make room for more nodes and bytes of names. Nodes may move. */
 int pb_tree_reserve(pb_tree *tree, uint32_t nodes, size_t names);
 void pb_node_fill(pb_node *node, const struct statx *stat);
@@ -125,7 +129,7 @@ static inline void pb_nodes_cleanup(pb_nodes *list)
 }
 #define PB_NODES __attribute__((cleanup(pb_nodes_cleanup)))
 
-/* All nodes at and below `top` that `exclude` leaves, reading directories as needed; parents before children, and the
+/* collect.c: all nodes at and below `top` that `exclude` leaves, reading directories as needed; parents before children, and the
  * children of a directory in order. */
 int pb_tree_collect(pb_tree *tree, uint32_t top, const pb_ignore *exclude, pb_nodes *ret, pb_error *error);
 

@@ -1,4 +1,4 @@
-"""The core's trees under the address and undefined-behaviour sanitizers, with sound and with forged indexes."""
+"""The core's trees under the sanitizers of addresses, undefined behaviour and threads, with sound and with forged indexes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from builder.core.tree import Tree
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 SOURCES = [
-    "error", "glob", "hash", "hashing", "ignore", "index", "listing", "lookup", "pattern", "rule", "save", "select", "tree",
-    "treediff", "walk", "xattrs",
+    "collect", "directory", "error", "glob", "hash", "hashing", "ignore", "index", "listing", "lookup", "pattern", "rule",
+    "save", "select", "tree", "treediff", "walk", "xattrs",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ FILE_SOURCES = [
 ]
 
 
-def build(folder: Path, name: str, sources: list[str]) -> Path:
+def build(folder: Path, name: str, sources: list[str], sanitizer: str = "address,undefined") -> Path:
     """One of the programs here, with the core's own sources in it, under the sanitizers."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc here")
@@ -43,7 +43,7 @@ def build(folder: Path, name: str, sources: list[str]) -> Path:
         "-Wextra",
         "-Werror",
     ]
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    sanitizers = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     files = [str(HERE / f"{name}.c"), *(str(CSRC / f"{source}.c") for source in sources)]
     command = ["gcc", *flags, *sanitizers, *files, "-o", str(built)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -74,6 +74,9 @@ def _make(root: Path) -> None:
         (root / f"d{i % 3}" / "e").mkdir(parents=True, exist_ok=True)
         (root / f"d{i % 3}" / f"f{i}").write_text("x" * i * 97)
     (root / "d0" / "e" / "fé\n").write_bytes(os.urandom(600_000))
+    for i in range(24):  # enough for a second thread
+        (root / f"m{i}" / "n").mkdir(parents=True)
+        (root / f"m{i}" / "n" / "file").write_text("y" * i)
     (root / "link").symlink_to("d1")
     (root / "loop").symlink_to("loop")
     (root / "dangling").symlink_to("/no/such")
@@ -117,6 +120,15 @@ def test_nothing_is_read_or_written_out_of_place(program: Path, tmp_path: Path) 
     lines = run(command)
     assert len(lines) == 1 + 3 * 151
     assert set(lines[1:]) == {expected}
+
+
+def test_threads_do_not_touch_the_same_at_once(tmp_path: Path) -> None:
+    program = build(tmp_path, "tree_checks", SOURCES, "thread")
+    root = tmp_path / "root"
+    _make(root)
+    index = str(tmp_path / "index")
+    for _ in range(5):  # what one thread does while the other reads differs
+        assert len(set(run([str(program), str(root), index, index])[1:])) == 1
 
 
 def _damage(archive: bytes, rng: random.Random) -> bytes:
