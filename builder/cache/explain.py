@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from builder.cache.key import Part
 from builder.events import Reason
 
 # Longest values that a message repeats; longer ones are shown by their beginning.
 _SHOWN = 60
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.,:/@+=%")
+_LABELS = {"argument": "command", "arg": "ARG", "env": "ENV"}
 
 
 def nearest(parts: Sequence[Part], earlier: Sequence[Sequence[Part]]) -> Sequence[Part] | None:
@@ -17,17 +19,24 @@ def nearest(parts: Sequence[Part], earlier: Sequence[Sequence[Part]]) -> Sequenc
     return max(earlier, key=lambda old: len(wanted.intersection(old)), default=None)
 
 
+def because(step: int, title: str, part: str = "parent") -> Reason:
+    """The reason of a step that stands on, or takes files from, one that changed."""
+    return Reason("changed", part, f"because step {step} changed: {title}", step)
+
+
 def explain(
     parts: Sequence[Part],
     earlier: Sequence[Part] | None,
     *,
-    parent_reason: str = "an earlier step changed",
+    parent: Reason | None = None,
     changed_files: Callable[[], Sequence[Reason]] | None = None,
+    sources: Mapping[str, Reason] | None = None,
 ) -> tuple[Reason, ...]:
     """The reasons for a miss, most important first.
 
     `earlier` are the parts of the nearest earlier record, None if this step was never built. `changed_files` is
-    asked only if a `file` part differs and names the files below it. `parent_reason` explains a changed parent.
+    asked only if a `file` part differs and names the files below it. `parent` explains a changed parent, `sources` by the
+    state that files come from why that is another.
     """
     if earlier is None:
         return (Reason("first-build", "", "never built before"),)
@@ -36,26 +45,42 @@ def explain(
     differing = [
         key for key in (*new, *(key for key in old if key not in new)) if old.get(key) != new.get(key)
     ]
-    reasons = [
-        _reason(key, old.get(key), new.get(key)) for key in differing if key[0] not in ("file", "parent")
-    ]
+    reasons: list[Reason] = []
+    for key in differing:
+        if key[0] in ("file", "parent"):
+            continue
+        source = _source(new.get(key), sources)
+        reasons.append(
+            Reason("changed", Part(*key, "").label, source.detail, source.step)
+            if source is not None
+            else _reason(key, old.get(key), new.get(key))
+        )
     if any(kind == "file" for kind, _ in differing):
         reasons += (changed_files() if changed_files else ()) or _whole_sources(old, new)
+        if sources and not any(reason.step for reason in reasons):
+            reasons += [Reason("changed", "from", one.detail, one.step) for one in sources.values()]
     # A changed parent comes last: it is rarely what the reader can act on if the step itself has a cause.
     if any(kind == "parent" for kind, _ in differing):
-        reasons.append(Reason("changed", "parent", parent_reason))
+        reasons.append(parent or Reason("changed", "parent", "an earlier step changed"))
     return tuple(reasons) or (Reason("broken-record", "", "its record could not be used"),)
+
+
+def _source(value: str | None, sources: Mapping[str, Reason] | None) -> Reason | None:
+    """Why what a part takes files from is another."""
+    words = (value or "").split(" ")
+    return next((reason for state, reason in (sources or {}).items() if state in words), None)
 
 
 def _reason(key: tuple[str, str], before: str | None, after: str | None) -> Reason:
     """One part that differs."""
     kind, name = key
-    label = "command" if kind == "argument" else Part(kind, name, "").label
+    label = Part(kind, name, "").label
+    shown = "command" if kind == "argument" else f"{_LABELS.get(kind, kind)} {name}".rstrip()
     if before is None:
-        return Reason("added", label, f"{label} is new: {_short(kind, after or '')}")
+        return Reason("added", label, f"{shown} is new: {_short(kind, after or '')}")
     if after is None:
-        return Reason("removed", label, f"{label} is gone (was {_short(kind, before)})")
-    return Reason("changed", label, f"{label}: {_short(kind, before)} → {_short(kind, after)}")
+        return Reason("removed", label, f"{shown} is gone (was {_short(kind, before)})")
+    return Reason("changed", label, f"{shown}: {_short(kind, before)} → {_short(kind, after)}")
 
 
 def _whole_sources(old: dict[tuple[str, str], str], new: dict[tuple[str, str], str]) -> list[Reason]:
@@ -75,4 +100,5 @@ def _short(kind: str, value: str) -> str:
     if kind in ("base", "from") and len(value) == 32:
         return value[:12]
     flat = value.replace("\n", "⏎")
-    return repr(flat if len(flat) <= _SHOWN else flat[:_SHOWN] + "…")
+    flat = flat if len(flat) <= _SHOWN else flat[:_SHOWN] + "…"
+    return flat if flat and kind in ("arg", "env") and _PLAIN.issuperset(flat) else repr(flat)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from builder.cache.key import SCRATCH
 from builder.engine.fetch import fetch_image
+from builder.engine.reasons import Above, why_another_base
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import UsageError
 from builder.events import Outcome, Reason
+from builder.graph.stages import Stage
 from builder.image.config import ConfigDocument, ImageConfig, empty_config, parse_document
 from builder.image.history import HistoryEntry, align_history
 from builder.image.platform import Platform
@@ -21,6 +23,8 @@ class Base:
 
     `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else. `image_state` is the state
     of the image that all this stands on, whose entries in the history are the first `inherited`.
+    `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else. `above` is what steps on
+    it stand on, for their explanations.
     """
 
     state: bytes
@@ -30,6 +34,7 @@ class Base:
     image: str | None = None
     image_state: bytes = SCRATCH
     inherited: int = 0
+    above: tuple[Above, ...] = ()
 
 
 def scratch_base(platform: Platform) -> Base:
@@ -84,11 +89,14 @@ def named_image(session: Session, reference: str, platform: Platform, reporter: 
     return fetch_image(session, reference, platform, reporter)
 
 
-def report_base(reporter: StepReporter, base: Base, *, known: bool) -> None:
-    """Tell how a base was come by: a hit if the store had all of it."""
-    reporter.digest = base.image or ""
+def report_base(session: Session, reporter: StepReporter, stage: Stage, base: Base, *, known: bool) -> Above:
+    """Tell how a base was come by: a hit if the store had all of it; and how it differs from what it was."""
+    digest = base.image or ""
+    another = why_another_base(session, reporter, stage.name or "", digest)
+    reporter.digest = digest
     if known:
-        reporter.finish(Outcome.HIT, state=base.state)
-        return
-    reason = Reason("changed", f"base {base.image or ''}".rstrip(), "not in the store yet")
-    reporter.finish(Outcome.MISS, state=base.state, reasons=(reason,))
+        reporter.finish(Outcome.HIT, state=base.state, reasons=another)
+    else:
+        new = Reason("changed", f"base {digest}".rstrip(), "not in the store yet")
+        reporter.finish(Outcome.MISS, state=base.state, reasons=another or (new,))
+    return Above(reporter.number, reporter.title, base.state, changed=bool(another))

@@ -97,6 +97,7 @@ class Recording:
                     state=bytes.fromhex(end.state),
                     digest=end.digest,
                     same=end.same,
+                    compared=bytes.fromhex(end.compared),
                     reasons=end.reasons,
                     error=end.error,
                 )

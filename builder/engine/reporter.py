@@ -60,7 +60,7 @@ class Events:
 class StepReporter:
     """Events of one step.
 
-    What is known before its end is put here: `key` and `reasons`, which count for every ending, and `digest`.
+    What is known before its end is put here: `key`, `reasons` and `compared`, which count for every ending, and `digest`.
     """
 
     def __init__(self, events: Events, number: int, title: str, slot: str = "") -> None:
@@ -71,6 +71,7 @@ class StepReporter:
         self.slot = slot
         self.key = b""
         self.reasons: tuple[Reason, ...] = ()
+        self.compared = b""
         self.digest = ""
 
     def output(self, stream: str, data: bytes) -> None:
@@ -114,5 +115,6 @@ class StepReporter:
                 self.slot,
                 self.digest,
                 same,
+                self.compared.hex(),
             )
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from builder.cache.key import SCRATCH
 from builder.engine.base import Base, context_image, image_base, named_image, report_base, scratch_base
 from builder.engine.moment import moment, seconds_of
+from builder.engine.reasons import Above, why_another_base
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.step import Place, perform
@@ -28,6 +30,7 @@ class StageResult:
 
     `base` is the state of the image that it stands on, and the first `inherited` entries of the history are that image's;
     neither is this build's to change.
+    `above` is the way of its files: its base and its steps, the lowest first.
     """
 
     state: bytes
@@ -37,6 +40,7 @@ class StageResult:
     args: tuple[tuple[str, str | None], ...] = ()
     base: bytes = SCRATCH
     inherited: int = 0
+    above: tuple[Above, ...] = ()
 
 
 def run_stage(session: Session, index: int, other: Callable[[int], StageResult]) -> StageResult:
@@ -48,17 +52,16 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     for message, span in plan.warnings:
         session.events.warn(message, f"{graph.file.name}:{span.line}")
 
-    def state_of(origin: object) -> bytes:
-        return _state_of(session, stage, origin, other)
-
     slot = _slot(session, stage, "")
     cached = not session.request.no_cache and (stage.name or "") not in session.request.no_cache_filter
     states: list[tuple[bytes, bytes]] = []
     created = seconds_of(base.created)
-    state, cause = base.state, ""
+    state, above = base.state, [*base.above]
     for step in plan.steps:
         keyword = step.keyword if isinstance(step, CopyStep) else type(step).__name__
-        place = Place(slot + keyword, locate(graph.file, step.span), cached, cause)
+        sources: dict[str, Above] = {}
+        place = Place(slot + keyword, locate(graph.file, step.span), cached, above, sources)
+        state_of = partial(_source, session, stage, other, sources)
         reporter = session.events.start(step.title, stage.name or "", step.span.line, slot=place.slot)
         try:
             work = work_for(session, reporter, step, state, str(stage.platform), state_of)
@@ -68,7 +71,8 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             raise
         done = perform(session, place, reporter, state, work)
         states.append((state, done.state))
-        state, cause = done.state, done.missed or cause
+        state = done.state
+        above.append(Above(reporter.number, reporter.title, state, done.changed))
         created = max(created, done.created)
     made = moment(created) if plan.steps else base.created
     history = tuple(_entry(item, states, made) for item in plan.history)
@@ -80,6 +84,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         plan.args,
         base=base.image_state,
         inherited=base.inherited,
+        above=tuple(above),
     )
 
 
@@ -102,7 +107,7 @@ def _base(
         return scratch_base(stage.platform), ()
     if isinstance(stage.base, StageBase):
         result = other(stage.base.index)
-        base = Base(result.state, result.config, result.history, result.created)
+        base = Base(result.state, result.config, result.history, result.created, above=result.above)
         return replace(base, image_state=result.base, inherited=result.inherited), result.args
     reporter = session.events.start(
         base_title(session.graph, stage),
@@ -120,7 +125,7 @@ def _base(
                 return _folder_base(session, stage, stage.base, reporter), ()
             image = found
         base = image_base(session, image)
-        report_base(reporter, base, known=image.created < session.begun)
+        above = report_base(session, reporter, stage, base, known=image.created < session.begun)
     except BuilderError as error:
         if error.location is None:
             error.location = locate(session.graph.file, stage.span)
@@ -130,7 +135,7 @@ def _base(
         raise
     if stage.replaced:
         base = replace(base, config=replace(base.config, onbuild=()))
-    return base, ()
+    return replace(base, above=(above,)), ()
 
 
 def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: StepReporter) -> Base:
@@ -154,18 +159,33 @@ def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: S
     entry = HistoryEntry(
         created, f"COPY {named.name} / # buildkit", comment=COMMENT, empty_layer=done.state == SCRATCH
     )
-    return replace(base, state=done.state, history=(entry,), created=created)
+    above = Above(reporter.number, reporter.title, done.state, done.changed)
+    return replace(base, state=done.state, history=(entry,), created=created, above=(above,))
 
 
-def _state_of(session: Session, stage: Stage, origin: object, other: Callable[[int], StageResult]) -> bytes:
-    """The files that `--from` names."""
+def _source(
+    session: Session,
+    stage: Stage,
+    other: Callable[[int], StageResult],
+    sources: dict[str, Above],
+    origin: object,
+) -> bytes:
+    """The files that `--from` names; what made them another than before goes into `sources`."""
     if isinstance(origin, FromStage):
-        return other(origin.index).state
+        result = other(origin.index)
+        changed = next((one for one in reversed(result.above) if one.changed), None)
+        if changed is not None:
+            sources[result.state.hex()] = changed
+        return result.state
     if isinstance(origin, FromScratch):
         return SCRATCH
     assert isinstance(origin, FromImage | FromNamed)
     name = origin.reference if isinstance(origin, FromImage) else origin.name
-    reporter = session.events.start(f"[{stage.name or 'context'}] FROM {name}", stage.name or "")
+    reporter = session.events.start(
+        f"[{stage.name or 'context'}] FROM {name}",
+        stage.name or "",
+        slot=_slot(session, stage, f"FROM {name}"),
+    )
     try:
         if isinstance(origin, FromImage):
             image = named_image(session, origin.reference, stage.platform, reporter)
@@ -176,5 +196,8 @@ def _state_of(session: Session, stage: Stage, origin: object, other: Callable[[i
     except BuilderError as error:
         reporter.finish(Outcome.FAILED, error=error.message)
         raise
-    reporter.finish(Outcome.HIT, state=image.state)
+    reporter.digest = str(image.manifest)
+    another = why_another_base(session, reporter, stage.name or "", reporter.digest)
+    reporter.finish(Outcome.HIT, state=image.state, reasons=another)
+    sources[image.state.hex()] = Above(reporter.number, reporter.title, image.state, bool(another))
     return image.state

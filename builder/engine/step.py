@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from builder.cache.explain import explain, nearest
 from builder.cache.key import SCRATCH, Part, key_of, state_after
-from builder.core.tree import listing_diff
 from builder.engine.copy_work import CopyWork
+from builder.engine.reasons import Above, Miss, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.work import Work
@@ -19,34 +18,34 @@ from builder.events import Outcome, Reason
 from builder.execute.rootfs import StepRoot
 from builder.store.records import Record
 from builder.store.runs import Run
-from builder.value import dataclass, replace
+from builder.value import dataclass, field, replace
 
-# File names that an explanation lists; the rest is counted.
-_LISTED = 20
-# Earlier records that an explanation compares with.
+# Earlier records among which a beginning is looked for.
 _COMPARED = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a step ended: the state it leads to, when its files were made, and its title if it missed."""
+    """How a step ended: the state it leads to, when its files were made, and whether that is another state than before."""
 
     state: bytes
     created: float
-    missed: str = ""
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a step stands, across builds (`slot`) and in this one.
 
-    `cause` is the title of the nearest step above that missed, or empty.
+    `above` is what it stands on, the lowest first; `sources` are, by their states, the stages and images that it takes files
+    from, as far as its work has asked for them.
     """
 
     slot: str
     location: Location
     cached: bool
-    cause: str = ""
+    above: Sequence[Above] = ()
+    sources: Mapping[str, Above] = field(default_factory=dict)
 
 
 def perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
@@ -87,7 +86,9 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             listing = store.listing_path(keys[-1])
             has_listing = work.save_listing(listing)
             reporter.key = keys[-1]
-            reporter.reasons = _reasons(session, place, parts, listing if has_listing else "")
+            miss = _why(session, place, parts, keys, listing if has_listing else "")
+            reporter.reasons = miss.reasons
+            reporter.compared = miss.compared.key if miss.compared is not None else b""
             begin = _beginning(session, place, parts, work, listing) if has_listing else None
             state, size = _carry_out(session, place, reporter, parent, work, begin)
         record = Record(
@@ -102,8 +103,9 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
         )
         for key in keys:
             store.records.put(replace(record, key=key))
-    reporter.finish(Outcome.MISS, size=size, key=record.key, state=state)
-    return Done(state, record.created, missed=reporter.title)
+    same = miss.compared is not None and miss.compared.state == state
+    reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, same=same)
+    return Done(state, record.created, changed=not same)
 
 
 def _look_up(session: Session, key: bytes) -> Record | None:
@@ -181,52 +183,15 @@ def _attempt(
         return state, changes.bytes
 
 
-def _reasons(session: Session, place: Place, parts: tuple[Part, ...], listing: str) -> tuple[Reason, ...]:
-    """Why there was no record for these parts."""
+def _why(
+    session: Session, place: Place, parts: tuple[Part, ...], keys: Sequence[bytes], listing: str
+) -> Miss:
+    """Why the step is carried out."""
     if not place.cached:
-        return (Reason("no-cache", "", "the cache was not asked"),)
-    store = session.store
-    records = store.records.nearest(place.slot, _COMPARED)
-    lists = [tuple(Part(*fields) for fields in record.parts) for record in records]
-    closest = nearest(parts, lists)
-    if closest is None:
-        return explain(parts, None)
-    record = records[lists.index(tuple(closest))]
-
-    def changed_files() -> tuple[Reason, ...]:
-        if not listing or not record.listing:
-            return ()
-        try:
-            changes, total = listing_diff(store.listing_file(record.listing), listing, store.secret, _LISTED)
-        except CoreError:
-            return ()
-        reasons = [
-            Reason(
-                _KINDS.get(change.kind, "changed"),
-                f"file {change.path}",
-                _describe(change.kind, change.path, change.detail),
-            )
-            for change in changes
-        ]
-        if total > len(changes):
-            reasons.append(Reason("changed", "file", f"and {total - len(changes)} more"))
-        return tuple(reasons)
-
-    cause = (
-        f"{place.cause} changed the files below" if place.cause else "the base or an earlier step is another"
+        return Miss((Reason("no-cache", "", "the cache was not asked"),))
+    return why_missed(
+        session, place.slot, parts, keys, above=place.above, sources=place.sources, listing=listing
     )
-    return explain(parts, closest, parent_reason=cause, changed_files=changed_files)
-
-
-_KINDS = {"added": "added", "removed": "removed"}
-
-
-def _describe(kind: str, path: str, detail: str) -> str:
-    if kind == "added":
-        return f"+{path}"
-    if kind == "removed":
-        return f"-{path}"
-    return f"{path} ({kind}{' ' + detail if detail else ''})"
 
 
 def _from_core(error: CoreError) -> BuilderError:

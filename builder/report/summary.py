@@ -15,6 +15,7 @@ _OTHERS = 32
 # Reasons of one step that are listed, each cut to so many characters; the report file has all of them.
 _REASONS = 5
 _WHY = 160
+SAME = "same result as before: later steps stay cached"
 _HEAD = ("step", "result", "time", "size", "why")
 
 
@@ -72,6 +73,8 @@ def _why(step: StepFinished) -> Iterator[str]:
     if step.outcome is Outcome.FAILED:
         yield shorten(one_line(step.error), _WHY)
         return
+    if step.same:
+        yield SAME
     listed = step.reasons if len(step.reasons) <= _REASONS else step.reasons[: _REASONS - 1]
     for reason in listed:
         yield shorten(one_line(reason.detail or reason.part or reason.kind), _WHY)

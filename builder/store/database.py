@@ -12,7 +12,7 @@ from typing import Any
 
 from builder.errors import StoreError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -52,10 +52,14 @@ CREATE TABLE IF NOT EXISTS step_texts (
 CREATE TABLE IF NOT EXISTS build_steps (
     build INTEGER NOT NULL, number INTEGER NOT NULL, text INTEGER NOT NULL, line INTEGER NOT NULL, outcome TEXT NOT NULL,
     started REAL NOT NULL, seconds REAL NOT NULL, saved REAL NOT NULL, size INTEGER NOT NULL, key BLOB NOT NULL,
-    state BLOB NOT NULL, digest TEXT NOT NULL, same INTEGER NOT NULL, reasons TEXT NOT NULL, error TEXT NOT NULL,
-    PRIMARY KEY (build, number)) WITHOUT ROWID;
+    state BLOB NOT NULL, digest TEXT NOT NULL, same INTEGER NOT NULL, compared BLOB NOT NULL DEFAULT x'',
+    reasons TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (build, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS build_steps_by_text ON build_steps (text, build);
 """
+
+
+# What running the schema again does not bring to tables that are there: statements by the version they make.
+_CHANGES = {5: ("ALTER TABLE build_steps ADD COLUMN compared BLOB NOT NULL DEFAULT x''",)}
 
 
 class Database:
@@ -84,15 +88,22 @@ class Database:
             raise self._broken(error) from error
 
     def _create(self) -> None:
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if version == SCHEMA_VERSION:
             return  # another process was first
         if self._switch_to_wal() != "wal":
             raise StoreError(
                 f"the store's database cannot be shared on this file system: {self._path}",
                 hint="keep the store on a local disk: set PYBUILD_STORE",
             )
+        changes = [
+            f"{statement};"
+            for number, statements in _CHANGES.items()
+            if 4 <= version < number  # tables that an older version has not are made as they are now
+            for statement in statements
+        ]
         self._connection.executescript(
-            f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+            f"BEGIN IMMEDIATE;{_SCHEMA}{''.join(changes)}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
         )
 
     def _switch_to_wal(self) -> str:

@@ -24,7 +24,7 @@ _BUILD = (
 )
 _STEP = (
     "build, number, slot, title, stage, line, outcome, started, seconds, saved, size, key, state, digest, same, "
-    "reasons, error"
+    "compared, reasons, error"
 )
 
 
@@ -66,8 +66,9 @@ class BuildStep:
     """One step of a build; `number` is that of its events, `key` that of its record (empty: it has none).
 
     `slot` names the step across builds: build file, stage and instruction, a line each; empty for what is no step of a
-    stage. `digest` is, for a base, what its reference stood for. `same` tells of a step that ran and gave the result that it had
-    given before. `started` is seconds since 1970.
+    stage. `compared` is the key of the earlier record that a miss was compared with. `digest` is, for a base, what its
+    reference stood for. `same` tells of a step that ran and gave the result that it had given before. `started` is seconds
+    since 1970.
     """
 
     number: int
@@ -84,6 +85,7 @@ class BuildStep:
     state: bytes = b""
     digest: str = ""
     same: bool = False
+    compared: bytes = b""
     reasons: tuple[Reason, ...] = ()
     error: str = ""
     build: int = 0
@@ -112,8 +114,8 @@ class History:
             database.many("INSERT OR IGNORE INTO step_texts (slot, title, stage) VALUES (?,?,?)", texts)
             database.many(
                 "INSERT INTO build_steps (build, number, text, line, outcome, started, seconds, saved, size, key, state, "
-                "digest, same, reasons, error) VALUES (?,?,"
-                "(SELECT id FROM step_texts WHERE slot = ? AND title = ? AND stage = ?),?,?,?,?,?,?,?,?,?,?,?,?)",
+                "digest, same, compared, reasons, error) VALUES (?,?,"
+                "(SELECT id FROM step_texts WHERE slot = ? AND title = ? AND stage = ?),?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     (
                         *(
@@ -126,7 +128,7 @@ class History:
                             step.outcome.value,
                         ),
                         *(step.started, step.seconds, step.saved, step.size, step.key, step.state),
-                        *(step.digest, step.same, _reasons_text(step.reasons), step.error),
+                        *(step.digest, step.same, step.compared, _reasons_text(step.reasons), step.error),
                     )
                     for step in steps
                 ),
@@ -178,6 +180,13 @@ class History:
         return self._steps(
             "text IN (SELECT id FROM step_texts WHERE slot = ?) ORDER BY build DESC, number DESC LIMIT ?",
             (slot, limit),
+        )
+
+    def recent(self, slot: str, title: str, stage: str, limit: int) -> list[BuildStep]:
+        """The newest steps of just these texts, the newest first: quick, however long the history is."""
+        return self._steps(
+            "text = (SELECT id FROM step_texts WHERE slot = ? AND title = ? AND stage = ?) ORDER BY build DESC LIMIT ?",
+            (slot, title, stage, limit),
         )
 
     def _steps(self, condition: str, values: Sequence[Any]) -> list[BuildStep]:
@@ -237,7 +246,7 @@ def _build(row: tuple[Any, ...]) -> Build:
 
 def _step(row: tuple[Any, ...]) -> BuildStep:
     build, number, slot, title, stage, line, outcome, started, seconds, saved, size, *rest = row
-    key, state, digest, same, reasons, error = rest
+    key, state, digest, same, compared, reasons, error = rest
     return BuildStep(
         build=build,
         number=number,
@@ -254,6 +263,7 @@ def _step(row: tuple[Any, ...]) -> BuildStep:
         state=bytes(state),
         digest=str(digest),
         same=bool(same),
+        compared=bytes(compared),
         reasons=_reasons(reasons),
         error=str(error),
     )

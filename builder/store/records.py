@@ -63,12 +63,20 @@ class Records:
             ),
         )
 
-    def nearest(self, slot: str, limit: int) -> list[Record]:
-        """Earlier records of the same step, the newest first."""
-        rows = self._database.all(
-            f"SELECT {_COLUMNS} FROM records WHERE slot = ? ORDER BY created DESC LIMIT ?",
-            (slot, limit),
-        )
+    def nearest(
+        self, slot: str, limit: int, *, before: float | None = None, evicted: bool = False
+    ) -> list[Record]:
+        """Earlier records of the same step, the newest first.
+
+        With `before` only those made before a time; with `evicted` also those that were pruned, whose files are gone.
+        """
+        until = 1e300 if before is None else before
+        wanted = f"SELECT {_COLUMNS} FROM records WHERE slot = ? AND created < ?"
+        values: list[object] = [slot, until]
+        if evicted:
+            wanted += f" UNION ALL SELECT {_COLUMNS} FROM evictions WHERE slot = ? AND created < ?"
+            values *= 2
+        rows = self._database.all(f"{wanted} ORDER BY created DESC LIMIT ?", (*values, limit))
         return [record for record in map(_record, rows) if record is not None]
 
 

@@ -73,6 +73,15 @@ class States:
             state = now.parent
         return tuple(reversed(found))
 
+    def ancestors(self, state: bytes) -> frozenset[bytes]:
+        """A state and all that it stands on, as far as that is known, whether their files are there or not."""
+        rows = self._database.all(
+            "WITH RECURSIVE below (id) AS (SELECT ? UNION SELECT parent FROM states JOIN below USING (id)) "
+            "SELECT id FROM below",
+            (state,),
+        )
+        return frozenset(bytes(row[0]) for row in rows if row[0] is not None)
+
     def adopt(self, run: Run, state: bytes, parent: bytes, *, entries: int, size: int) -> State:
         """Make the upper directory of a run the snapshot of a state.
 

@@ -1,0 +1,178 @@
+"""Why a step or a base is not what it was: its record's parts against those of the nearest earlier one, and what stands above."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from builder.cache.explain import because, explain, nearest
+from builder.cache.key import Part
+from builder.core.tree import listing_diff
+from builder.engine.recording import context_name
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
+from builder.errors import CoreError
+from builder.events import Reason
+from builder.store.history import BuildStep
+from builder.store.records import Record
+from builder.store.store import Store
+from builder.value import dataclass
+
+# File names that an explanation lists; the rest is counted.
+_LISTED = 20
+# Earlier records that an explanation compares with.
+_COMPARED = 64
+# Earlier bases that one is compared with.
+_BASES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """A step or base that others stand on: its number in this build, its title, the state it led to, and whether that is
+    another than before.
+    """
+
+    step: int
+    title: str
+    state: bytes
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Why a step missed, and the earlier record that it was compared with, None if there is none."""
+
+    reasons: tuple[Reason, ...]
+    compared: Record | None = None
+
+
+def why_missed(
+    session: Session,
+    slot: str,
+    parts: Sequence[Part],
+    keys: Sequence[bytes],
+    *,
+    above: Sequence[Above],
+    sources: Mapping[str, Above],
+    listing: str = "",
+) -> Miss:
+    """Why there is no record for `parts`.
+
+    `above` is what the step stands on, the lowest first; `sources` are, by their states, the stages and images that it takes
+    files from. `listing` is the file that says what its sources are now, empty if there is none.
+    """
+    store = session.store
+    gone = next((when for key in keys if (when := store.evictions.when(key)) is not None), None)
+    closest = _nearest(store, slot, parts, session.begun)
+    if gone is not None:
+        return Miss((Reason("evicted", "", f"evicted by prune on {_day(gone)}"),), closest)
+    if closest is None:
+        return Miss(explain(parts, None))
+    parent = _parent_reason(session, closest, above)
+    reasons = explain(
+        parts,
+        tuple(Part(*fields) for fields in closest.parts),
+        parent=parent,
+        changed_files=lambda: _changed_files(store, closest.listing, listing),
+        sources={state: because(one.step, one.title) for state, one in sources.items() if one.changed},
+    )
+    return Miss(reasons, closest)
+
+
+def _nearest(store: Store, slot: str, parts: Sequence[Part], begun: float) -> Record | None:
+    """The record of an earlier build that shares most with some parts, pruned ones among them."""
+    records = store.records.nearest(slot, _COMPARED, before=begun, evicted=True)
+    lists = [tuple(Part(*fields) for fields in record.parts) for record in records]
+    closest = nearest(parts, lists)
+    return None if closest is None else records[lists.index(tuple(closest))]
+
+
+def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) -> Reason:
+    """Why a step stands on another state than the earlier record did."""
+    for one in reversed(above):
+        if one.changed:
+            return because(one.step, one.title)
+    before = next((value for kind, _, value in closest.parts if kind == "parent"), "")
+    try:
+        known = session.store.states.ancestors(bytes.fromhex(before))
+    except ValueError:
+        known = frozenset()
+    for one in above:
+        # The first that the earlier state did not stand on. It may be a hit: what it is now was built before.
+        if known and one.state not in known and any(one.state):
+            return because(one.step, one.title)
+    return Reason("changed", "parent", "the base or an earlier step is another")
+
+
+def _changed_files(store: Store, old: str, new: str) -> tuple[Reason, ...]:
+    if not old or not new:
+        return ()
+    try:
+        changes, total = listing_diff(store.listing_file(old), new, store.secret, _LISTED)
+    except CoreError:
+        return ()
+    reasons = [
+        Reason(
+            change.kind if change.kind in ("added", "removed") else "changed",
+            f"file {change.path}",
+            _describe(change.kind, change.path, change.detail),
+        )
+        for change in changes
+    ]
+    if total > len(changes):
+        reasons.append(Reason("changed", "file", f"and {total - len(changes)} more"))
+    return tuple(reasons)
+
+
+def _describe(kind: str, path: str, detail: str) -> str:
+    if kind == "added":
+        return f"+{path}"
+    if kind == "removed":
+        return f"-{path}"
+    return f"{path} ({kind}{' ' + detail if detail else ''})"
+
+
+def why_another_base(session: Session, reporter: StepReporter, stage: str, digest: str) -> tuple[Reason, ...]:
+    """How a base differs from that of the last build of the same kind; nothing if it does not, or nobody knows."""
+    history = session.store.history
+    reference = reference_of(reporter.title)
+    rows = history.recent(reporter.slot, reporter.title, stage, _BASES)
+    if not rows:
+        rows = history.of_slot(reporter.slot, _BASES)
+    rows = [row for row in rows if row.digest]
+    if not rows or (rows[0].digest == digest and reference_of(rows[0].title) == reference):
+        return ()
+    last = _of_context(session, rows) or next(
+        (row for row in rows if reference_of(row.title) == reference), None
+    )
+    if last is None:
+        return ()
+    before = reference_of(last.title)
+    if before != reference:
+        return (Reason("changed", f"base {reference}", f"{before} → {reference}"),)
+    if last.digest == digest:
+        return ()
+    return (Reason("changed", f"base {reference}", f"digest {_short(last.digest)} → {_short(digest)}"),)
+
+
+def reference_of(title: str) -> str:
+    """The reference in the title of a base."""
+    return title.partition("FROM ")[2]
+
+
+def _of_context(session: Session, rows: Sequence[BuildStep]) -> BuildStep | None:
+    """The newest of some steps that a build of the same context had."""
+    mine = context_name(session.request)
+    for row in rows:
+        build = session.store.history.build(row.build)
+        if build is not None and build.context == mine:
+            return row
+    return None
+
+
+def _short(digest: str) -> str:
+    return digest[: len("sha256:") + 12]
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

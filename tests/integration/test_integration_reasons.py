@@ -1,0 +1,190 @@
+"""Why steps miss: what changed, the step that is the cause, other bases, records that were pruned."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from conftest import Run
+from test_integration_history import history
+
+from builder.store.history import BuildStep
+from builder.store.store import open_store
+
+
+def last(store: Path) -> list[BuildStep]:
+    """The steps of the newest build."""
+    return history(store)[-1][1]
+
+
+def details(step: BuildStep) -> list[str]:
+    return [reason.detail for reason in step.reasons]
+
+
+def find(steps: list[BuildStep], text: str) -> BuildStep:
+    (found,) = (step for step in steps if text in step.title)
+    return found
+
+
+def test_no_step_of_a_first_build_is_compared_with_another_of_the_same_build(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo 1\nRUN echo 2 > /2\n")
+    pybuild("build", context)
+    assert [details(step) for step in last(store)[1:3]] == [["never built before"]] * 2
+
+
+def test_a_step_names_the_one_above_that_changed_and_leads_to_the_first(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    (context / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN cat /a > /b\nRUN cat /b > /c\n")
+    (context / "a").write_text("1")
+    pybuild("build", context)
+    (context / "a").write_text("2")
+    pybuild("build", context)
+    steps = last(store)
+    copy, first, second = find(steps, "COPY"), find(steps, "cat /a"), find(steps, "cat /b")
+    assert details(copy) == ["a (content)"] and copy.reasons[0].step == 0
+    assert details(first) == [f"because step {copy.number} changed: [2/4] COPY a /a"]
+    assert first.reasons[0].step == copy.number and second.reasons[0].step == first.number
+    assert len(copy.compared) == 16 and copy.compared != copy.key
+
+
+def test_a_step_is_compared_with_its_own_earlier_run_however_many_others_there_are(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    many = "".join(f"RUN echo {number}\n" for number in range(3))
+    (context / "Buildfile").write_text(f"FROM base\nARG V=1\nRUN echo x$V > /x\n{many}")
+    pybuild("build", context)
+    pybuild("build", "--build-arg", "V=2", context)
+    assert details(find(last(store), "echo x2")) == ["ARG V: 1 → 2"]
+
+
+def test_the_digest_of_a_base_that_changed_is_told(
+    pybuild: Run, store: Path, context: Path, bases: Path
+) -> None:
+    (context / "Buildfile").write_text("FROM b\nWORKDIR /there\n")
+    pybuild("build", "--build-context", f"b=oci-layout://{bases / 'base'}", context)
+    before = last(store)[0].digest
+    pybuild("build", "--build-context", f"b=oci-layout://{bases / 'base2'}", context)
+    steps = last(store)
+    after = steps[0].digest
+    assert before != after and after.startswith("sha256:")
+    assert details(steps[0]) == [f"digest {before[:19]} → {after[:19]}"]
+    assert steps[0].reasons[0].part == "base b"
+    pybuild("build", "--build-context", f"b=oci-layout://{bases / 'base2'}", context)
+    assert last(store)[0].reasons == ()
+    # In the store by now: a hit, and another than in the build before all the same.
+    pybuild("build", "--build-context", f"b=oci-layout://{bases / 'base'}", context)
+    assert last(store)[0].outcome == "hit"
+    assert details(last(store)[0]) == [f"digest {after[:19]} → {before[:19]}"]
+
+
+def test_another_reference_of_a_base_is_told(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo x > /tmp/x\n")
+    pybuild("build", context)
+    (context / "Buildfile").write_text("FROM base2\nRUN echo x > /tmp/x\n")
+    pybuild("build", context)
+    steps = last(store)
+    assert details(steps[0]) == ["base → base2"]
+    assert find(steps, "RUN echo x").reasons[-1].step > 0
+
+
+def test_files_of_a_stage_that_changed_lead_to_its_step(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base AS one\nARG V=1\nRUN mkdir /o && echo $V > /o/v\n"
+        "FROM scratch\nCOPY --from=one /o /o\n"
+        "FROM base AS two\nRUN --mount=from=one,source=/o,target=/m cat /m/v > /v\n"
+        "FROM base\nCOPY --from=two /v /v\nCOPY --from=1 /o /o\n"
+    )
+    pybuild("build", context)
+    pybuild("build", "--build-arg", "V=2", context)
+    steps = last(store)
+    run = find(steps, "RUN mkdir")
+    copy = find(steps, "COPY --from=one")
+    assert [(reason.detail, reason.step) for reason in copy.reasons] == [
+        ("o/v (content)", 0),
+        (f"because step {run.number} changed: {run.title}", run.number),
+    ]
+    mounted = find(steps, "RUN --mount")
+    assert [(reason.part, reason.step) for reason in mounted.reasons] == [("mount bind /m", run.number)]
+
+
+def test_a_step_that_gave_the_same_result_says_so_and_is_no_cause(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base\nCOPY a /src/\nRUN wc -l < /src/a > /n; rm /src/a\nRUN cat /n > /m\n"
+    )
+    (context / "Buildfile").write_text("FROM base\nARG V=1\nRUN echo same > /x\nRUN cat /x > /y\nCOPY a /a\n")
+    (context / "a").write_text("1")
+    pybuild("build", context)
+    (context / "a").write_text("2")
+    done = pybuild("build", "--build-arg", "V=2", context)
+    steps = last(store)
+    ran, after, copy = find(steps, "echo same"), find(steps, "cat /x"), find(steps, "COPY")
+    assert ran.outcome == "miss" and ran.same and details(ran) == ["ARG V: 1 → 2"]
+    # The variable is in the key of the next step too, which gives the same result as well.
+    assert after.same and [reason.part for reason in after.reasons] == ["arg V"]
+    assert details(copy) == ["a (content)"] and not copy.same
+    assert "same result as before: later steps stay cached" in done.stderr
+
+
+def test_a_record_that_was_pruned_is_the_reason(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN cat /a > /b\n")
+    (context / "a").write_text("1")
+    pybuild("build", context)
+    with open_store(str(store)) as opened:
+        keys = [step.key for step in opened.history.steps(1) if step.key]
+        opened.evictions.note(keys, when=86400.0 * 365)
+    database = sqlite3.connect(store / "pybuild.db")
+    database.execute("DELETE FROM records")
+    database.commit()
+    database.close()
+    pybuild("build", context)
+    steps = last(store)
+    assert details(find(steps, "COPY")) == ["evicted by prune on 1971-01-01 00:00 UTC"]
+    assert find(steps, "COPY").reasons[0].kind == "evicted"
+    # What a pruned record depended on is remembered: another file is a changed file, not a step that was never built.
+    with open_store(str(store)) as opened:
+        keys = [step.key for step in steps if step.key]
+        opened.evictions.note(keys)
+    database = sqlite3.connect(store / "pybuild.db")
+    database.execute("DELETE FROM records")
+    database.commit()
+    database.close()
+    (context / "a").write_text("2")
+    pybuild("build", context)
+    assert details(find(last(store), "COPY")) == ["a (content)"]
+
+
+def test_a_state_that_was_there_before_leads_to_what_is_another_now(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    (context / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN echo 1 > /1\n")
+    (context / "a").write_text("1")
+    pybuild("build", context)
+    (context / "a").write_text("2")
+    (context / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN echo 2 > /2\n")
+    pybuild("build", context)
+    # COPY hits with the first file again; the RUN was built on the other only.
+    (context / "a").write_text("1")
+    pybuild("build", context)
+    steps = last(store)
+    copy, run = find(steps, "COPY"), find(steps, "RUN")
+    assert copy.outcome == "hit" and run.outcome == "miss"
+    assert run.reasons[-1].detail in (
+        f"because step {copy.number} changed: {copy.title}",
+        "command: 'echo 1 > /1' → 'echo 2 > /2'",
+    )
+
+
+@pytest.mark.parametrize("flags", [["--no-cache"]])
+def test_a_cache_that_was_not_asked_is_the_reason(
+    pybuild: Run, store: Path, context: Path, flags: list[str]
+) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo x > /x\n")
+    pybuild("build", context)
+    pybuild("build", *flags, context)
+    assert [reason.kind for reason in find(last(store), "RUN").reasons] == ["no-cache"]
