@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from builder.engine.request import Output as Output
     from builder.engine.result import BuildResult as BuildResult
     from builder.errors import BuilderError as BuilderError
+    from builder.report.reportfile import Recorder as Recorder
 
 __version__ = "0.1.0"
-__all__ = ["BuildResult", "BuilderError", "Output", "__version__", "build"]
+__all__ = ["BuildResult", "BuilderError", "Output", "Recorder", "__version__", "build"]
 
 _PLACES = {
     "build": "builder.engine.api",
     "BuildResult": "builder.engine.result",
     "Output": "builder.engine.request",
     "BuilderError": "builder.errors",
+    "Recorder": "builder.report.reportfile",
 }
 
 

@@ -116,6 +116,12 @@ class CoreError(BuilderError):
         self.path = path
 
 
+class UnmetError(BuilderError):
+    """The result is there, but not as the caller required it to be."""
+
+    exit_status = 3
+
+
 class Cancelled(BuilderError):
     """The build was interrupted, by the user or because another step failed."""
 

@@ -37,14 +37,40 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class StageNode:
+    """A stage that a build needs: its place in the build file, its name (`stage-1` if it has none), what it is FROM, and
+    the places of the stages that it takes something of. `target` marks the one that is built.
+    """
+
+    index: int
+    name: str
+    base: str
+    needs: tuple[int, ...] = ()
+    target: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StagesPlanned:
+    """The build file was read: `file` is its name, `stages` are those that are needed, in the order of the file."""
+
+    time: float
+    file: str
+    stages: tuple[StageNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A step began; `title` is what people read: `[build 2/5] RUN make`."""
+    """A step began; `title` is what people read: `[build 2/5] RUN make`.
+
+    `of` is the place of its stage in the build file, -1 for work of none, such as writing an output.
+    """
 
     time: float
     step: int
     title: str
     stage: str
     line: int = 0
+    of: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +130,47 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes that a build moved: `read` from files (to hash, copy or pack them), `hashed` (fingerprints and digests), `written`
+    to the store (files and blobs), `fetched` from registries and URLs, `pushed` to registries.
+    """
+
+    read: int = 0
+    hashed: int = 0
+    written: int = 0
+    fetched: int = 0
+    pushed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSize:
+    """A layer of the image: `state` is that of the step it belongs to, `digest` that of its blob.
+
+    `size` is the blob's, `tar_size` the tar's (0 if unknown); `pulled` tells one that came with a base.
+    """
+
+    state: str
+    digest: str
+    size: int
+    tar_size: int = 0
+    pulled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What the caller set on the result (`hit-rate>=0.8`), whether it is met, and what was found."""
+
+    text: str
+    met: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFinished:
-    """The last event of every build, also of a failed one. `build` is its number in the history, 0 if it is not there."""
+    """The last event of every build, also of a failed one. `build` is its number in the history, 0 if it is not there.
+
+    `layers` are those of the image, the lowest first; `conditions` are judged only where there is a result.
+    """
 
     time: float
     seconds: float
@@ -113,6 +178,9 @@ class BuildFinished:
     image: str = ""
     names: tuple[str, ...] = field(default=())
     build: int = 0
+    layers: tuple[LayerSize, ...] = ()
+    traffic: Traffic = field(default_factory=Traffic)
+    conditions: tuple[Condition, ...] = ()
 
 
-Event = StepStarted | StepOutput | StepProgress | StepFinished | Warned | BuildFinished
+Event = StagesPlanned | StepStarted | StepOutput | StepProgress | StepFinished | Warned | BuildFinished

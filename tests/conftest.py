@@ -22,7 +22,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test."""
     for name in list(os.environ):
-        if name.startswith(("PYBUILD_", "BUILDKIT_", "DOCKER_", "SOURCE_DATE_EPOCH")):
+        if name.startswith(("PYBUILD_", "GITHUB_", "BUILDKIT_", "DOCKER_", "SOURCE_DATE_EPOCH")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 

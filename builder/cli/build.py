@@ -13,9 +13,14 @@ from builder.cli.command import Command
 from builder.cli.flags import Arguments
 from builder.cli.outputs import check_standard_output, parse_output
 from builder.cli.progress import MODES, Progress
+from builder.cli.reports import parse_reports
 from builder.cli.secrets import read_secret
 from builder.cli.surroundings import Surroundings
-from builder.errors import BuilderError, UsageError
+from builder.errors import BuilderError, UnmetError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.events import Condition
 
 _NETWORKS = ("default", "none", "host")
 
@@ -31,13 +36,16 @@ def run(args: Arguments, around: Surroundings) -> int:
         return run_call(args, around)
     mode = _mode(args, around)
     request = _request(args, around)
-    to_stdout = check_standard_output(tuple(request["outputs"]), is_terminal=around.out.isatty())
+    reports = parse_reports(args.texts("--report"), around)
+    to_stdout = check_standard_output(
+        tuple(request["outputs"]), is_terminal=around.out.isatty(), reports=reports
+    )
     if args.text("--iidfile"):
         # A build that fails leaves no id of an earlier one behind.
         _remove(args.text("--iidfile"))
     import builder
 
-    with interruption.stoppable() as cancelled, Progress(mode, around, args.text("--report")) as progress:
+    with interruption.stoppable() as cancelled, Progress(mode, around, reports) as progress:
         try:
             result = builder.build(args.words[0], on_event=progress.show, cancelled=cancelled, **request)
         except BuilderError as error:
@@ -48,7 +56,17 @@ def run(args: Arguments, around: Surroundings) -> int:
     _write_results(args, result.image_id, result.metadata)
     if mode == "quiet" and result.image_id and not to_stdout:
         around.out.write(f"{result.image_id}\n")
+    if result.unmet:
+        raise _unmet(result.unmet)
     return 0
+
+
+def _unmet(conditions: tuple[Condition, ...]) -> UnmetError:
+    """What ends the command with status 3: the image is there, and so are the reports."""
+    first, *others = (f"{condition.text} is not met: {condition.found}" for condition in conditions)
+    return UnmetError(
+        "; ".join((first, *others)), hint="the image was built all the same; --report says more"
+    )
 
 
 def _builds(args: Arguments) -> bool:
@@ -95,6 +113,7 @@ def _request(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "shm_size": values.size("--shm-size", args.text("--shm-size")),
         "ulimits": values.limits(args.texts("--ulimit")),
         "secrets": dict(read_secret(text, around.env) for text in args.texts("--secret")),
+        "require": args.texts("--require"),
         "jobs": values.count("--jobs", args.text("--jobs")),
         "store": around.store_path(args.text("--store")),
         "userxattr": around.in_user_namespace(),

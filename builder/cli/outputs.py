@@ -6,6 +6,10 @@ from builder.cli.values import fields
 from builder.engine.request import Output
 from builder.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.cli.reports import ReportFile
+
 _ARCHIVES = frozenset({"oci", "docker", "tar"})
 
 
@@ -38,13 +42,16 @@ def parse_output(text: str) -> Output:
     return Output(kind, dest, values)
 
 
-def check_standard_output(outputs: tuple[Output, ...], *, is_terminal: bool) -> bool:
-    """Whether one output goes to standard output; a `UsageError` if that cannot be meant."""
+def check_standard_output(
+    outputs: tuple[Output, ...], *, is_terminal: bool, reports: tuple[ReportFile, ...] = ()
+) -> bool:
+    """Whether an output or report goes to standard output; a `UsageError` if that cannot be meant."""
     count = sum(output.dest == "-" for output in outputs)
-    if count > 1:
+    told = sum(report.dest == "-" for report in reports)
+    if count + told > 1:
         raise UsageError("only one output can go to standard output", hint="give the others dest=FILE")
     if count and is_terminal:
         raise UsageError(
             "an archive is not written to a terminal", hint="redirect standard output, or give dest=FILE"
         )
-    return bool(count)
+    return bool(count + told)

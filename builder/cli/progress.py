@@ -9,6 +9,10 @@ from builder.cli.surroundings import Surroundings
 from builder.errors import BuilderError
 from builder.events import Event
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.cli.reports import ReportFile
+
 MODES = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
@@ -23,13 +27,13 @@ class Display(Protocol):
 
 
 class Progress:
-    """The display of one build and its report file, which is written whatever happens.
+    """The display of one build and its report files, which are written whatever happens.
 
     `tells_errors` means that nobody else has to show the error that ends the build, `shows_output` that the output of a
     step that failed has just been shown.
     """
 
-    def __init__(self, mode: str, around: Surroundings, report: str | None) -> None:
+    def __init__(self, mode: str, around: Surroundings, reports: tuple[ReportFile, ...]) -> None:
         if mode == "auto":
             mode = "tty" if around.err.isatty() else "plain"
         if mode == "tty" and around.dumb:
@@ -38,9 +42,9 @@ class Progress:
         self.shows_output = mode == "tty"
         self._display = _display(mode, around)
         self._around = around
-        self._path = report
+        self._reports = reports
         self._recorder = None
-        if report is not None:
+        if reports:
             from builder.report.reportfile import Recorder
 
             self._recorder = Recorder()
@@ -69,10 +73,12 @@ class Progress:
     ) -> None:
         if self._display is not None:
             self._display.close()
-        if self._recorder is None or self._path is None:
+        if self._recorder is None:
             return
+        from builder.cli.reports import write_reports
+
         try:
-            self._recorder.write(self._path)
+            write_reports(self._recorder.report(), self._reports, self._around)
         except BuilderError as unwritten:
             if error is None:
                 raise

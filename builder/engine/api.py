@@ -34,6 +34,7 @@ def build(
     secrets: Mapping[str, bytes] | None = None,
     jobs: int | None = None,
     reproducible: bool = False,
+    require: Sequence[str] = (),
     store: str | None = None,
     docker_config: str | None = None,
     stdin: BinaryIO | None = None,
@@ -68,6 +69,7 @@ def build(
         jobs: Steps that may work at once; default is the number of processors.
         reproducible: The same files give the same image anywhere: times are SOURCE_DATE_EPOCH (1980 without one), files
             of contexts have the modes that git keeps; see docs/reproducible.md.
+        require: Conditions on the result, such as `hit-rate>=0.8`; the result says which are not met.
         store: The store's folder; default is the user's own, `default_store_path()` says which.
         docker_config: Path of Docker's config.json, for credentials.
         stdin: Where `file="-"` reads.
@@ -104,6 +106,7 @@ def build(
         load=load,
         jobs=jobs,
         reproducible=reproducible,
+        require=tuple(require),
         store=store,
         docker_config=docker_config,
         stdin=stdin,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from builder.engine.moment import moment, seconds_of
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
+from builder.events import LayerSize
 from builder.execute.layer import ensure_layer, known_layer
 from builder.image.config import ImageConfig, render_config
 from builder.image.history import HistoryEntry
@@ -20,7 +21,7 @@ from builder.image.manifest import (
 from builder.store.images import StoredImage
 from builder.store.layers import Layer
 from builder.store.store import Store
-from builder.value import replace
+from builder.value import dataclass, replace
 
 
 def final_config(session: Session, result: StageResult) -> ImageConfig:
@@ -29,9 +30,17 @@ def final_config(session: Session, result: StageResult) -> ImageConfig:
     return replace(result.config, labels=tuple(labels.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """An image and its layers, the lowest first."""
+
+    image: StoredImage
+    layers: tuple[LayerSize, ...]
+
+
 def assemble(
     session: Session, result: StageResult, *, compression: str = "gzip", rewrite: bool = False
-) -> StoredImage:
+) -> Assembled:
     """Make the image of a result: its layers' blobs where they are missing, config and manifest; without a name yet.
 
     The same result gives the same bytes: times in it are those of its steps' files, or SOURCE_DATE_EPOCH. With
@@ -54,9 +63,14 @@ def assemble(
         config=describe(config, OCI_CONFIG),
         layers=tuple(Descriptor(layer.media_type, layer.digest, layer.size) for layer in layers),
     )
-    return store.put_image(
+    image = store.put_image(
         render_manifest(manifest), config, state=result.state, platform=result.config.platform
     )
+    sizes = tuple(
+        LayerSize(state.hex(), str(layer.digest), layer.size, layer.tar_size, layer.pulled)
+        for state, layer in zip(states, layers, strict=True)
+    )
+    return Assembled(image, sizes)
 
 
 def _layers(store: Store, states: Sequence[bytes], compression: str, newest: int = -1) -> list[Layer]:

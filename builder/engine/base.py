@@ -77,7 +77,7 @@ def context_image(
             session.store,
             LayoutSource(inputs.layouts[name]),
             platform=platform,
-            on_progress=reporter.progress,
+            on_progress=reporter.local_progress,
         )
     if name in inputs.images:
         return fetch_image(session, inputs.images[name], platform, reporter)

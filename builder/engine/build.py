@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from builder.engine.account import ending, judged, required_by, tell_stages, traffic_of
 from builder.engine.advice import give_advice
 from builder.engine.contexts import Contexts
 from builder.engine.deliver import check_outputs, deliver
@@ -21,14 +22,17 @@ from builder.engine.result import BuildResult
 from builder.engine.schedule import Stages
 from builder.engine.session import Session
 from builder.engine.stage import run_stage
-from builder.events import BuildFinished
+from builder.events import Traffic
 from builder.graph.arguments import EARLIEST, EPOCH
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph, resolve_stages
 from builder.image.platform import host_platform, parse_platform
-from builder.store.images import StoredImage
 from builder.store.store import Store, default_store_path, open_store
 from builder.value import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.engine.assemble import Assembled
 
 
 def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Event) -> BuildResult:
@@ -40,9 +44,11 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
     begin = time.monotonic()
     events = Events(emit)
     result: BuildResult | None = None
+    traffic = Traffic()
     try:
         outputs = _outputs(request)
         check_outputs(outputs)
+        required = required_by(request)
         with (
             open_store(request.store or default_store_path(), userxattr=request.userxattr) as store,
             Recording(store, request, events, begin) as recording,
@@ -53,19 +59,21 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
             session = _session(request, inputs, store, fetcher, events, cancelled)
             recording.session = session
             try:
+                tell_stages(session, required)
                 give_advice(session)
                 stages = Stages(lambda index: run_stage(session, index, stages.result), cancelled)
                 target = stages.run(session.graph.needed, session.graph.target)
-                image = deliver(session, target, outputs)
+                made = deliver(session, target, outputs)
             finally:
                 session.contexts.close()
                 store.flush()
-            result = _result(session, image, time.monotonic() - begin)
-            recording.image, recording.names = result.image_id, result.names
+                traffic = traffic_of(store, events)
+            result = _result(session, made, time.monotonic() - begin, traffic)
+            if required:
+                result = judged(session, result, required)
+            recording.result = result
     finally:
-        ok = result is not None
-        image_id, names = (result.image_id, result.names) if result is not None else ("", ())
-        events.send(BuildFinished(time.time(), time.monotonic() - begin, ok, image_id, names, events.build))
+        events.send(ending(result, time.monotonic() - begin, traffic, events.build))
     return replace(result, build=events.build)
 
 
@@ -132,10 +140,11 @@ def _session(
     )
 
 
-def _result(session: Session, image: StoredImage | None, seconds: float) -> BuildResult:
+def _result(session: Session, made: Assembled | None, seconds: float, traffic: Traffic) -> BuildResult:
     steps = tuple(session.events.finished)
-    if image is None:
-        return BuildResult("", "", (), steps, seconds)
+    if made is None:
+        return BuildResult("", "", (), steps, seconds, traffic=traffic)
+    image = made.image
     names = session.request.tags
     metadata = {
         "containerimage.config.digest": str(image.config),
@@ -148,4 +157,13 @@ def _result(session: Session, image: StoredImage | None, seconds: float) -> Buil
     }
     if names:
         metadata["image.name"] = ",".join(names)
-    return BuildResult(str(image.config), str(image.manifest), names, steps, seconds, metadata)
+    return BuildResult(
+        str(image.config),
+        str(image.manifest),
+        names,
+        steps,
+        seconds,
+        metadata,
+        layers=made.layers,
+        traffic=traffic,
+    )

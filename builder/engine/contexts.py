@@ -99,8 +99,10 @@ class Contexts:
         """Keep what was learned about the files for the next build, and let go of them."""
         for folder in self._folders.values():
             with folder.lock:
+                stats = folder.tree.stats()
+                self._store.meter.count(read=stats.bytes_hashed, hashed=stats.bytes_hashed)
                 # Files that were read are those that the index did not know: else it is as good as before.
-                if folder.index and folder.tree.stats().files_hashed:
+                if folder.index and stats.files_hashed:
                     folder.tree.save(folder.index)
                 folder.tree.close()
                 os.close(folder.fd)

@@ -179,7 +179,7 @@ class CopyWork:
                     stack.callback(os.close, parent_fd)
             bundles = list(self._bundles(root, stack))
             with self._locked():
-                copy_files(
+                copied = copy_files(
                     self._step,
                     root.fd,
                     bundles,
@@ -189,6 +189,7 @@ class CopyWork:
                     time=self._session.normal.time,
                     on_unknown=self._warn_of_unknown,
                 )
+        self._session.store.meter.count(read=copied)
 
     def begin_with(self, run: Run, parts: tuple[Part, ...], earlier: Record, listing: str) -> bool:
         """Begin with an earlier result of the step, so that only what changed since is left to copy; whether that works."""
@@ -223,7 +224,7 @@ class CopyWork:
             inside = f"{source.path}/{path}" if source.path else path
             node = self._tree.find(os.fsencode(inside), follow=False)
             targets.append((Source(node, inside, os.path.basename(path)), f"{self._step.destination}/{path}"))
-        copy_changes(
+        copied = copy_changes(
             self._step,
             root.fd,
             self._tree,
@@ -233,6 +234,7 @@ class CopyWork:
             chmod=self._session.normal.chmod,
             on_unknown=self._warn_of_unknown,
         )
+        self._session.store.meter.count(read=copied)
 
     def _bundles(self, root: StepRoot, stack: ExitStack) -> Iterator[Bundle]:
         """The sources in the order of the line; those that lie elsewhere are laid into folders of the run."""
@@ -257,4 +259,7 @@ class CopyWork:
 
     def close(self) -> None:
         """Let go of what `key_parts` opened."""
+        if self._tree is not None and self._origin_state is not None:
+            hashed = self._tree.stats().bytes_hashed
+            self._session.store.meter.count(read=hashed, hashed=hashed)
         self._stack.close()

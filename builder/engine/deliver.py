@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from builder.engine.assemble import assemble
+from builder.engine.assemble import Assembled, assemble
 from builder.engine.reporter import StepReporter
 from builder.engine.request import Output
 from builder.engine.session import Session
@@ -50,26 +50,24 @@ def check_outputs(outputs: tuple[Output, ...]) -> None:
             raise UsageError("a folder cannot be written to standard output")
 
 
-def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) -> StoredImage | None:
+def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) -> Assembled | None:
     """Write every output in turn; the image of the first that is one, None if none is."""
-    first: StoredImage | None = None
-    images: dict[tuple[str, bool], StoredImage] = {}
+    first: Assembled | None = None
+    images: dict[tuple[str, bool], Assembled] = {}
     for output in outputs:
         if output.type == "cacheonly":
             continue
         reporter = session.events.start(f"exporting to {_describe(output)}", "")
         try:
             session.check()
-            image = None
+            made = None
             if output.type in _IMAGE_TYPES:
                 compression = output.attributes.get("compression", "gzip")
                 form = (compression, _rewrites(session, output))
-                image = images.get(form) or assemble(
-                    session, result, compression=compression, rewrite=form[1]
-                )
-                images[form] = image
-                first = first or image
-            _write(session, result, output, image, reporter)
+                made = images.get(form) or assemble(session, result, compression=compression, rewrite=form[1])
+                images[form] = made
+                first = first or made
+            _write(session, result, output, made.image if made else None, reporter)
         except BuilderError as error:
             reporter.finish(Outcome.FAILED, error=error.message)
             raise

@@ -6,15 +6,19 @@ import os
 import time
 from types import TracebackType
 
+from builder.engine.account import stage_nodes, traffic_of
 from builder.engine.elsewhere import lies_elsewhere
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
+from builder.engine.result import BuildResult
 from builder.engine.session import Session
 from builder.errors import BuilderError, Cancelled, StoreError
 from builder.events import Outcome
 from builder.remote.addresses import without_password
+from builder.store.details import Detail
 from builder.store.history import Build, BuildStep
 from builder.store.store import Store
+from builder.value import fields
 
 
 class Recording:
@@ -29,8 +33,7 @@ class Recording:
         self._begun = begun
         self._started = time.time() - (time.monotonic() - begun)
         self.session: Session | None = None
-        self.image = ""
-        self.names: tuple[str, ...] = ()
+        self.result: BuildResult | None = None
 
     def __enter__(self) -> Recording:
         return self
@@ -41,7 +44,7 @@ class Recording:
         if self.session is None and not self._events.started:
             return
         try:
-            self._events.build = self._store.history.add(self._build(error), self._steps())
+            self._events.build = self._store.history.add(self._build(error), self._steps(), self._detail())
         except StoreError as unwritten:
             self._events.warn(f"this build is not in the history: {unwritten.message}")
 
@@ -60,12 +63,28 @@ class Recording:
             target=request.target or "",
             stages=_stages(session) if session else (),
             platform=str(session.graph.platform) if session else "",
-            image=self.image,
-            names=self.names,
+            image=self.result.image_id if self.result else "",
+            names=self.result.names if self.result else (),
             hits=outcomes.count(Outcome.HIT),
             misses=outcomes.count(Outcome.MISS),
             saved=sum(step.saved for step in self._events.finished),
-            counters=self._events.counters,
+            counters=self._counters(),
+        )
+
+    def _counters(self) -> dict[str, int]:
+        """Bytes that were moved, and of what size the image is; what is 0 is left out."""
+        moved = traffic_of(self._store, self._events)
+        sums = {item.name: getattr(moved, item.name) for item in fields(moved)}
+        sums["size"] = sum(layer.size for layer in self.result.layers) if self.result else 0
+        return {name: size for name, size in sums.items() if size}
+
+    def _detail(self) -> Detail:
+        result = self.result
+        return Detail(
+            stages=stage_nodes(self.session.graph) if self.session else (),
+            layers=result.layers if result else (),
+            conditions=result.conditions if result else (),
+            warnings=tuple(self._events.warnings),
         )
 
     def _steps(self) -> list[BuildStep]:

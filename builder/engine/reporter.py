@@ -9,6 +9,9 @@ from collections.abc import Callable
 from builder.events import Event, Outcome, Reason, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 
 Emit = Callable[[Event], None]
+# What labels of progress begin with that is no download.
+PUSH = "push "
+LOCAL = "read "
 
 
 class Events:
@@ -24,8 +27,9 @@ class Events:
         self._count = 0
         self.started: dict[int, StepStarted] = {}
         self.finished: list[StepFinished] = []
-        self.counters: dict[str, int] = {}
         self.build = 0
+        self.warnings: list[Warned] = []
+        self._transferred: dict[tuple[int, str], int] = {}
 
     def send(self, event: Event) -> None:
         """Hand an event to the caller."""
@@ -34,6 +38,10 @@ class Events:
                 self.finished.append(event)
             elif isinstance(event, StepStarted):
                 self.started[event.step] = event
+            elif isinstance(event, Warned):
+                self.warnings.append(event)
+            elif isinstance(event, StepProgress):
+                self._transferred[event.step, event.label] = event.done
             if self._emit is not None:
                 self._emit(event)
 
@@ -41,19 +49,22 @@ class Events:
         """Tell of something that stops nothing."""
         self.send(Warned(time.time(), message, place))
 
-    def count(self, name: str, amount: int) -> None:
-        """Add to one of the build's sums, such as `hashed` bytes."""
-        if amount:
-            with self._lock:
-                self.counters[name] = self.counters.get(name, 0) + amount
+    def transferred(self) -> tuple[int, int]:
+        """The bytes that were fetched from and pushed to other machines, as far as steps told of them."""
+        with self._lock:
+            sums = [0, 0]
+            for (_, label), done in self._transferred.items():
+                if not label.startswith(LOCAL):
+                    sums[label.startswith(PUSH)] += done
+            return sums[0], sums[1]
 
-    def start(self, title: str, stage: str, line: int = 0, *, slot: str = "") -> StepReporter:
-        """Begin a step; `slot` names it across builds."""
+    def start(self, title: str, stage: str, line: int = 0, *, slot: str = "", of: int = -1) -> StepReporter:
+        """Begin a step; `slot` names it across builds, `of` is the place of its stage in the build file."""
         with self._lock:
             self._count += 1
             number = self._count
         reporter = StepReporter(self, number, title, slot)
-        self.send(StepStarted(time.time(), number, title, stage, line))
+        self.send(StepStarted(time.time(), number, title, stage, line, of))
         return reporter
 
 
@@ -81,6 +92,10 @@ class StepReporter:
     def progress(self, label: str, done: int, total: int) -> None:
         """How far a download or the like is, in bytes."""
         self._events.send(StepProgress(time.time(), self.number, label, done, total))
+
+    def local_progress(self, label: str, done: int, total: int) -> None:
+        """How far work is that reads files of this machine, in bytes."""
+        self.progress(LOCAL + label, done, total)
 
     @property
     def seconds(self) -> float:

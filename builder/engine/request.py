@@ -45,6 +45,7 @@ class BuildRequest:
     jobs: int | None = None
     store: str | None = None
     reproducible: bool = False
+    require: tuple[str, ...] = ()
     docker_config: str | None = None
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None

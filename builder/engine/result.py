@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from builder.events import StepFinished
+from builder.events import Condition, LayerSize, StepFinished, Traffic
 from builder.value import dataclass, field
 
 
@@ -15,6 +15,8 @@ class BuildResult:
 
     `image_id` is the digest of the config, `digest` that of the manifest; both are empty if no output asked for an
     image. `metadata` is what `--metadata-file` writes, with buildx's keys. `build` is the build's number in the store's history.
+    `layers` are those of the image, `traffic` the bytes that were moved, `conditions` what the caller required and what
+    became of it.
     """
 
     image_id: str
@@ -24,3 +26,11 @@ class BuildResult:
     seconds: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
     build: int = 0
+    layers: tuple[LayerSize, ...] = ()
+    traffic: Traffic = field(default_factory=Traffic)
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def unmet(self) -> tuple[Condition, ...]:
+        """The conditions that are not met."""
+        return tuple(condition for condition in self.conditions if not condition.met)

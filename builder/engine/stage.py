@@ -62,7 +62,9 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         sources: dict[str, Above] = {}
         place = Place(slot + keyword, locate(graph.file, step.span), cached, above, sources)
         state_of = partial(_source, session, stage, other, sources)
-        reporter = session.events.start(step.title, stage.name or "", step.span.line, slot=place.slot)
+        reporter = session.events.start(
+            step.title, stage.name or "", step.span.line, slot=place.slot, of=index
+        )
         try:
             work = work_for(session, reporter, step, state, str(stage.platform), state_of)
         except BuilderError as error:
@@ -114,6 +116,7 @@ def _base(
         stage.name or "",
         stage.span.line,
         slot=_slot(session, stage, "FROM"),
+        of=stage.index,
     )
     try:
         session.check()
@@ -185,6 +188,7 @@ def _source(
         f"[{stage.name or 'context'}] FROM {name}",
         stage.name or "",
         slot=_slot(session, stage, f"FROM {name}"),
+        of=stage.index,
     )
     try:
         if isinstance(origin, FromImage):

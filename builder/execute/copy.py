@@ -42,8 +42,8 @@ def copy_files(
     to_root: bool,
     time: int = -1,
     on_unknown: OnUnknown = None,
-) -> None:
-    """Carry out a COPY or ADD: the bundles in their order, then the files given in place.
+) -> int:
+    """Carry out a COPY or ADD: the bundles in their order, then the files given in place. The bytes that were copied.
 
     `users_fd` is the root file system where `--chown` names are looked up; `on_unknown` is told those that it has not,
     which count as 0. `to_root` gives the files to root, whoever has them. `time` (in nanoseconds) is when files given
@@ -51,8 +51,7 @@ def copy_files(
     """
     count = len(step.inline) + sum(len(bundle.sources) for bundle in bundles)
     options = _options(step, users_fd, count, to_root=to_root, on_unknown=on_unknown)
-    for bundle in bundles:
-        _copy_bundle(step, root_fd, bundle, exclude, options)
+    copied = sum(_copy_bundle(step, root_fd, bundle, exclude, options) for bundle in bundles)
     if step.inline:
         with Copier(root_fd, replace(options, time=time)) as copier:
             for file in step.inline:
@@ -60,6 +59,7 @@ def copy_files(
                     file.content, os.fsencode(step.destination), base=os.fsencode(file.name), mode=file.mode
                 )
             copier.finish()
+    return copied
 
 
 def copy_changes(
@@ -72,8 +72,8 @@ def copy_changes(
     time: int = -1,
     chmod: str | None = None,
     on_unknown: OnUnknown = None,
-) -> None:
-    """Copy single entries of a folder to where a COPY of the whole folder would put them.
+) -> int:
+    """Copy single entries of a folder to where a COPY of the whole folder would put them. The bytes that were copied.
 
     `time` and `chmod` as those of a `Bundle`. A `StepError` also if a new folder would have to be merged with one that is
     there, which only the whole copy can.
@@ -95,7 +95,7 @@ def copy_changes(
                     copier.add(tree, source.node, os.fsencode(f"{above}/"), base=os.fsencode(name))
             except CoreError as error:
                 raise _step_error(step, source, error) from error
-        copier.finish()
+        return copier.finish().bytes
 
 
 def _is_there(root_fd: int, path: str) -> bool:
@@ -110,7 +110,7 @@ def _is_there(root_fd: int, path: str) -> bool:
 
 def _copy_bundle(
     step: CopyStep, root_fd: int, bundle: Bundle, exclude: Ignore | None, options: CopyOptions
-) -> None:
+) -> int:
     tree, destination = bundle.tree, os.fsencode(step.destination)
     with Copier(root_fd, _or_chmod(step, replace(options, time=bundle.time), bundle.chmod)) as copier:
         for source in bundle.sources:
@@ -127,7 +127,7 @@ def _copy_bundle(
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=exclude)
             except CoreError as error:
                 raise _step_error(step, source, error) from error
-        copier.finish()
+        return copier.finish().bytes
 
 
 def _options(

@@ -66,6 +66,7 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
     if snapshot is None:
         raise ImageError(f"the store has no files for state {state.hex()[:12]}")
     layer = _write(store, store.states.path(snapshot), compression, max_mtime)
+    store.meter.count(read=snapshot.size)
     store.layers.put(_clamped(store, state, max_mtime), layer)
     return layer
 
@@ -91,6 +92,7 @@ def _write(store: Store, path: str, compression: str, max_mtime: int) -> Layer:
                     diff_id.update(data)
                     size += len(data)
             digest = blob.commit()
+            store.meter.count(hashed=size)
             return Layer(
                 diff_id=Digest("sha256", diff_id.hexdigest()),
                 digest=digest,

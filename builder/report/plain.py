@@ -12,6 +12,7 @@ import time
 from typing import TextIO
 
 from builder.events import (
+    BuildFinished,
     Event,
     Outcome,
     StepFinished,
@@ -81,7 +82,8 @@ class Plain:
                 self._finish(self._steps[event.step], event)
             elif isinstance(event, Warned):
                 self._warn(event)
-            elif self._finished:  # the build has ended; one that did not begin needs no table
+            elif isinstance(event, BuildFinished) and self._finished:
+                # One that did not begin needs no table.
                 self._write(f"\n{render_summary(self._finished, event)}")
             self._flush()
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from builder.errors import BuilderError
 from builder.events import Event, StepOutput
-from builder.report.reportfile import error_object
+from builder.report.document import error_object
 
 
 class RawJson:

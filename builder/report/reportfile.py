@@ -1,64 +1,72 @@
-"""The report file: how every step of a build ended and why, as JSON with a version of its form.
+"""Report files: what a build told, gathered from its events and written in one of several formats.
 
-docs/commands.md describes the form. A number in `schema` that a reader does not know means fields with other meanings;
-new fields may come without a new number.
+The library's way to a report is that of the command:
+
+    recorder = builder.Recorder()
+    try:
+        builder.build(".", on_event=recorder.show)
+    except builder.BuilderError as error:
+        recorder.failed(error)
+    recorder.write("report.md")
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
+import os
+from typing import BinaryIO
 
-from builder.errors import BuilderError, BuildFileError, CommandError
-from builder.events import BuildFinished, Event, StepFinished, StepStarted, Warned
+from builder.errors import BuilderError, UsageError
+from builder.events import BuildFinished, Event, StagesPlanned, StepFinished, StepStarted, Warned
+from builder.report.document import Report, ReportStep, error_object
+from builder.value import replace
 
-SCHEMA = 1
-_UNFINISHED = {
-    "outcome": "cancelled",
-    "seconds": 0.0,
-    "saved": 0.0,
-    "size": 0,
-    "key": "",
-    "state": "",
-    "reasons": [],
-    "error": "",
+FORMATS = ("json", "markdown", "junit", "github")
+_EXTENSIONS = {
+    ".json": "json",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".xml": "junit",
 }
 
 
 class Recorder:
-    """Gathers what a report says."""
+    """Gathers what a report says; give its `show` to a build as `on_event`."""
 
     def __init__(self) -> None:
-        self._steps: dict[int, dict[str, Any]] = {}
-        self._warnings: list[dict[str, str]] = []
+        self._steps: dict[int, ReportStep] = {}
+        self._warnings: list[Warned] = []
+        self._planned: StagesPlanned | None = None
         self._end: BuildFinished | None = None
         self._error: BuilderError | None = None
 
     def show(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, StepStarted):
-            self._steps[event.step] = {
-                "step": event.step,
-                "title": event.title,
-                "stage": event.stage,
-                "line": event.line,
-                "started": round(event.time, 6),
-                **_UNFINISHED,
-            }
+            self._steps[event.step] = ReportStep(
+                step=event.step,
+                title=event.title,
+                stage=event.stage,
+                line=event.line,
+                of=event.of,
+                started=event.time,
+            )
         elif isinstance(event, StepFinished):
-            self._steps[event.step] |= {
-                "outcome": event.outcome.value,
-                "seconds": round(event.seconds, 6),
-                "saved": round(event.saved, 6),
-                "size": event.size,
-                "key": event.key,
-                "state": event.state,
-                "reasons": [asdict(reason) for reason in event.reasons],
-                "error": event.error,
-            }
+            self._steps[event.step] = replace(
+                self._steps[event.step],
+                outcome=event.outcome,
+                seconds=event.seconds,
+                saved=event.saved,
+                size=event.size,
+                key=event.key,
+                state=event.state,
+                reasons=event.reasons,
+                error=event.error,
+                same=event.same,
+            )
         elif isinstance(event, Warned):
-            self._warnings.append({"message": event.message, "place": event.place})
+            self._warnings.append(event)
+        elif isinstance(event, StagesPlanned):
+            self._planned = event
         elif isinstance(event, BuildFinished):
             self._end = event
 
@@ -66,47 +74,91 @@ class Recorder:
         """Take note of why there is no result."""
         self._error = error
 
-    def document(self) -> dict[str, Any]:
-        """The report."""
-        steps = list(self._steps.values())
-        outcomes = [step["outcome"] for step in steps]
-        end = self._end
-        return {
-            "schema": SCHEMA,
-            "ok": end is not None and end.ok,
-            "image": end.image if end else "",
-            "names": list(end.names) if end else [],
-            "seconds": round(end.seconds, 6) if end else 0.0,
-            "saved": round(sum(step["saved"] for step in steps), 6),
-            "hits": outcomes.count("hit"),
-            "misses": outcomes.count("miss"),
-            "error": error_object(self._error) if self._error else None,
-            "steps": steps,
-            "warnings": self._warnings,
-        }
+    def report(self) -> Report:
+        """What is known by now; after the build's end, all of it."""
+        end, planned = self._end, self._planned
+        found = Report(
+            ok=end is not None and end.ok,
+            file=planned.file if planned else "",
+            stages=planned.stages if planned else (),
+            steps=tuple(self._steps.values()),
+            warnings=tuple(self._warnings),
+            error=error_object(self._error) if self._error else None,
+        )
+        if end is None:
+            return found
+        return replace(
+            found,
+            started=end.time - end.seconds,
+            seconds=end.seconds,
+            build=end.build,
+            image=end.image,
+            names=end.names,
+            layers=end.layers,
+            traffic=end.traffic,
+            conditions=end.conditions,
+        )
 
-    def write(self, path: str) -> None:
-        """Write it to a file, which appears whole; a `BuilderError` if that cannot be."""
-        # Late: few builds write one.
-        from builder.output.destination import open_destination
+    def write(
+        self,
+        path: str,
+        form: str | None = None,
+        *,
+        stdout: BinaryIO | None = None,
+    ) -> None:
+        """Write the report to a file, which appears whole (`-` is `stdout`); a `BuilderError` if that cannot be.
 
-        with open_destination(path, None) as stream:
-            stream.write(json.dumps(self.document(), indent=2).encode() + b"\n")
+        `form` is one of `FORMATS`; without it the file's extension says.
+        """
+        write_report(self.report(), path, form, stdout=stdout)
 
 
-def error_object(error: BuilderError) -> dict[str, Any]:
-    """An error as JSON has it: `message`, `hint`, where, and what belongs to its kind."""
-    place = error.location
-    found: dict[str, Any] = {
-        "message": error.message,
-        "hint": error.hint or "",
-        "file": place.file if place else "",
-        "line": place.line if place else 0,
-        "column": place.column if place else 0,
-    }
-    if isinstance(error, CommandError):
-        found["status"] = error.status
-        found["output"] = error.output.decode("utf-8", "replace")
-    if isinstance(error, BuildFileError) and error.others:
-        found["others"] = [error_object(other) for other in error.others]
-    return found
+def write_report(
+    report: Report,
+    path: str,
+    form: str | None = None,
+    *,
+    stdout: BinaryIO | None = None,
+) -> None:
+    """Write a report to a file; see `Recorder.write`."""
+    # Late: few builds write one.
+    from builder.output.destination import open_destination
+
+    text = render(report, form or form_of(path))
+    with open_destination(path, stdout) as stream:
+        stream.write(text.encode("utf-8", "backslashreplace"))
+
+
+def form_of(path: str) -> str:
+    """The format that a file's extension asks for."""
+    extension = os.path.splitext(path)[1].lower()
+    if extension not in _EXTENSIONS:
+        raise UsageError(
+            f'the name "{path}" does not say what kind of report it is to be',
+            hint=f"end it in {', '.join(_EXTENSIONS)}, or write type={'|'.join(FORMATS)},dest={path}",
+        )
+    return _EXTENSIONS[extension]
+
+
+def render(report: Report, form: str) -> str:
+    """A report as the text of one of `FORMATS`."""
+    # Each is imported by who wants it.
+    if form == "json":
+        import json
+
+        from builder.report.document import report_object
+
+        return json.dumps(report_object(report), indent=2) + "\n"
+    if form == "markdown":
+        from builder.report.markdown import render_markdown
+
+        return render_markdown(report)
+    if form == "junit":
+        from builder.report.junit import render_junit
+
+        return render_junit(report)
+    if form == "github":
+        from builder.report.github import render_github
+
+        return render_github(report)
+    raise UsageError(f'there is no report type "{form}"', hint=f"use one of {', '.join(FORMATS)}")

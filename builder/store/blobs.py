@@ -10,13 +10,15 @@ from typing import BinaryIO
 
 from builder.digest import Digest
 from builder.errors import ImageError, StoreError
+from builder.store.meter import Meter
 
 
 class BlobWriter:
     """Takes bytes, and makes them a blob only when `commit` is called; else nothing of them stays."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, meter: Meter) -> None:
         self._fd = fd
+        self._meter = meter
         self._name, opened = _new_file(fd)
         self._stream = open(opened, "wb", buffering=0)
         self._hash = hashlib.sha256()
@@ -58,6 +60,7 @@ class BlobWriter:
             raise ImageError(f"a blob should have the digest {expected}, but has {digest}")
         os.rename(self._name, f"blobs/sha256/{digest.hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd)
         self._done = True
+        self._meter.count(hashed=self.size, written=self.size)
         return digest
 
 
@@ -75,8 +78,9 @@ def _new_file(fd: int) -> tuple[str, int]:
 class Blobs:
     """All blobs of a store."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, meter: Meter) -> None:
         self._fd = fd
+        self._meter = meter
 
     @staticmethod
     def path(digest: Digest) -> str:
@@ -130,4 +134,4 @@ class Blobs:
 
     def writer(self) -> BlobWriter:
         """A blob to be."""
-        return BlobWriter(self._fd)
+        return BlobWriter(self._fd, self._meter)

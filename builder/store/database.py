@@ -55,6 +55,8 @@ CREATE TABLE IF NOT EXISTS build_steps (
     state BLOB NOT NULL, digest TEXT NOT NULL, same INTEGER NOT NULL, compared BLOB NOT NULL DEFAULT x'',
     reasons TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (build, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS build_steps_by_text ON build_steps (text, build);
+CREATE TABLE IF NOT EXISTS details (id TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS build_details (build INTEGER PRIMARY KEY, detail TEXT NOT NULL);
 """
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from builder.events import Outcome, Reason
 from builder.store.database import Database
+from builder.store.details import Detail, Details
 from builder.value import dataclass, field
 
 # Builds that are remembered; older ones are forgotten, a few at a time.
@@ -96,8 +97,9 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.details = Details(database)
 
-    def add(self, build: Build, steps: Sequence[BuildStep]) -> int:
+    def add(self, build: Build, steps: Sequence[BuildStep], detail: Detail | None = None) -> int:
         """Keep a build with its steps, in one transaction; the number that it gets."""
         database = self._database
         texts = {(step.slot, step.title, step.stage) for step in steps}
@@ -133,6 +135,8 @@ class History:
                     for step in steps
                 ),
             )
+            if detail is not None:
+                self.details.put(number, detail)
             if number % _TRIM_EVERY == 0:
                 self._forget(number - KEPT)
         return number
@@ -143,6 +147,7 @@ class History:
             return
         self._database.run("DELETE FROM build_steps WHERE build <= ?", (last,))
         self._database.run("DELETE FROM builds WHERE number <= ?", (last,))
+        self.details.forget(last)
         self._database.run("DELETE FROM step_texts WHERE id NOT IN (SELECT text FROM build_steps)")
 
     def builds(self, limit: int = 0, *, before: int = 0) -> list[Build]:

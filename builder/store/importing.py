@@ -238,6 +238,7 @@ def _read_layer(
                 size += len(data)
                 untar.feed(data)
             result = untar.finish()
+            store.meter.count(hashed=size, written=result.bytes)
             if plain.hexdigest() != diff_id.hex:
                 raise ImageError(f"{what} unpacks to something else than the image's config says ({diff_id})")
             blob.commit(descriptor.digest)

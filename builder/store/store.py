@@ -22,6 +22,7 @@ from builder.store.history import History
 from builder.store.images import Images, StoredImage
 from builder.store.layers import Layers
 from builder.store.locks import locked
+from builder.store.meter import Meter
 from builder.store.outputs import Outputs
 from builder.store.records import Records
 from builder.store.runs import Run, new_run, sweep
@@ -50,6 +51,7 @@ class Store:
         self._database = database
         boot = _boot_id()
         self._boot = boot
+        self.meter = Meter()
         self.records = Records(database, boot)
         self.states = States(database, fd, boot)
         self.layers = Layers(database)
@@ -57,7 +59,7 @@ class Store:
         self.downloads = Downloads(database, secret)
         self.history = History(database)
         self.evictions = Evictions(database)
-        self.blobs = Blobs(fd)
+        self.blobs = Blobs(fd, self.meter)
         self.images = Images(database, fd, self.blobs)
 
     def __enter__(self) -> Store:

@@ -22,6 +22,7 @@ from builder.events import (
     StepStarted,
     Warned,
 )
+from builder.report.document import report_object
 from builder.report.harmless import harmless
 from builder.report.rawjson import RawJson
 from builder.report.reportfile import Recorder
@@ -81,6 +82,7 @@ def test_the_report_of_a_build(tmp_path: Path) -> None:
         "title": "[2/2] COPY . /",
         "stage": "",
         "line": 2,
+        "of": -1,
         "started": 1.7,
         "outcome": "miss",
         "seconds": 0.2,
@@ -90,6 +92,7 @@ def test_the_report_of_a_build(tmp_path: Path) -> None:
         "state": "s2",
         "reasons": [{"kind": "changed", "part": "file f0", "detail": "f0 (content)", "step": 0}],
         "error": "",
+        "same": False,
     }
     # Every step has every field, also one that did not come to its end.
     assert {frozenset(step) for step in document["steps"]} == {frozenset(document["steps"][1])}
@@ -101,8 +104,8 @@ def test_the_report_of_a_failure() -> None:
     recorder = Recorder()
     place = Location("F", 3, 2, 1, "x")
     recorder.failed(CommandError("exit code: 2", status=2, output=b"a\xff", hint="h", location=place))
-    assert recorder.document()["ok"] is False
-    assert recorder.document()["error"] == {
+    assert report_object(recorder.report())["ok"] is False
+    assert report_object(recorder.report())["error"] == {
         "message": "exit code: 2",
         "hint": "h",
         "file": "F",
@@ -112,7 +115,7 @@ def test_the_report_of_a_failure() -> None:
         "output": "a\ufffd",
     }
     recorder.failed(BuildFileError("a", others=(BuildFileError("b"),)))
-    assert recorder.document()["error"]["others"][0]["message"] == "b"
+    assert report_object(recorder.report())["error"]["others"][0]["message"] == "b"
 
 
 def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:

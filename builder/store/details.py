@@ -1,0 +1,79 @@
+"""What only the report of a build asks for: stages, layers, conditions, warnings; what builds have alike is kept once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from builder.digest import digest_of
+from builder.events import Condition, LayerSize, StageNode, Warned
+from builder.store.database import Database
+from builder.value import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a build had beside its steps; of the warnings the times are not kept."""
+
+    stages: tuple[StageNode, ...] = ()
+    layers: tuple[LayerSize, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+
+
+class Details:
+    """The details of all builds of the history."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, build: int, detail: Detail) -> None:
+        """Keep a build's details; call it in the transaction that keeps the build."""
+        text = _text(detail)
+        name = digest_of(text.encode("utf-8", "surrogatepass")).hex[:32]
+        self._database.run("INSERT OR IGNORE INTO details (id, text) VALUES (?,?)", (name, text))
+        self._database.run("INSERT OR REPLACE INTO build_details (build, detail) VALUES (?,?)", (build, name))
+
+    def get(self, build: int) -> Detail:
+        """A build's details; none if nobody kept them, or if they are damaged."""
+        row = self._database.one(
+            "SELECT text FROM details JOIN build_details ON id = detail WHERE build = ?", (build,)
+        )
+        return Detail() if row is None else _detail(str(row[0]))
+
+    def forget(self, last: int) -> None:
+        """Drop those of all builds up to a number; call it in the transaction that drops the builds."""
+        self._database.run("DELETE FROM build_details WHERE build <= ?", (last,))
+        self._database.run("DELETE FROM details WHERE id NOT IN (SELECT detail FROM build_details)")
+
+
+def _text(detail: Detail) -> str:
+    fields = {
+        "stages": [[one.index, one.name, one.base, one.needs, one.target] for one in detail.stages],
+        "layers": [[one.state, one.digest, one.size, one.tar_size, one.pulled] for one in detail.layers],
+        "conditions": [[one.text, one.met, one.found] for one in detail.conditions],
+        "warnings": [[one.message, one.place] for one in detail.warnings],
+    }
+    return json.dumps({name: rows for name, rows in fields.items() if rows}, separators=(",", ":"))
+
+
+def _detail(text: str) -> Detail:
+    try:
+        found: dict[str, list[Any]] = json.loads(text)
+        return Detail(
+            tuple(
+                StageNode(int(index), str(name), str(base), tuple(map(int, needs)), bool(target))
+                for index, name, base, needs, target in found.get("stages", ())
+            ),
+            tuple(
+                LayerSize(str(state), str(digest), int(size), int(tar_size), bool(pulled))
+                for state, digest, size, tar_size, pulled in found.get("layers", ())
+            ),
+            tuple(
+                Condition(str(text), bool(met), str(found))
+                for text, met, found in found.get("conditions", ())
+            ),
+            tuple(Warned(0.0, str(message), str(place)) for message, place in found.get("warnings", ())),
+        )
+    except (ValueError, TypeError, AttributeError):
+        return Detail()
