@@ -1,8 +1,6 @@
 """`python -m builder` is the command `pybuild`."""
 
-import sys
-
-from builder.cli.main import main
+from builder.cli.main import process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process()

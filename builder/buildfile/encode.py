@@ -6,11 +6,14 @@ What comes back may have been damaged meanwhile: anything that is not a tree is 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from builder.buildfile import syntax
 from builder.buildfile.syntax import BuildFile
 from builder.value import fields, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Raised when trees change their form, so that none of an older form is taken for one.
 VERSION = 3

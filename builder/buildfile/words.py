@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from builder.buildfile.globs import GlobError, match_beginning, matches, parse_glob
 from builder.buildfile.syntax import Literal, Variable, Word
 from builder.errors import BuildFileError
 
 Lookup = Callable[[str], "str | None"]
 
-_TEMPLATE = re.compile(r"\$(?:(\w+)|\{(\w+)\}|(\$))")
+_TEMPLATE = r"\$(?:(\w+)|\{(\w+)\}|(\$))"
 
 
 class ExpandError(BuildFileError):
@@ -53,6 +52,8 @@ def _variable(part: Variable, lookup: Lookup) -> str:
                 f"give it a value: --build-arg {part.name}=… with an ARG {part.name} above, or ENV",
             )
         return value or ""
+    from builder.buildfile.globs import GlobError
+
     pattern = expand(part.argument, lookup)
     try:
         if kind in ("#", "##", "%", "%%"):
@@ -70,6 +71,8 @@ def _variable(part: Variable, lookup: Lookup) -> str:
 
 def _strip(value: str, pattern: str, kind: str) -> str:
     """Without its shortest (`#`, `%`) or longest (`##`, `%%`) beginning or end that matches."""
+    from builder.buildfile.globs import match_beginning, parse_glob
+
     glob = parse_glob(pattern)
     at_end = kind.startswith("%")
     if at_end:
@@ -81,6 +84,8 @@ def _strip(value: str, pattern: str, kind: str) -> str:
 
 def _replace(value: str, pattern: str, replacement: str, *, everywhere: bool) -> str:
     """The first match, or all, taken as long as possible; `//` reads `$name` in the replacement as Go does."""
+    from builder.buildfile.globs import matches, parse_glob
+
     found, last = [], 0
     for begin, end in matches(parse_glob(pattern), value):
         found.append(value[last:begin])
@@ -99,4 +104,4 @@ def _fill(template: str, matched: str) -> str:
             return "$"
         return matched if (match[1] or match[2]) == "0" else ""
 
-    return _TEMPLATE.sub(name, template)
+    return re.sub(_TEMPLATE, name, template)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from builder.cli import interruption, values
 from builder.cli.build_flags import FLAGS, refuse_later
@@ -21,6 +20,10 @@ from builder.errors import BuilderError, UnmetError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.events import Condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NETWORKS = ("default", "none", "host")
 

@@ -10,6 +10,7 @@ import sys
 TYPE_CHECKING = False  # `typing` costs more than Python's own start
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from builder.cli.command import Command
     from builder.cli.surroundings import Surroundings
@@ -38,6 +39,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _BROKEN_PIPE
     except KeyboardInterrupt:  # before anybody looked after signals, or while they were already handled
         return _INTERRUPTED
+
+
+def process() -> NoReturn:
+    """The process `pybuild`: carry out its command line, and end with its exit status."""
+    import gc
+    import os
+
+    # Most commands are done before there is anything to collect.
+    gc.set_threshold(100_000)
+    status = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(status)
+    # All is written and closed: taking the interpreter down piece by piece would take longer than to start it.
+    os._exit(status)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol
 
 from builder.cli.surroundings import Surroundings
 from builder.errors import BuilderError
@@ -11,7 +10,11 @@ from builder.events import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from builder.cli.reports import ReportFile
+else:
+    Protocol = object
 
 MODES = ("auto", "plain", "tty", "quiet", "rawjson")
 

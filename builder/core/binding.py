@@ -7,10 +7,13 @@ lock is released around each, so a handle must not be used from two threads at o
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from builder.core._core import ffi, lib
 from builder.errors import CoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["check", "ffi", "lib", "new_error", "raise_error"]
 

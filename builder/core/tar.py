@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
 from builder.value import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LAYER, _ROOTFS = 1, 2
 _UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2

@@ -6,11 +6,14 @@ import errno
 import posixpath
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 from builder.core.binding import check, ffi, lib, new_error
 from builder.errors import CoreError
 from builder.value import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _WITHOUT_OWNER = 1
 _PATH_SIZES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)

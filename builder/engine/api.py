@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import BinaryIO
 
 from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
 from builder.events import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 def build(

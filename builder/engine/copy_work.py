@@ -10,13 +10,10 @@ from itertools import groupby
 from builder.cache.key import Part
 from builder.cache.parts import copy_parts
 from builder.core.tree import Ignore, Tree
-from builder.engine.incremental import Delta, find_delta, prepare
 from builder.engine.normal import AS_THEY_ARE
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import StepError
-from builder.execute.copy import Bundle, copy_changes, copy_files
-from builder.execute.rootfs import StepRoot, open_state
 from builder.execute.sources import Source, find_sources
 from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
@@ -25,7 +22,10 @@ from builder.store.runs import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.engine.incremental import Delta
     from builder.engine.remotes import Remote
+    from builder.execute.copy import Bundle
+    from builder.execute.rootfs import StepRoot
 
 # Gives the state of another stage or image that a step takes files from.
 StateOf = Callable[[object], bytes]
@@ -132,6 +132,8 @@ class CopyWork:
         step = self._step
         if self._origin_state is not None:
             place = "the stage or image it comes from"
+            from builder.execute.rootfs import open_state
+
             fd = open_state(self._session.store, self._origin_state)
             if fd < 0:
                 raise StepError(f'"{step.sources[0]}" is not in {place}: that has no files')
@@ -166,6 +168,9 @@ class CopyWork:
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Copy the files."""
+        from builder.execute.copy import copy_files
+        from builder.execute.rootfs import open_state
+
         del reporter
         if self._delta is not None:
             with self._locked():
@@ -193,6 +198,8 @@ class CopyWork:
 
     def begin_with(self, run: Run, parts: tuple[Part, ...], earlier: Record, listing: str) -> bool:
         """Begin with an earlier result of the step, so that only what changed since is left to copy; whether that works."""
+        from builder.engine.incremental import find_delta, prepare
+
         step, sources = self._step, [source for group in self._sources for source in group]
         if self.alone or step.inline or step.parents or self._origin_state is not None or self._remotes:
             return False
@@ -217,6 +224,8 @@ class CopyWork:
 
     def _copy_delta(self, root: StepRoot, delta: Delta) -> None:
         """Copy what changed over the earlier result."""
+        from builder.execute.copy import copy_changes
+
         assert self._tree is not None
         (source,) = self._sources[0]
         targets = []
@@ -238,6 +247,8 @@ class CopyWork:
 
     def _bundles(self, root: StepRoot, stack: ExitStack) -> Iterator[Bundle]:
         """The sources in the order of the line; those that lie elsewhere are laid into folders of the run."""
+        from builder.execute.copy import Bundle
+
         step = self._step
         sources = iter(self._sources)
         for elsewhere, group in self._groups:

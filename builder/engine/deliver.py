@@ -11,7 +11,6 @@ from builder.engine.session import Session
 from builder.engine.stage import StageResult
 from builder.errors import BuilderError, UsageError
 from builder.events import Outcome
-from builder.execute.rootfs import open_state
 from builder.store.images import StoredImage
 
 _IMAGE_TYPES = frozenset({"image", "oci", "docker", "registry"})
@@ -149,6 +148,8 @@ def _write_files(session: Session, result: StageResult, output: Output) -> None:
     """The root file system itself, as a folder or a tar."""
     assert output.dest is not None
     epoch = session.graph.epoch
+    from builder.execute.rootfs import open_state
+
     root = open_state(session.store, result.state)
     try:
         if output.type == "local":

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
 
 from builder.errors import Cancelled
 
-Result = TypeVar("Result")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Generic, TypeVar
+
+    Result = TypeVar("Result")
+else:  # `Generic[Result]` is nothing of its own while it runs
+    Result = None
+    Generic = {Result: object}
 
 
 class _Slot(Generic[Result]):

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from builder.cache.key import SCRATCH, Part, key_of, state_after
-from builder.engine.copy_work import CopyWork
 from builder.engine.reasons import Above, Miss, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.work import Work
 from builder.errors import BuilderError, Cancelled, CoreError, Location, StepError
 from builder.events import Outcome, Reason
-from builder.execute.rootfs import StepRoot
 from builder.store.records import Record
 from builder.store.runs import Run
 from builder.value import dataclass, field, replace
@@ -127,6 +125,8 @@ def _beginning(
     session: Session, place: Place, parts: tuple[Part, ...], work: Work, listing: str
 ) -> Callable[[Run], bool] | None:
     """How to begin with the newest earlier result of a step that takes files, None if it must not."""
+    from builder.engine.copy_work import CopyWork
+
     if not place.cached or not isinstance(work, CopyWork):
         return None
     records = [record for record in session.store.records.nearest(place.slot, _COMPARED) if record.listing]
@@ -164,6 +164,8 @@ def _attempt(
     work: Work,
     begin: Callable[[Run], bool] | None,
 ) -> tuple[bytes, int]:
+    from builder.execute.rootfs import StepRoot
+
     store = session.store
     with store.new_run() as run:
         if begin is not None:

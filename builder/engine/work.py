@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Protocol
 
 from builder.cache.key import Part
 from builder.cache.parts import mount_part, run_parts, workdir_parts
-from builder.core.files import Copier, CopyOptions
-from builder.engine.copy_work import CopyWork, StateOf
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
-from builder.execute.mounts import Mounts
-from builder.execute.rootfs import StepRoot
-from builder.execute.run import Surroundings, run_command
-from builder.execute.sources import find_sources
-from builder.execute.workdir import make_workdir
 from builder.graph.arguments import EPOCH
 from builder.graph.steps import (
     CopyStep,
@@ -30,6 +22,15 @@ from builder.graph.steps import (
 )
 from builder.value import replace
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from builder.engine.copy_work import StateOf
+    from builder.execute.rootfs import StepRoot
+else:
+    Protocol = object
+
 
 class Work(Protocol):
     """One step's work. `alone` and `process` are what `StepRoot` wants to know."""
@@ -39,23 +40,18 @@ class Work(Protocol):
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
         """The parts of the step's keys: a cheap one first where there is one, the complete one last."""
-        ...
 
     def save_listing(self, file: str) -> bool:
         """Keep what the step's sources were, for later explanations; False if there is nothing to keep."""
-        ...
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Make the step's changes in its root file system."""
-        ...
 
     def forget_beginning(self) -> None:
         """The step begins anew, with nothing of an earlier result."""
-        ...
 
     def close(self) -> None:
         """Let go of what `key_parts` opened."""
-        ...
 
 
 def work_for(
@@ -65,6 +61,8 @@ def work_for(
     if isinstance(step, RunStep):
         return _RunWork(session, step, parent, platform, state_of)
     if isinstance(step, CopyStep):
+        from builder.engine.copy_work import CopyWork
+
         return CopyWork(session, reporter, step, parent, platform, state_of)
     return _WorkdirWork(step, parent)
 
@@ -85,6 +83,8 @@ class _WorkdirWork:
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         del reporter
+        from builder.execute.workdir import make_workdir
+
         make_workdir(self._step, root.fd)
 
     def forget_beginning(self) -> None:
@@ -101,19 +101,15 @@ class _RunWork:
     def __init__(
         self, session: Session, step: RunStep, parent: bytes, platform: str, state_of: StateOf
     ) -> None:
-        request = session.request
         if session.fixed_time is not None and EPOCH not in dict(step.env):
             step = replace(step, env=(*step.env, (EPOCH, str(session.fixed_time))))
         self._session, self._step, self._parent = session, step, parent
         self._platform, self._state_of = platform, state_of
-        self._surroundings = Surroundings(
-            request.network, request.add_hosts, request.shm_size, request.ulimits
-        )
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
-        around = self._surroundings
-        surroundings = [Part("host", name, "") for name, _ in around.extra_hosts]
-        surroundings += [Part("limit", name, f"{soft}:{hard}") for name, soft, hard in around.limits]
+        around = self._session.request
+        surroundings = [Part("host", name, "") for name, _ in around.add_hosts]
+        surroundings += [Part("limit", name, f"{soft}:{hard}") for name, soft, hard in around.ulimits]
         if around.shm_size is not None:
             surroundings.append(Part("shm-size", "", str(around.shm_size)))
         if around.network != "default" and self._step.network == "default":
@@ -132,7 +128,10 @@ class _RunWork:
         return False
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
-        session = self._session
+        from builder.execute.mounts import Mounts
+        from builder.execute.run import Surroundings, run_command
+
+        session, request = self._session, self._session.request
         with Mounts(
             session.store,
             root.run,
@@ -148,13 +147,18 @@ class _RunWork:
                 root.run.scratch,
                 env=mounts.env,
                 mounts=prepared,
-                surroundings=self._surroundings,
+                surroundings=Surroundings(
+                    request.network, request.add_hosts, request.shm_size, request.ulimits
+                ),
                 on_output=reporter.output,
                 cancelled=session.cancelled,
             )
 
     def _copy_folder(self, origin: Origin, source: str, dest_fd: int) -> None:
         """Bring what a bind shows of a folder on this machine into a directory, seen through its ignore rules."""
+        from builder.core.files import Copier, CopyOptions
+        from builder.execute.sources import find_sources
+
         folder = self._session.contexts.of(origin)
         with folder.lock:
             (found,) = find_sources(folder.tree, [source], place="the build context")
@@ -172,6 +176,8 @@ class _RunWork:
         if mount.kind != "bind" or isinstance(origin, FromScratch):
             return mount_part(mount)
         if contexts.is_folder(origin):
+            from builder.execute.sources import find_sources
+
             folder = contexts.of(origin)
             with folder.lock:
                 (found,) = find_sources(folder.tree, [mount.source], place="the build context")

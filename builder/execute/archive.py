@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 from builder.core.files import make_directory, open_in_root
 from builder.core.tar import Untar, is_tar
 from builder.errors import ImageError
 from builder.image.compression import CHUNK, decompress, decompress_bounded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 def is_archive(root_fd: int, path: str) -> bool:

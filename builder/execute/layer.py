@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from builder.core.tar import TarWriter
 from builder.core.tree import hash_bytes
@@ -16,6 +13,12 @@ from builder.errors import CoreError, ImageError
 from builder.image.compression import CHUNK
 from builder.store.layers import Layer
 from builder.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 _MEDIA_TYPES = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -84,6 +87,8 @@ def _write(store: Store, path: str, compression: str, max_mtime: int) -> Layer:
             store.blobs.writer() as blob,
             TarWriter(folder, layer=True, max_mtime=max_mtime * 10**9 if max_mtime >= 0 else -1) as tar,
         ):
+            import hashlib
+
             diff_id, size = hashlib.sha256(), 0
             with _Pump(_compressor(compression), blob.write) as pump:
                 while chunk := tar.read(CHUNK):
@@ -111,6 +116,8 @@ class _Pump:
     """A thread that compresses what it is given, in order, and writes it."""
 
     def __init__(self, compressor: _Compressor, write: Callable[[bytes], object]) -> None:
+        import queue
+
         self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUED)
         self._compressor, self._write = compressor, write
         self._error: BaseException | None = None

@@ -6,13 +6,13 @@ All of it is gone after the step, but for what is in caches.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from builder.core.files import Copier, CopyOptions, open_in_root
 from builder.core.process import overlay_mount
+from builder.digest import digest_of
 from builder.errors import CoreError, StepError
 from builder.execute.rootfs import open_state
 from builder.execute.sources import clamp
@@ -144,7 +144,7 @@ class Mounts:
     def _cache(self, spec: MountSpec) -> str:
         """The folder of a cache, new ones made as asked; `locked` waits for others, `private` gets one nobody else uses."""
         identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{spec.origin}\0{spec.source}"
-        name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        name = digest_of(identity.encode()).hex[:32]
         caches = os.path.join(self._store.path, "caches")
         os.makedirs(caches, mode=0o711, exist_ok=True)
         for number in range(1000):

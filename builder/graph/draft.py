@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from builder.buildfile.syntax import Instruction, Span, Word
 from builder.errors import BuildFileError
 from builder.graph.places import mistake, narrow
@@ -13,6 +11,10 @@ from builder.graph.steps import FromStage, HistoryItem, Origin, Step
 from builder.graph.titles import instruction_text, show_values, step_title
 from builder.image.config import ImageConfig
 from builder.value import dataclass, field, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @dataclass(slots=True)

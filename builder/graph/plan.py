@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from builder.buildfile.syntax import (
     Arg,
@@ -39,6 +38,10 @@ from builder.graph.titles import count_steps, step_title
 from builder.image.config import DEFAULT_PATH, ImageConfig
 from builder.image.platform import Platform, compatible
 from builder.value import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ParseTrigger = Callable[[str], Instruction]
 """Parses one instruction that an ONBUILD stored; raises `BuildFileError`."""

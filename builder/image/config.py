@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from builder.digest import Digest, parse_digest
 from builder.errors import ImageError
@@ -11,6 +10,10 @@ from builder.image.fields import Fields, load_object, render_json
 from builder.image.history import HistoryEntry, history_objects, parse_history
 from builder.image.platform import Platform
 from builder.value import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of an image that sets none."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from builder.errors import ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_DOCUMENT = 16 << 20
 """Bytes that a config, manifest or index may have. Registries refuse manifests above 4 MiB already."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from builder.image.fields import Fields
 from builder.value import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 COMMENT = "buildkit.dockerfile.v0"
 """What build tools of this family write as comment; `docker history` and scanners recognise it."""

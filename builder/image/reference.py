@@ -9,9 +9,10 @@ from builder.errors import ImageError, UsageError
 from builder.value import dataclass
 
 DEFAULT_REGISTRY = "docker.io"
-_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-_HOST = re.compile(
+# Compiled when they are first needed: most names are plain words.
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z"
+_HOST = (
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
     r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z"
 )
@@ -68,19 +69,19 @@ def parse_reference(text: str) -> Reference:
     first, slash, others = rest.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         registry, path = first, others
-        if not _HOST.match(registry):
+        if not re.match(_HOST, registry):
             raise _bad(text, f"{registry!r} is no host name")
     else:
         registry, path = DEFAULT_REGISTRY, rest
     if registry in ("index.docker.io", "registry-1.docker.io"):
         registry = DEFAULT_REGISTRY
     repository, colon, tag = path.partition(":")
-    if colon and not _TAG.match(tag):
+    if colon and not _is_plain(tag) and not re.match(_TAG, tag):
         raise _bad(text, f"{tag!r} is no tag")
     if not repository:
         raise _bad(text, "it is empty")
     for part in repository.split("/"):
-        if not _PART.match(part):
+        if not _is_plain(part) and not re.match(_PART, part):
             hint = "repository names are in small letters" if part != part.lower() else None
             raise _bad(text, f"{part!r} cannot be part of a repository's name", hint)
     if registry == DEFAULT_REGISTRY and "/" not in repository:
@@ -88,6 +89,11 @@ def parse_reference(text: str) -> Reference:
     if len(registry) + len(repository) + 1 > _LONGEST:
         raise _bad(text, f"it is longer than {_LONGEST} characters")
     return Reference(registry, repository, tag or (None if digest else "latest"), digest)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is a short word of small letters and digits."""
+    return len(text) <= 100 and text.isalnum() and text.isascii() and text == text.lower()
 
 
 def _bad(text: str, why: str, hint: str | None = None) -> UsageError:

@@ -6,11 +6,12 @@ import re
 
 from builder.value import dataclass, replace
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SSH = re.compile(r"([A-Za-z0-9_-]+)@([A-Za-z0-9.-]+):([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
+# Compiled when they are first needed: most contexts are folders.
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
+_SSH = r"([A-Za-z0-9_-]+)@([A-Za-z0-9.-]+):([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z"
 _GIT_SCHEMES = frozenset({"http", "https", "ssh", "git"})
-_COMMIT = re.compile(r"[0-9a-f]{4,64}\Z")
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#]*)@")  # greedy: a password may have an @
+_COMMIT = r"[0-9a-f]{4,64}\Z"
+_USER = r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#]*)@"  # greedy: a password may have an @
 _TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 _UNNAMED = "__unnamed__"  # what BuildKit calls a file whose URL has no name
 
@@ -60,7 +61,7 @@ def parse_git(text: str, *, context: bool = False) -> GitAddress | None:
         text = f"https://{text}"
         is_git = True
     else:
-        scheme = _SCHEME.match(text)
+        scheme = re.match(_SCHEME, text) if "://" in text else None
         if scheme is None:
             return _parse_ssh(text)
         kind = scheme[1].lower()
@@ -83,7 +84,7 @@ def parse_git(text: str, *, context: bool = False) -> GitAddress | None:
 
 
 def _parse_ssh(text: str) -> GitAddress | None:
-    match = _SSH.match(text)
+    match = re.match(_SSH, text, re.DOTALL) if "@" in text else None
     if match is None:
         return None
     user, host, path, query, fragment = match.groups()
@@ -159,7 +160,7 @@ def _switch(key: str, value: str) -> bool:
 
 def check_commit(text: str) -> None:
     """Raise an `AddressError` unless a text can be (the beginning of) a commit's id."""
-    if not _COMMIT.match(text):
+    if not re.match(_COMMIT, text):
         raise AddressError(f"{text[:80]!r} is no id of a git commit")
 
 
@@ -199,7 +200,7 @@ def without_password(text: str) -> str:
     a host.
     """
     return (
-        _USER.sub(lambda found: f"{found[1]}{_harmless_user(*found.groups())}@", text)
+        re.sub(_USER, lambda found: f"{found[1]}{_harmless_user(*found.groups())}@", text)
         if "@" in text
         else text
     )
@@ -208,7 +209,9 @@ def without_password(text: str) -> str:
 def masked(line: str) -> str:
     """A line without the passwords of its URLs, as long as it was: marks below it stay right."""
     return (
-        _USER.sub(lambda found: f"{found[1]}{_masked_user(*found.groups())}@", line) if "@" in line else line
+        re.sub(_USER, lambda found: f"{found[1]}{_masked_user(*found.groups())}@", line)
+        if "@" in line
+        else line
     )
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from types import TracebackType
-from typing import BinaryIO
 
-from builder.digest import Digest
+from builder.digest import Digest, digest_of
 from builder.errors import ImageError, StoreError
 from builder.store.meter import Meter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 class BlobWriter:
     """Takes bytes, and makes them a blob only when `commit` is called; else nothing of them stays."""
 
     def __init__(self, fd: int, meter: Meter) -> None:
+        import hashlib
+
         self._fd = fd
         self._meter = meter
         self._name, opened = _new_file(fd)
@@ -116,7 +120,7 @@ class Blobs:
             data = stream.read(limit + 1)
         if len(data) > limit:
             raise ImageError(f"the blob {digest} is larger than {limit} bytes")
-        if hashlib.new(digest.algorithm, data).hexdigest() != digest.hex:
+        if digest_of(data) != digest:
             raise ImageError(
                 f"the blob {digest} in the store is damaged",
                 hint="remove the image and pull or build it again",
@@ -125,7 +129,7 @@ class Blobs:
 
     def put(self, data: bytes) -> Digest:
         """Keep some bytes."""
-        digest = Digest("sha256", hashlib.sha256(data).hexdigest())
+        digest = digest_of(data)
         if not self.has(digest):
             with self.writer() as writer:
                 writer.write(data)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from builder.events import Outcome, Reason
 from builder.store.database import Database
 from builder.store.details import Detail, Details
 from builder.value import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Builds that are remembered; older ones are forgotten, a few at a time.
 KEPT = 10_000

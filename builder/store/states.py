@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from builder.errors import StoreError
@@ -12,7 +11,7 @@ from builder.store.runs import Run
 from builder.value import dataclass
 
 SCRATCH = bytes(16)
-_SNAPSHOT = re.compile(r"[0-9a-f]{12,32}\Z")
+_HEX = frozenset("0123456789abcdef")
 _LONGEST_CHAIN = 500
 
 
@@ -45,7 +44,7 @@ class States:
             "SELECT id, parent, snapshot, entries, size, created FROM states WHERE id = ? AND (durable OR boot = ?)",
             (state, self._boot),
         )
-        if row is None or not isinstance(row[2], str) or not _SNAPSHOT.match(row[2]):
+        if row is None or not isinstance(row[2], str) or not _is_name(row[2]):
             return None
         found = State(*row)
         if not _exists(self._fd, self.path(found)):
@@ -111,6 +110,11 @@ class States:
         found = State(state, parent, name, entries, size, created)
         self._known[state] = found
         return found
+
+
+def _is_name(text: str) -> bool:
+    """Whether a snapshot may be called so: it becomes part of a path."""
+    return 12 <= len(text) <= 32 and _HEX.issuperset(text)
 
 
 def _exists(fd: int, path: str) -> bool:

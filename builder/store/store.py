@@ -253,8 +253,8 @@ def _read_secret(fd: int) -> bytes:
 
 def _boot_id() -> str:
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as stream:
+            return stream.read().decode().strip()
     except OSError:
         return "unknown"
 
