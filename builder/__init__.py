@@ -15,16 +15,29 @@ from __future__ import annotations
 TYPE_CHECKING = False  # `typing` itself costs more than all else here
 if TYPE_CHECKING:
     from builder.engine.api import build as build
+    from builder.engine.explaining import Explanation as Explanation
+    from builder.engine.explaining import explain as explain
     from builder.engine.request import Output as Output
     from builder.engine.result import BuildResult as BuildResult
     from builder.errors import BuilderError as BuilderError
     from builder.report.reportfile import Recorder as Recorder
 
 __version__ = "0.1.0"
-__all__ = ["BuildResult", "BuilderError", "Output", "Recorder", "__version__", "build"]
+__all__ = [
+    "BuildResult",
+    "BuilderError",
+    "Explanation",
+    "Output",
+    "Recorder",
+    "__version__",
+    "build",
+    "explain",
+]
 
 _PLACES = {
     "build": "builder.engine.api",
+    "explain": "builder.engine.explaining",
+    "Explanation": "builder.engine.explaining",
     "BuildResult": "builder.engine.result",
     "Output": "builder.engine.request",
     "BuilderError": "builder.errors",

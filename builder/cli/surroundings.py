@@ -57,11 +57,11 @@ class Surroundings:
 
         return is_rootless()
 
-    def open_store(self, chosen: str | None) -> Store:
-        """The store of `store_path`, opened."""
+    def open_store(self, chosen: str | None, *, reading: bool = False) -> Store:
+        """The store of `store_path`, opened; with `reading` as it is, for nothing but looking."""
         from builder.store.store import open_store
 
-        return open_store(self.store_path(chosen), userxattr=self.in_user_namespace())
+        return open_store(self.store_path(chosen), userxattr=self.in_user_namespace(), reading=reading)
 
     @property
     def colours(self) -> bool:

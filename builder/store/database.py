@@ -76,9 +76,10 @@ _CHANGES = {5: ("ALTER TABLE build_steps ADD COLUMN compared BLOB NOT NULL DEFAU
 class Database:
     """One connection behind a lock: statements are short, and what takes long happens outside."""
 
-    def __init__(self, path: str, making: AbstractContextManager[None]) -> None:
-        """Open it; `making` is held while its tables are made."""
+    def __init__(self, path: str, making: AbstractContextManager[None], *, reading: bool = False) -> None:
+        """Open it; `making` is held while its tables are made. With `reading` every later change is refused."""
         self._path = path
+        self.reading = reading
         self._lock = threading.RLock()
         try:
             self._connection = sqlite3.connect(
@@ -94,7 +95,7 @@ class Database:
             if version < SCHEMA_VERSION:
                 with making:
                     self._create()
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute("PRAGMA query_only=ON" if reading else "PRAGMA synchronous=NORMAL")
         except sqlite3.Error as error:
             raise self._broken(error) from error
 

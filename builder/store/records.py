@@ -46,6 +46,14 @@ class Records:
         )
         return None if row is None else _record(row)
 
+    def find(self, key: bytes) -> Record | None:
+        """What is known about a key: a record that a power cut may have spoilt or that was pruned counts too."""
+        for table in ("records", "evictions"):
+            row = self._database.one(f"SELECT {_COLUMNS} FROM {table} WHERE key = ?", (key,))
+            if row is not None:
+                return _record(row)
+        return None
+
     def put(self, record: Record) -> None:
         """Keep a record, in place of an earlier one of the same key."""
         self._database.run(

@@ -48,7 +48,8 @@ class States:
             return None
         found = State(*row)
         if not _exists(self._fd, self.path(found)):
-            self._database.run("DELETE FROM states WHERE id = ?", (state,))
+            if not self._database.reading:
+                self._database.run("DELETE FROM states WHERE id = ?", (state,))
             return None
         self._known[state] = found
         return found

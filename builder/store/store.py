@@ -48,6 +48,7 @@ class Store:
         self.fd = fd
         self.secret = secret
         self.userxattr = userxattr
+        self.reading = database.reading
         self._database = database
         boot = _boot_id()
         self._boot = boot
@@ -169,14 +170,17 @@ class Store:
         return parsed
 
 
-def open_store(path: str, *, userxattr: bool = False) -> Store:
+def open_store(path: str, *, userxattr: bool = False, reading: bool = False) -> Store:
     """Open a store, or make a new one where there is none.
 
+    With `reading` nothing is made, swept or changed: what would write to the database is a `StoreError`.
     A `StoreError` says what is in the way: a folder that is something else, no right to write, a newer version.
     """
     path = os.path.abspath(path)
+    if reading and not os.path.exists(os.path.join(path, "secret")):
+        raise StoreError(f'there is no store at "{path}"', hint="the first build makes one")
     try:
-        new = _prepare(path)
+        new = reading or _prepare(path)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise StoreError(
@@ -185,7 +189,7 @@ def open_store(path: str, *, userxattr: bool = False) -> Store:
         ) from None
     try:
         secret = _read_secret(fd)
-        database = Database(os.path.join(path, "pybuild.db"), locked(fd, "database"))
+        database = Database(os.path.join(path, "pybuild.db"), locked(fd, "database"), reading=reading)
         if not new:
             sweep(fd)
     except OSError as error:

@@ -109,3 +109,22 @@ def test_the_warnings_of_a_build_need_little() -> None:
         "bisect",
     }
     assert "builder.buildfile.parse" not in modules
+
+
+def test_explaining_a_build_needs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Buildfile").write_text("FROM scratch\nWORKDIR /w\n")
+    monkeypatch.setenv("PYBUILD_STORE", str(tmp_path / "store"))
+    imported("build", "--progress", "plain", str(context))
+    modules = imported("explain")
+    assert "builder.report.explained" in modules
+    assert not heavy(modules)
+    unneeded = (
+        "builder.buildfile",
+        "builder.lint",
+        "builder.execute",
+        "builder.sandbox.run",
+        "builder.engine.build",
+    )
+    assert not {name for name in modules if name.startswith(unneeded)}

@@ -1,0 +1,137 @@
+"""How the text of files differs between two runs of a COPY, from what the store still has of both.
+
+Sizes are bounded, and files that are no text are only named. The files may be anything: whoever shows the lines must make
+them harmless.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Iterator
+
+from builder.core.files import open_in_root
+from builder.errors import BuilderError, CoreError
+from builder.events import Reason
+from builder.store.history import BuildStep
+from builder.store.records import Record
+from builder.store.store import Store
+from builder.value import dataclass
+
+# Larger files are named only.
+_LARGEST = 256 << 10
+_MOST_LINES = 4000
+# Lines of one difference that are told.
+_TOLD = 200
+_MOST_FILES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileDifference:
+    """One file that changed, by its path in the context. `lines` are a unified diff, without line ends.
+
+    `note` says why there are none: it is binary, too large, or not in the store any more.
+    """
+
+    path: str
+    lines: tuple[str, ...] = ()
+    note: str = ""
+
+
+def step_differences(store: Store, step: BuildStep) -> tuple[FileDifference, ...]:
+    """The differences of the files that a step's reasons name, against the run that it was compared with."""
+    files = [reason for reason in step.reasons if reason.part.startswith("file ")]
+    if not files:
+        return ()
+    before = store.records.find(step.compared) if step.compared else None
+    after = store.records.find(step.key) if step.key else None
+    found = [_difference(store, reason, before, after) for reason in files[:_MOST_FILES]]
+    return tuple(one for one in found if one.note or one.lines)
+
+
+def _difference(store: Store, reason: Reason, before: Record | None, after: Record | None) -> FileDifference:
+    path = reason.part.removeprefix("file ")
+    old = b"" if reason.kind == "added" else _content(store, before, path)
+    new = b"" if reason.kind == "removed" else _content(store, after, path)
+    if isinstance(old, str) or isinstance(new, str):
+        note = old if isinstance(old, str) else f"the newer version is {new!s}"
+        return FileDifference(path, note=str(note))
+    if b"\0" in old[:8192] or b"\0" in new[:8192]:
+        return FileDifference(path, note=f"binary: {len(old)} → {len(new)} bytes")
+    before_lines, after_lines = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
+    if max(len(before_lines), len(after_lines)) > _MOST_LINES:
+        return FileDifference(path, note="too many lines")
+    told = list(
+        difflib.unified_diff(
+            before_lines,
+            after_lines,
+            "/dev/null" if reason.kind == "added" else f"a/{path}",
+            "/dev/null" if reason.kind == "removed" else f"b/{path}",
+            lineterm="",
+        )
+    )
+    if len(told) > _TOLD:
+        told[_TOLD:] = [f"… {len(told) - _TOLD} more lines"]
+    return FileDifference(path, tuple(told))
+
+
+def _content(store: Store, record: Record | None, path: str) -> bytes | str:
+    """What a file of the context was in a run of the step, or why that cannot be told."""
+    if record is None or "\\" in path:  # such names are shown escaped
+        return "not in the store any more"
+    for place in _places(record, path):
+        found = _read(store, record.state, place)
+        if found is not None:
+            return found
+    return "not in the store any more"
+
+
+def _places(record: Record, path: str) -> Iterator[str]:
+    """Where a file of the context may have been copied to."""
+    destination = next((value for kind, _, value in record.parts if kind == "destination"), "/")
+    options = {name for kind, name, _ in record.parts if kind == "option"}
+    sources = [name for kind, name, _ in record.parts if kind == "file"]
+    if "parents" in options:
+        yield f"{destination}/{path}"
+    for source in sorted(sources, key=len, reverse=True):
+        if path == source:
+            yield f"{destination}/{os.path.basename(path)}"
+            yield destination
+        elif not source or path.startswith(f"{source}/"):
+            yield f"{destination}/{path[len(source) :].lstrip('/')}"
+
+
+def _read(store: Store, state: bytes, path: str) -> bytes | str | None:
+    """A file of a state, from the topmost snapshot that has it; None if none has."""
+    try:
+        chain = store.chain(state)
+    except BuilderError:
+        return None
+    for one in reversed(chain):
+        root = os.open(store.states.path(one), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+        try:
+            fd = open_in_root(root, path.encode("utf-8", "surrogateescape"), os.O_PATH)
+        except CoreError:
+            continue
+        finally:
+            os.close(root)
+        try:
+            return _regular(fd)
+        finally:
+            os.close(fd)
+    return None
+
+
+def _regular(fd: int) -> bytes | str:
+    """The content of a file; of a device or the like nothing is opened."""
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        return "no file"
+    if found.st_size > _LARGEST:
+        return f"too large: {found.st_size} bytes"
+    try:
+        with open(f"/proc/self/fd/{fd}", "rb") as stream:
+            return stream.read(_LARGEST)
+    except OSError as error:
+        return f"not readable: {error.strerror}"
