@@ -146,11 +146,17 @@ class Database:
             hint=f"images are safe in blobs/; remove {os.path.basename(self._path)}* to begin a new cache",
         )
 
+    def _execute(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, values)
+        except UnicodeEncodeError:
+            return self._connection.execute(statement, _printable(values))
+
     def all(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         try:
             with self._lock:
-                return self._connection.execute(statement, values).fetchall()
+                return self._execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
@@ -158,7 +164,7 @@ class Database:
         """The first row of a query, None if there is none."""
         try:
             with self._lock:
-                row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+                row: tuple[Any, ...] | None = self._execute(statement, values).fetchone()
                 return row
         except sqlite3.Error as error:
             raise self._broken(error) from error
@@ -167,7 +173,7 @@ class Database:
         """Carry out one statement by itself; how many rows it changed."""
         try:
             with self._lock:
-                return self._connection.execute(statement, values).rowcount
+                return self._execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
@@ -175,7 +181,7 @@ class Database:
         """Carry out one INSERT; the id that its row got."""
         try:
             with self._lock:
-                return self._connection.execute(statement, values).lastrowid or 0
+                return self._execute(statement, values).lastrowid or 0
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
@@ -183,7 +189,8 @@ class Database:
         """Carry out one statement for each row of values."""
         try:
             with self._lock:
-                self._connection.executemany(statement, rows)
+                for values in rows:
+                    self._execute(statement, values)
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
@@ -203,3 +210,13 @@ class Database:
         """Close the connection; safe to call twice."""
         with self._lock:
             self._connection.close()
+
+
+def _printable(values: Sequence[Any]) -> list[Any]:
+    """Values without the bytes of file names that are no UTF-8, which SQLite's texts cannot hold: they become `\\xff`."""
+    return [
+        value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if isinstance(value, str)
+        else value
+        for value in values
+    ]

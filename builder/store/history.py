@@ -205,7 +205,11 @@ class History:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False) if value else ""
+    if not value:
+        return ""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    # Names that are no UTF-8 can be written only with escapes.
+    return text if text.isprintable() else json.dumps(value, separators=(",", ":"))
 
 
 def _reasons_text(reasons: tuple[Reason, ...]) -> str:
