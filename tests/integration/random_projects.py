@@ -16,7 +16,7 @@ from tree_edits import Tree
 
 ARGS = ("ONE", "TWO", "THREE")
 VALUES = ("x", "y", "a b", "", "1", "é")
-PLACES = ("/app", "/app/deep", "/opt/d", "/srv", "/app/a", "/new/x")
+PLACES = ("/app", "/app/deep", "/opt/d", "/srv", "/app/e", "/new/x")
 # All that can be seen of some files but times; a name on each line.
 LOOK = "find /app /opt /srv /new /m -xdev 2>/dev/null | sort | while read -r f; do stat -c '%n %a %u %g %F %t %T' \"$f\"; done"
 SUMS = "find /app /opt /srv /new /m -xdev -type f 2>/dev/null | sort | tr '\\n' '\\0' | xargs -0 -r md5sum 2>/dev/null"
@@ -56,7 +56,7 @@ class Project:
             stage.lines = [self.line(number) for _ in range(dice.randrange(2, 6))]
             if number == 0 or dice.randrange(2):
                 stage.lines.insert(
-                    0, "RUN mkdir -p /app/deep /opt/d /srv /new/x && echo a > /app/a && echo b > /opt/d/b"
+                    0, "RUN mkdir -p /app/deep /opt/d /srv /new/x && echo a > /app/a && echo b > /opt/d/b || true"
                 )
         self.args, self.target, self.labels, self.network = {}, None, {}, "default"
 
