@@ -213,7 +213,7 @@ class Database:
 
 
 def _printable(values: Sequence[Any]) -> list[Any]:
-    """Values without the bytes of file names that are no UTF-8, which SQLite's texts cannot hold: they become `\\xff`."""
+    r"""Values without the bytes of file names that are no UTF-8, which SQLite's texts cannot hold: they become `\xff`."""
     return [
         value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if isinstance(value, str)

@@ -56,7 +56,8 @@ class Project:
             stage.lines = [self.line(number) for _ in range(dice.randrange(2, 6))]
             if number == 0 or dice.randrange(2):
                 stage.lines.insert(
-                    0, "RUN mkdir -p /app/deep /opt/d /srv /new/x && echo a > /app/a && echo b > /opt/d/b || true"
+                    0,
+                    "RUN mkdir -p /app/deep /opt/d /srv /new/x && echo a > /app/a && echo b > /opt/d/b || true",
                 )
         self.args, self.target, self.labels, self.network = {}, None, {}, "default"
 
