@@ -14,6 +14,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` itself costs more than all else here
 if TYPE_CHECKING:
+    from builder.cache.spec import CacheSpec as CacheSpec
     from builder.engine.api import build as build
     from builder.engine.explaining import Explanation as Explanation
     from builder.engine.explaining import explain as explain
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BuildResult",
     "BuilderError",
+    "CacheSpec",
     "Explanation",
     "Output",
     "Recorder",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "CacheSpec": "builder.cache.spec",
     "build": "builder.engine.api",
     "explain": "builder.engine.explaining",
     "Explanation": "builder.engine.explaining",

@@ -122,6 +122,10 @@ class UnmetError(BuilderError):
     exit_status = 3
 
 
+class CacheLostError(BuilderError):
+    """A remote cache does not give a layer that it promised: the steps that it stands for are carried out after all."""
+
+
 class Cancelled(BuilderError):
     """The build was interrupted, by the user or because another step failed."""
 

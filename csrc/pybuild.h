@@ -118,6 +118,28 @@ int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret 
                     uint64_t *total, pb_error *error);
 void pb_free(void *memory);
 
+/* --- portable digests (portable.c, known.c, sha256.c): SHA-256, the same on every machine ---------------------------- */
+
+typedef struct {
+    uint8_t bytes[32];
+} pb_digest;
+
+/* What is known of fingerprints and the digests of the same content: a file, and what was added since. */
+typedef struct pb_known pb_known;
+
+/* A missing, damaged, foreign (other secret) or other-version file is like an empty one. `file` NULL: nothing is kept. */
+int pb_known_open(const char *file, const pb_secret *secret, pb_known **ret, pb_error *error);
+/* Write the file, atomically, if anything was added. */
+int pb_known_save(pb_known *known, pb_error *error);
+void pb_known_free(pb_known *known);
+
+enum { PB_CHANGES = 2 }; /* beside PB_WITHOUT_OWNER: the node is a snapshot, of which only what is below it counts, opaque marks and
+                            hard links too */
+/* As pb_tree_fingerprint, with SHA-256 in place of XXH3. Only what `known` does not know is read; *hashed is the bytes
+ * of file contents that were. */
+int pb_tree_portable(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_known *known, pb_digest *ret,
+                     uint64_t *hashed, pb_error *error);
+
 /* --- copying (copy.c): from a tree into a root file system --------------------------------------------------- */
 
 typedef struct {

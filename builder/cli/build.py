@@ -111,6 +111,7 @@ def _request(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "push": args.switch("--push"),
         "load": args.switch("--load"),
         "reproducible": args.switch("--reproducible"),
+        **_caches(args),
         "network": values.choice("--network", args.text("--network") or "default", _NETWORKS),
         "add_hosts": values.hosts(args.texts("--add-host")),
         "shm_size": values.size("--shm-size", args.text("--shm-size")),
@@ -123,6 +124,17 @@ def _request(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "docker_config": around.docker_config(),
         "stdin": sys.stdin.buffer,
         "stdout": sys.stdout.buffer,
+    }
+
+
+def _caches(args: Arguments) -> dict[str, Any]:
+    if not args.texts("--cache-from") and not args.texts("--cache-to"):
+        return {}
+    from builder.cli.caches import parse_cache_from, parse_cache_to
+
+    return {
+        "cache_from": [parse_cache_from(text) for text in args.texts("--cache-from")],
+        "cache_to": [parse_cache_to(text) for text in args.texts("--cache-to")],
     }
 
 

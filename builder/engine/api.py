@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from builder.cache.spec import CacheSpec
 from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
 from builder.events import Event
@@ -35,6 +36,8 @@ def build(
     shm_size: int | None = None,
     ulimits: Sequence[tuple[str, int, int]] = (),
     secrets: Mapping[str, bytes] | None = None,
+    cache_from: Sequence[CacheSpec] = (),
+    cache_to: Sequence[CacheSpec] = (),
     jobs: int | None = None,
     reproducible: bool = False,
     require: Sequence[str] = (),
@@ -69,6 +72,8 @@ def build(
         shm_size: Bytes of /dev/shm.
         ulimits: Limits as (name, soft, hard).
         secrets: Contents of secrets by id, for RUN --mount=type=secret.
+        cache_from: Remote caches to look steps up in: `CacheSpec("registry", {"ref": …})`, see docs/cache.md.
+        cache_to: Remote caches to write to.
         jobs: Steps that may work at once; default is the number of processors.
         reproducible: The same files give the same image anywhere: times are SOURCE_DATE_EPOCH (1980 without one), files
             of contexts have the modes that git keeps; see docs/reproducible.md.
@@ -107,6 +112,8 @@ def build(
         secrets=dict(secrets or {}),
         push=push,
         load=load,
+        cache_from=tuple(cache_from),
+        cache_to=tuple(cache_to),
         jobs=jobs,
         reproducible=reproducible,
         require=tuple(require),

@@ -8,7 +8,7 @@ from builder.engine.moment import moment, seconds_of
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
 from builder.events import LayerSize
-from builder.execute.layer import ensure_layer, known_layer
+from builder.execute.layer import ensure_layer, known_layer, promised_layer
 from builder.image.config import ImageConfig, render_config
 from builder.image.history import HistoryEntry
 from builder.image.manifest import (
@@ -39,19 +39,26 @@ class Assembled:
 
 
 def assemble(
-    session: Session, result: StageResult, *, compression: str = "gzip", rewrite: bool = False
+    session: Session,
+    result: StageResult,
+    *,
+    compression: str = "gzip",
+    rewrite: bool = False,
+    lazy: bool = False,
 ) -> Assembled:
     """Make the image of a result: its layers' blobs where they are missing, config and manifest; without a name yet.
 
     The same result gives the same bytes: times in it are those of its steps' files, or SOURCE_DATE_EPOCH. With
     `rewrite` no file in the layers that this build made is newer than that either; those of a base stay as they are.
+    With `lazy` layers that a remote cache promises are not fetched; an image that lacks some is not kept in the store.
     """
     store = session.store
     states = [state.id for state in store.chain(result.state)]
     epoch = session.graph.epoch
     newest = max(epoch, 0) if rewrite and epoch is not None else -1
     given = states.index(result.base) + 1 if result.base in states else 0
-    layers = _layers(store, states[:given], compression) + _layers(store, states[given:], compression, newest)
+    layers = _layers(store, states[:given], compression, lazy=lazy)
+    layers += _layers(store, states[given:], compression, newest, lazy=lazy)
     created, history = _times(epoch, result)
     config = render_config(
         final_config(session, result),
@@ -62,9 +69,14 @@ def assemble(
     manifest = Manifest(
         config=describe(config, OCI_CONFIG),
         layers=tuple(Descriptor(layer.media_type, layer.digest, layer.size) for layer in layers),
+        annotations=_records(session, states),
     )
     image = store.put_image(
-        render_manifest(manifest), config, state=result.state, platform=result.config.platform
+        render_manifest(manifest),
+        config,
+        state=result.state,
+        platform=result.config.platform,
+        keep=not lazy or all(store.blobs.has(layer.digest) for layer in layers),
     )
     sizes = tuple(
         LayerSize(state.hex(), str(layer.digest), layer.size, layer.tar_size, layer.pulled)
@@ -73,9 +85,26 @@ def assemble(
     return Assembled(image, sizes)
 
 
-def _layers(store: Store, states: Sequence[bytes], compression: str, newest: int = -1) -> list[Layer]:
+def is_complete(store: Store, image: StoredImage) -> bool:
+    """Whether all layers of an image are in the store."""
+    return all(store.blobs.has(layer.digest) for layer in store.manifest_of(image).layers)
+
+
+def _records(session: Session, states: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
+    """The annotations with the records of an image's own steps, for `--cache-to type=inline`."""
+    export = session.remote.export if session.remote is not None else None
+    if export is None or not export.inline:
+        return ()
+    return export.inline_document(export.inline[-1], frozenset(states))
+
+
+def _layers(
+    store: Store, states: Sequence[bytes], compression: str, newest: int = -1, *, lazy: bool = False
+) -> list[Layer]:
     """The layers of states; those that are missing are made side by side. `newest` as `max_mtime` of `ensure_layer`."""
     known = {state: known_layer(store, state, compression=compression, max_mtime=newest) for state in states}
+    if lazy and newest < 0:
+        known = {state: layer or promised_layer(store, state) for state, layer in known.items()}
 
     def ensure(state: bytes) -> Layer:
         return ensure_layer(store, state, compression=compression, max_mtime=newest)

@@ -21,7 +21,8 @@ from builder.engine.request import BuildRequest, Output
 from builder.engine.result import BuildResult
 from builder.engine.schedule import Stages
 from builder.engine.session import Session
-from builder.engine.stage import run_stage
+from builder.engine.stage import StageResult, run_stage
+from builder.errors import CacheLostError
 from builder.events import Traffic
 from builder.graph.arguments import EARLIEST, EPOCH
 from builder.graph.plan import PlanOptions
@@ -49,6 +50,7 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
         outputs = _outputs(request)
         check_outputs(outputs)
         required = required_by(request)
+        check_caches(request)
         with (
             open_store(request.store or default_store_path(), userxattr=request.userxattr) as store,
             Recording(store, request, events, begin) as recording,
@@ -61,11 +63,11 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
             try:
                 tell_stages(session, required)
                 give_advice(session)
-                stages = Stages(lambda index: run_stage(session, index, stages.result), cancelled)
-                target = stages.run(session.graph.needed, session.graph.target)
-                made = deliver(session, target, outputs)
+                made = _carry_out(session, outputs)
             finally:
                 session.contexts.close()
+                if session.remote is not None:
+                    session.remote.close()
                 store.flush()
                 traffic = traffic_of(store, events)
             result = _result(session, made, time.monotonic() - begin, traffic)
@@ -77,6 +79,30 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
     return replace(result, build=events.build)
 
 
+def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | None:
+    """Run all stages and deliver; begun again, with what is done by then, if a remote cache breaks its promises."""
+    caches = len(session.request.cache_from)
+    while True:
+        try:
+            target = _run_stages(session)
+            made = deliver(session, target, outputs)
+            if session.request.cache_to:
+                from builder.engine.cache_export import export_caches
+
+                export_caches(session, target)
+            return made
+        except CacheLostError:
+            # Each time a cache less is trusted; the last one is that of promises whose cache is not read any more.
+            if caches < 0:
+                raise
+            caches -= 1
+
+
+def _run_stages(session: Session) -> StageResult:
+    stages = Stages(lambda index: run_stage(session, index, stages.result), session.cancelled)
+    return stages.run(session.graph.needed, session.graph.target)
+
+
 def _outputs(request: BuildRequest) -> tuple[Output, ...]:
     """What to deliver: what was asked for, and without a word an image in the store."""
     outputs = request.outputs
@@ -85,6 +111,17 @@ def _outputs(request: BuildRequest) -> tuple[Output, ...]:
     if request.load or not outputs or (request.tags and all(o.type in ("local", "tar") for o in outputs)):
         outputs = (Output("image"), *outputs)
     return outputs
+
+
+def check_caches(request: BuildRequest) -> None:
+    """Refuse remote caches that cannot be meant, before anything is built."""
+    if request.cache_from or request.cache_to:
+        from builder.cache.spec import check_cache_from, check_cache_to
+
+        for spec in request.cache_from:
+            check_cache_from(spec)
+        for spec in request.cache_to:
+            check_cache_to(spec)
 
 
 def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
@@ -123,6 +160,12 @@ def _session(
         events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
     plans = Plans(graph, PlanOptions(network=request.network))
     plans.foresee(store)
+    remote = None
+    if request.cache_from or request.cache_to:
+        # Late: most builds have no remote cache.
+        from builder.engine.remote_cache import RemoteCache
+
+        remote = RemoteCache(store, request, graph.platform, inputs.slot, events.warn)
     return Session(
         request=request,
         inputs=inputs,
@@ -136,6 +179,7 @@ def _session(
         ),
         events=events,
         cancelled=cancelled,
+        remote=remote,
         workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),
     )
 

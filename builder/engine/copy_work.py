@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import groupby
 
 from builder.cache.key import Part
+from builder.cache.names import LOCAL, Names
 from builder.cache.parts import copy_parts
 from builder.core.tree import Ignore, Tree
 from builder.engine.normal import AS_THEY_ARE
@@ -54,6 +55,7 @@ class CopyWork:
         if step.sources and not session.contexts.is_folder(step.origin):
             self._origin_state = state_of(step.origin)
         self._stack = ExitStack()
+        self._is_open = False
         self._tree: Tree | None = None
         self._tree_fd = -1
         self._sources: list[tuple[Source, ...]] = []
@@ -75,31 +77,35 @@ class CopyWork:
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
         """The parts of the step's keys; sources elsewhere are asked whether they changed, and fetched if they did."""
-        step = self._step
         if self._origin_state is not None:
-            whole = [Part("from", source, self._origin_state.hex()) for source in step.sources]
-            yield copy_parts(step, self._parent, whole, platform=self._platform)
+            yield self.portable_parts(LOCAL)
         self._open()
-        with self._locked():
-            files = list(self._source_parts())
-        files += self._session.normal.parts() if self._from_folder else []
-        yield copy_parts(step, self._parent, files, platform=self._platform)
+        yield self.portable_parts(LOCAL)
 
-    def _source_parts(self) -> Iterator[Part]:
+    def portable_parts(self, names: Names) -> tuple[Part, ...]:
+        """The parts that `key_parts` gave last, with names that mean the same on every machine."""
+        parent = names.of_state(self._parent)
+        if self._origin_state is not None and not self._is_open:
+            origin = names.of_state(self._origin_state).hex()
+            whole = [Part("from", source, origin) for source in self._step.sources]
+            return copy_parts(self._step, parent, whole, platform=self._platform)
+        with self._locked():
+            files = list(self._source_parts(names))
+        files += self._session.normal.parts() if self._from_folder else []
+        return copy_parts(self._step, parent, files, platform=self._platform)
+
+    def _source_parts(self, names: Names) -> Iterator[Part]:
         """In the order of the line: of two files with one name the later one stays."""
         sources = iter(self._sources)
         for elsewhere, group in self._groups:
             if elsewhere:
                 yield from (self._remotes[address].part for address in group)
             else:
-                yield from (self._file_part(source) for source in next(sources))
+                yield from (self._file_part(source, names) for source in next(sources))
 
-    def _file_part(self, source: Source) -> Part:
+    def _file_part(self, source: Source, names: Names) -> Part:
         assert self._tree is not None
-        fingerprint = self._tree.fingerprint(
-            source.node, exclude=self._exclude, without_owner=self._without_owner
-        )
-        value = fingerprint.hex()
+        value = names.files(self._tree, source.node, exclude=self._exclude, without_owner=self._without_owner)
         for folder in source.parents:  # their modes are recreated, their other contents are not
             entry = self._tree.entry(self._tree.find(os.fsencode(folder)))
             value += f" {entry.mode:o}" if self._without_owner else f" {entry.mode:o}:{entry.uid}:{entry.gid}"
@@ -108,6 +114,7 @@ class CopyWork:
     def _open(self) -> None:
         """Find the sources; once."""
         step = self._step
+        self._is_open = True
         if not step.sources or self._sources or self._remotes:
             return
         if step.exclude:

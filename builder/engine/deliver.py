@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from builder.engine.assemble import Assembled, assemble
+from builder.engine.assemble import Assembled, assemble, is_complete
 from builder.engine.reporter import StepReporter
 from builder.engine.request import Output
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
-from builder.errors import BuilderError, UsageError
+from builder.errors import BuilderError, CacheLostError, UsageError
 from builder.events import Outcome
 from builder.store.images import StoredImage
 
@@ -52,7 +52,7 @@ def check_outputs(outputs: tuple[Output, ...]) -> None:
 def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) -> Assembled | None:
     """Write every output in turn; the image of the first that is one, None if none is."""
     first: Assembled | None = None
-    images: dict[tuple[str, bool], Assembled] = {}
+    images: dict[tuple[str, bool, bool], Assembled] = {}
     for output in outputs:
         if output.type == "cacheonly":
             continue
@@ -62,13 +62,17 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
             made = None
             if output.type in _IMAGE_TYPES:
                 compression = output.attributes.get("compression", "gzip")
-                form = (compression, _rewrites(session, output))
-                made = images.get(form) or assemble(session, result, compression=compression, rewrite=form[1])
+                # A registry may have layers that are not here; everything else needs them.
+                form = (compression, _rewrites(session, output), output.type == "registry")
+                made = images.get(form) or assemble(
+                    session, result, compression=compression, rewrite=form[1], lazy=form[2]
+                )
                 images[form] = made
                 first = first or made
             _write(session, result, output, made.image if made else None, reporter)
         except BuilderError as error:
-            reporter.finish(Outcome.FAILED, error=error.message)
+            outcome = Outcome.CANCELLED if isinstance(error, CacheLostError) else Outcome.FAILED
+            reporter.finish(outcome, error=error.message)
             raise
         except OSError as error:
             reporter.finish(Outcome.FAILED, error=str(error))
@@ -103,7 +107,7 @@ def _write(
         return
     names = _names(session, output)
     if output.type in ("image", "registry"):
-        for name in names:
+        for name in names if is_complete(session.store, image) else ():
             session.store.images.tag(image, name)
         if output.type == "registry" or output.attributes.get("push") == "true":
             _push(session, image, names, reporter)

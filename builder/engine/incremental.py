@@ -113,6 +113,7 @@ def prepare(store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Reco
     # A step that changed nothing has its parent's state, whose snapshot is another step's.
     if (
         state is None
+        or not state.snapshot
         or state.parent.hex() != stood_on
         or not _stands_alike(store, step, state.parent, parent)
     ):

@@ -113,6 +113,7 @@ class StepReporter:
         error: str = "",
         saved: float = 0.0,
         same: bool = False,
+        origin: str = "",
     ) -> None:
         """The step's end."""
         self._events.send(
@@ -131,5 +132,6 @@ class StepReporter:
                 self.digest,
                 same,
                 self.compared.hex(),
+                origin,
             )
         )

@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from builder.cache.spec import CacheSpec
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -42,6 +44,8 @@ class BuildRequest:
     add_hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int | None = None
     ulimits: tuple[tuple[str, int, int], ...] = ()
+    cache_from: tuple[CacheSpec, ...] = ()
+    cache_to: tuple[CacheSpec, ...] = ()
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     push: bool = False
     load: bool = False

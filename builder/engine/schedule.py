@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from builder.errors import Cancelled
+from builder.errors import CacheLostError, Cancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 else:  # `Generic[Result]` is nothing of its own while it runs
     Result = None
     Generic = {Result: object}
+
+# What ends a stage without being the cause of the build's end.
+_PASSING = (Cancelled, CacheLostError)
 
 
 class _Slot(Generic[Result]):
@@ -60,13 +63,14 @@ class Stages(Generic[Result]):
             thread.start()
         try:
             result = self.result(target)
-        except BaseException:
-            self._cancelled.set()
+        except BaseException as error:
+            if not isinstance(error, CacheLostError):
+                self._cancelled.set()
             raise
         finally:
             for thread in threads:
                 thread.join()
-            if self._first is not None and not isinstance(self._first, Cancelled):
+            if self._first is not None and not isinstance(self._first, _PASSING):
                 raise self._first
         return result
 
@@ -87,8 +91,9 @@ class Stages(Generic[Result]):
         except BaseException as error:
             slot.error = error
             with self._lock:
-                if self._first is None or isinstance(self._first, Cancelled):
+                if self._first is None or isinstance(self._first, _PASSING):
                     self._first = error
-            self._cancelled.set()
+            if not isinstance(error, CacheLostError):  # the build is begun again without that cache
+                self._cancelled.set()
         finally:
             slot.done.set()

@@ -16,6 +16,10 @@ from builder.graph.stages import Graph
 from builder.store.store import Store
 from builder.value import dataclass, field
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.engine.remote_cache import RemoteCache
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -29,6 +33,7 @@ class Session:
     contexts: Contexts
     events: Events
     cancelled: threading.Event
+    remote: RemoteCache | None = None
     begun: float = field(default_factory=time.time)
     # How many steps may work at once: waiting for another stage does not count.
     workers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))

@@ -12,11 +12,15 @@ from builder.engine.reasons import Above, Miss, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.work import Work
-from builder.errors import BuilderError, Cancelled, CoreError, Location, StepError
+from builder.errors import BuilderError, CacheLostError, Cancelled, CoreError, Location, StepError
 from builder.events import Outcome, Reason
 from builder.store.records import Record
 from builder.store.runs import Run
 from builder.value import dataclass, field, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.engine.remote_cache import SharedKey
 
 # Earlier records among which a beginning is looked for.
 _COMPARED = 64
@@ -51,7 +55,7 @@ def perform(session: Session, place: Place, reporter: StepReporter, parent: byte
     try:
         session.check()
         return _perform(session, place, reporter, parent, work)
-    except Cancelled:
+    except (Cancelled, CacheLostError):
         reporter.finish(Outcome.CANCELLED)
         raise
     except BuilderError as error:
@@ -67,24 +71,35 @@ def perform(session: Session, place: Place, reporter: StepReporter, parent: byte
 
 def _perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
     store = session.store
+    remote = session.remote
     keys: list[bytes] = []
+    shared: list[SharedKey] = []
     parts: tuple[Part, ...] = ()
     for parts in work.key_parts():
         keys.append(key_of(parts, store.secret))
-        if place.cached and (record := _look_up(session, keys[-1])):
+        record, origin = _look_up(session, keys[-1]) if place.cached else None, ""
+        if remote is not None and record is None:
+            shared.append(remote.shared_key(work.portable_parts(remote.portables)))
+            found = remote.look_up(shared[-1], keys[-1], place.slot, parts, parent) if place.cached else None
+            if found is not None:
+                record, origin, shared = found.record, found.origin, list(found.shared)
+                store.records.put(record)
+        if record is not None:
             for key in keys[:-1]:  # next time the cheap key is enough
                 store.records.put(replace(record, key=key))
-            return _hit(session, reporter, record)
+            _note(session, work, place, parent, record, keys, shared)
+            return _hit(reporter, record, origin)
     with store.step_lock(keys[-1]):
         # Another build may have done it while this one waited.
         if place.cached and (record := _look_up(session, keys[-1])):
-            return _hit(session, reporter, record)
+            _note(session, work, place, parent, record, keys, shared)
+            return _hit(reporter, record)
         with session.workers:
             session.check()
             listing = store.listing_path(keys[-1])
             has_listing = work.save_listing(listing)
             reporter.key = keys[-1]
-            miss = _why(session, place, parts, keys, listing if has_listing else "")
+            miss = _why(session, place, parts, keys, listing if has_listing else "", shared)
             reporter.reasons = miss.reasons
             reporter.compared = miss.compared.key if miss.compared is not None else b""
             begin = _beginning(session, place, parts, work, listing) if has_listing else None
@@ -101,6 +116,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
         )
         for key in keys:
             store.records.put(replace(record, key=key))
+    _note(session, work, place, parent, record, keys, shared)
     same = miss.compared is not None and miss.compared.state == state
     reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, same=same)
     return Done(state, record.created, changed=not same)
@@ -108,17 +124,50 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
 
 def _look_up(session: Session, key: bytes) -> Record | None:
     """The record of a key whose files are there; one that points to something missing is a miss."""
-    record = session.store.records.get(key)
-    if record is None or record.state == SCRATCH or session.store.states.get(record.state) is not None:
+    store = session.store
+    record = store.records.get(key)
+    if record is None or record.state == SCRATCH or store.is_available(record.state):
         return record
+    if store.states.get(record.state) is not None:
+        return None  # promised by a remote cache that this build does not use
     session.events.warn(f"the files of a cached step are missing from the store: {record.state.hex()[:12]}")
     return None
 
 
-def _hit(session: Session, reporter: StepReporter, record: Record) -> Done:
-    del session
-    reporter.finish(Outcome.HIT, size=record.size, key=record.key, state=record.state, saved=record.seconds)
+def _hit(reporter: StepReporter, record: Record, origin: str = "") -> Done:
+    """`origin` is the remote cache that a record comes from, empty for the store's own."""
+    reporter.finish(
+        Outcome.HIT,
+        size=record.size,
+        key=record.key,
+        state=record.state,
+        saved=record.seconds,
+        origin=origin,
+    )
     return Done(record.state, record.created)
+
+
+def _note(
+    session: Session,
+    work: Work,
+    place: Place,
+    parent: bytes,
+    record: Record,
+    keys: list[bytes],
+    shared: list[SharedKey],
+) -> None:
+    """Give a step that was done to the remote caches that are written to; `keys` are those that it was looked up by."""
+    remote = session.remote
+    if remote is None or remote.export is None:
+        return
+    known = None if shared else remote.key_known(record.key)
+    if known is None:
+        known = tuple(shared) or (remote.shared_key(work.portable_parts(remote.portables)),)
+        for key in {record.key, *keys}:
+            remote.remember_key(key, known)
+    from builder.engine.remote_cache import DoneStep
+
+    remote.export.add(DoneStep(remote.slot(place.slot), parent, record, known))
 
 
 def _beginning(
@@ -149,7 +198,7 @@ def _carry_out(
     if begin is not None:
         try:
             return _attempt(session, place, reporter, parent, work, begin)
-        except Cancelled:
+        except (Cancelled, CacheLostError):
             raise
         except (StepError, CoreError):
             work.forget_beginning()
@@ -188,14 +237,28 @@ def _attempt(
 
 
 def _why(
-    session: Session, place: Place, parts: tuple[Part, ...], keys: Sequence[bytes], listing: str
+    session: Session,
+    place: Place,
+    parts: tuple[Part, ...],
+    keys: Sequence[bytes],
+    listing: str,
+    shared: Sequence[SharedKey],
 ) -> Miss:
     """Why the step is carried out."""
     if not place.cached:
         return Miss((Reason("no-cache", "", "the cache was not asked"),))
-    return why_missed(
+    miss = why_missed(
         session, place.slot, parts, keys, above=place.above, sources=place.sources, listing=listing
     )
+    if session.remote is None:
+        return miss
+    here = miss.compared.parts if miss.compared is not None else ()
+    alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
+    failed = session.remote.failures()
+    elsewhere = session.remote.explain(place.slot, shared, place.above, alike)
+    if not elsewhere and failed and miss.compared is None:
+        return Miss(failed)
+    return replace(miss, reasons=(*failed, *(elsewhere or miss.reasons)))
 
 
 def _from_core(error: CoreError) -> BuilderError:

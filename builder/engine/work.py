@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from builder.cache.key import Part
+from builder.cache.names import LOCAL, Names
 from builder.cache.parts import mount_part, run_parts, workdir_parts
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
@@ -41,6 +42,9 @@ class Work(Protocol):
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
         """The parts of the step's keys: a cheap one first where there is one, the complete one last."""
 
+    def portable_parts(self, names: Names) -> tuple[Part, ...]:
+        """The parts that `key_parts` gave last, with names that mean the same on every machine."""
+
     def save_listing(self, file: str) -> bool:
         """Keep what the step's sources were, for later explanations; False if there is nothing to keep."""
 
@@ -75,7 +79,10 @@ class _WorkdirWork:
         self._step, self._parent = step, parent
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
-        yield workdir_parts(self._step, self._parent)
+        yield self.portable_parts(LOCAL)
+
+    def portable_parts(self, names: Names) -> tuple[Part, ...]:
+        return workdir_parts(self._step, names.of_state(self._parent))
 
     def save_listing(self, file: str) -> bool:
         del file
@@ -107,6 +114,9 @@ class _RunWork:
         self._platform, self._state_of = platform, state_of
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
+        yield self.portable_parts(LOCAL)
+
+    def portable_parts(self, names: Names) -> tuple[Part, ...]:
         around = self._session.request
         surroundings = [Part("host", name, "") for name, _ in around.add_hosts]
         surroundings += [Part("limit", name, f"{soft}:{hard}") for name, soft, hard in around.ulimits]
@@ -115,11 +125,11 @@ class _RunWork:
         if around.network != "default" and self._step.network == "default":
             surroundings.append(Part("network", "build", around.network))
         surroundings += self._session.normal.parts()
-        yield run_parts(
+        return run_parts(
             self._step,
-            self._parent,
+            names.of_state(self._parent),
             platform=self._platform,
-            mounts=[self._mount_part(mount) for mount in self._step.mounts],
+            mounts=[self._mount_part(mount, names) for mount in self._step.mounts],
             surroundings=surroundings,
         )
 
@@ -170,7 +180,7 @@ class _RunWork:
                     copier.add_folder(folder.tree, found.node, os.fsencode(path))
                 copier.add(folder.tree, found.node, os.fsencode(path))
 
-    def _mount_part(self, mount: MountSpec) -> Part:
+    def _mount_part(self, mount: MountSpec, names: Names) -> Part:
         """A mount's part of the key: of a bind with the fingerprint of what it shows."""
         contexts, origin, content = self._session.contexts, mount.origin or FromContext(), ""
         if mount.kind != "bind" or isinstance(origin, FromScratch):
@@ -181,9 +191,9 @@ class _RunWork:
             folder = contexts.of(origin)
             with folder.lock:
                 (found,) = find_sources(folder.tree, [mount.source], place="the build context")
-                content = folder.tree.fingerprint(found.node, without_owner=True).hex()
+                content = names.files(folder.tree, found.node, exclude=None, without_owner=True)
         else:
-            content = self._state_of(origin).hex()
+            content = names.of_state(self._state_of(origin)).hex()
         return mount_part(mount, content)
 
     def forget_beginning(self) -> None:

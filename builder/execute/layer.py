@@ -62,16 +62,33 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
     `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
     none) clamps the times of files.
     """
-    known = known_layer(store, state, compression=compression, max_mtime=max_mtime)
-    if known is not None:
-        return known
-    snapshot = store.states.get(state)
-    if snapshot is None:
-        raise ImageError(f"the store has no files for state {state.hex()[:12]}")
-    layer = _write(store, store.states.path(snapshot), compression, max_mtime)
-    store.meter.count(read=snapshot.size)
-    store.layers.put(_clamped(store, state, max_mtime), layer)
-    return layer
+    with store.layers.making(state):  # an output and a cache may want it at once
+        known = known_layer(store, state, compression=compression, max_mtime=max_mtime)
+        if known is not None:
+            return known
+        if max_mtime < 0 and (promised := promised_layer(store, state)) is not None:
+            from builder.store.arrival import need_blob
+
+            need_blob(store, promised)
+            return promised
+        snapshot = store.snapshot(state)
+        if snapshot is None:
+            raise ImageError(f"the store has no files for state {state.hex()[:12]}")
+        layer = _write(store, store.states.path(snapshot), compression, max_mtime)
+        store.meter.count(read=snapshot.size)
+        store.layers.put(_clamped(store, state, max_mtime), layer)
+        return layer
+
+
+def promised_layer(store: Store, state: bytes) -> Layer | None:
+    """The layer of a state that is promised by a remote cache and whose files are not here."""
+    found = store.states.get(state)
+    if found is None or found.snapshot:
+        return None
+    # Late: only builds with a remote cache have promises.
+    from builder.store.arrival import layer_of
+
+    return layer_of(store, state)
 
 
 def _clamped(store: Store, state: bytes, max_mtime: int) -> bytes:

@@ -44,7 +44,8 @@ def is_local(host: str) -> bool:
 class Client:
     """Speaks with one registry for one repository. Threads may share it.
 
-    `sleep` waits between tries; tests give another.
+    `timeout` are the seconds that the registry may say nothing (None: as long as a large upload takes it to think),
+    `waits` those between tries; `sleep` waits, and tests give another.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Client:
         reference: Reference,
         credentials: Credentials | None = None,
         *,
+        timeout: float | None = None,
+        waits: tuple[float, ...] = _WAITS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         scheme = "http" if is_local(reference.api_host) else "https"
@@ -59,7 +62,9 @@ class Client:
         self.base = f"{scheme}://{reference.api_host}/v2/{reference.repository}/"
         self._credentials = credentials
         self._sleep = sleep
-        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, timeout=_TIMEOUT)
+        self._waits = waits
+        limit = _TIMEOUT if timeout is None else urllib3.Timeout(connect=timeout, read=timeout)
+        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, timeout=limit)
         self._tokens: dict[str, tuple[str, float]] = {}
         self._challenge: tuple[str, dict[str, str]] | None = None
         self._lock = threading.Lock()
@@ -113,9 +118,9 @@ class Client:
             try:
                 response, used = self._once(method, url, headers, body, scopes)
             except (HTTPError, OSError) as error:
-                if tries >= len(_WAITS) or not _is_passing(error):
+                if tries >= len(self._waits) or not _is_passing(error):
                     raise self._unreachable(url, error) from None
-                self._sleep(_WAITS[tries])
+                self._sleep(self._waits[tries])
                 tries += 1
                 continue
             if response.status == 401 and not authenticated and 401 not in expected:
@@ -123,8 +128,8 @@ class Client:
                 self._take_challenge(response.headers.get("WWW-Authenticate", ""), scopes, used)
                 authenticated = True
                 continue
-            if response.status in _RETRIED and response.status not in expected and tries < len(_WAITS):
-                wait = _retry_after(response.headers.get("Retry-After", "")) or _WAITS[tries]
+            if response.status in _RETRIED and response.status not in expected and tries < len(self._waits):
+                wait = _retry_after(response.headers.get("Retry-After", "")) or self._waits[tries]
                 response.drain_conn()
                 self._sleep(min(wait, _LONGEST_WAIT))
                 tries += 1

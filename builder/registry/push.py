@@ -50,22 +50,11 @@ def push_image(
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
         results = list(
             pool.map(
-                lambda item: _push_blob(client, item[0], item[1], known.get(item[0].digest, ()), on_progress),
+                lambda item: push_blob(client, item[0], item[1], known.get(item[0].digest, ()), on_progress),
                 unique.values(),
             )
         )
-    headers = {"Content-Type": descriptor.media_type}
-    with client.request(
-        "PUT",
-        f"manifests/{client.reference.wanted}",
-        headers=headers,
-        body=lambda: manifest,
-        actions=_PUSH,
-        expected=(200, 201, 202),
-    ) as response:
-        claimed = response.headers.get("Docker-Content-Digest", str(descriptor.digest))
-    if claimed != str(descriptor.digest):
-        raise RegistryError(f"the registry says the manifest of {client.reference} has the digest {claimed}")
+    put_manifest(client, manifest, descriptor)
     by_kind = {
         kind: tuple(digest for digest, result in zip(unique, results, strict=True) if result == kind)
         for kind in ("uploaded", "mounted", "existing")
@@ -74,13 +63,33 @@ def push_image(
     return PushResult(descriptor.digest, by_kind["uploaded"], by_kind["mounted"], by_kind["existing"], size)
 
 
-def _push_blob(
+def put_manifest(client: Client, manifest: bytes, descriptor: Descriptor) -> None:
+    """Put a manifest under the client's reference; its blobs are there."""
+    with client.request(
+        "PUT",
+        f"manifests/{client.reference.wanted}",
+        headers={"Content-Type": descriptor.media_type},
+        body=lambda: manifest,
+        actions=_PUSH,
+        expected=(200, 201, 202),
+    ) as response:
+        claimed = response.headers.get("Docker-Content-Digest", str(descriptor.digest))
+    if claimed != str(descriptor.digest):
+        raise RegistryError(f"the registry says the manifest of {client.reference} has the digest {claimed}")
+
+
+def blob_exists(client: Client, digest: Digest) -> bool:
+    """Whether the repository has a blob."""
+    with client.request("HEAD", f"blobs/{digest}", actions=_PUSH, expected=(200, 404)) as response:
+        return response.status == 200
+
+
+def push_blob(
     client: Client, blob: Descriptor, opener: Open, mounts: Sequence[str], on_progress: Progress | None
 ) -> str:
-    """Bring one blob there: `existing`, `mounted` or `uploaded`."""
-    with client.request("HEAD", f"blobs/{blob.digest}", actions=_PUSH, expected=(200, 404)) as response:
-        if response.status == 200:
-            return "existing"
+    """Bring one blob there, if it is not: `existing`, `mounted` or `uploaded`. `mounts` are repositories that may have it."""
+    if blob_exists(client, blob.digest):
+        return "existing"
     location = None
     for repository in mounts:
         query = urlencode({"mount": str(blob.digest), "from": repository})

@@ -124,6 +124,8 @@ class Plain:
             ending = f"ERROR: {harmless(event.error)}"
         else:
             ending = _KEYWORDS.get(event.outcome) or f"DONE {seconds(event.seconds)}"
+            if event.origin:
+                ending = f"{ending} from {harmless(event.origin)}"
         step.done = True
         self._say(step, ending, event.time)
         if self._current is not step:

@@ -55,14 +55,17 @@ class Images:
         platform: Platform,
         size: int,
         media_type: str,
+        keep: bool = True,
     ) -> StoredImage:
-        """Remember an image whose blobs are there."""
+        """Remember an image whose blobs are there (`keep`)."""
         known = self.by_manifest(manifest)
         if known is not None and known.state == state:
             return known
         image = StoredImage(
             manifest, config, state, str(platform.normalised()), time.time(), size, media_type
         )
+        if not keep:
+            return image
         self._database.run(
             f"INSERT OR REPLACE INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",
             (str(manifest), str(config), state, image.platform, image.created, size, media_type),

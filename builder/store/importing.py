@@ -27,7 +27,7 @@ from builder.image.platform import Platform
 from builder.store.images import StoredImage
 from builder.store.layers import Layer
 from builder.store.runs import Run
-from builder.store.states import SCRATCH
+from builder.store.states import SCRATCH, State
 from builder.store.store import Store
 from builder.value import dataclass
 
@@ -125,14 +125,14 @@ def _read_document(source: ImageSource, descriptor: Descriptor) -> bytes:
     """A config or manifest, verified."""
     if descriptor.size > _DOCUMENT_LIMIT:
         raise ImageError(f"the document {descriptor.digest} is larger than {_DOCUMENT_LIMIT} bytes")
-    data = b"".join(_bounded(source.read(descriptor), descriptor))
+    data = b"".join(bounded(source.read(descriptor), descriptor))
     if hashlib.new(descriptor.digest.algorithm, data).hexdigest() != descriptor.digest.hex:
         raise ImageError(f"the blob {descriptor.digest} has other bytes than its digest says")
     return data
 
 
-def _bounded(chunks: Iterable[bytes], descriptor: Descriptor) -> Iterator[bytes]:
-    """Chunks, as long as they are no more than the descriptor promises."""
+def bounded(chunks: Iterable[bytes], descriptor: Descriptor) -> Iterator[bytes]:
+    """Chunks, as long as they are as many bytes as the descriptor promises; an `ImageError` if not."""
     left = descriptor.size
     for chunk in chunks:
         left -= len(chunk)
@@ -145,14 +145,23 @@ def _bounded(chunks: Iterable[bytes], descriptor: Descriptor) -> Iterator[bytes]
         )
 
 
-def _states(diff_ids: Sequence[Digest]) -> list[bytes]:
+def image_states(diff_ids: Sequence[Digest]) -> list[bytes]:
     """The state of each layer on the ones below: begins like the chain id (OCI image spec, config.md)."""
     states, chain = [], ""
     for diff_id in diff_ids:
-        text = f"{chain} {diff_id}" if chain else str(diff_id)
-        chain = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if chain else text
-        states.append(hashlib.sha256(b"layer " + chain.encode()).digest()[:16])
+        chain = next_chain(chain, diff_id)
+        states.append(state_of_chain(chain))
     return states
+
+
+def next_chain(chain: str, diff_id: Digest) -> str:
+    """The chain id of one more layer on others (empty: none)."""
+    return f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}" if chain else str(diff_id)
+
+
+def state_of_chain(chain: str) -> bytes:
+    """The state that layers of an image are, by their chain id."""
+    return hashlib.sha256(b"layer " + chain.encode()).digest()[:16]
 
 
 def _import_layers(
@@ -163,37 +172,53 @@ def _import_layers(
     on_progress: Progress | None,
 ) -> bytes:
     """Read what is missing, several layers at once, and put them on each other in their order."""
-    states = _states(diff_ids)
+    states = image_states(diff_ids)
     missing = [
         number
         for number, state in enumerate(states)
         if store.states.get(state) is None or not store.blobs.has(layers[number].digest)
     ]
-    if not missing:
-        return states[-1] if states else SCRATCH
+    parents = [SCRATCH, *states]
+    read = [(states[number], parents[number], layers[number], diff_ids[number]) for number in missing]
+    _read_all(store, source, read, on_progress)
+    return parents[-1]
+
+
+def read_layers(store: Store, source: ImageSource, states: Sequence[State], layers: Sequence[Layer]) -> None:
+    """Read and unpack the layers of promised states, several at once; the lowest state comes first."""
+    read = [
+        (state.id, state.parent, Descriptor(layer.media_type, layer.digest, layer.size), layer.diff_id)
+        for state, layer in zip(states, layers, strict=True)
+    ]
+    _read_all(store, source, read, None)
+
+
+def _read_all(
+    store: Store,
+    source: ImageSource,
+    wanted: Sequence[tuple[bytes, bytes, Descriptor, Digest]],
+    on_progress: Progress | None,
+) -> None:
+    """Read layers side by side and make them snapshots in their order: each a state, its parent, descriptor and diff_id."""
+    if not wanted:
+        return
     # Late: it brings `logging`, which an image that is there already has no use for.
     from concurrent.futures import ThreadPoolExecutor
 
     stop = threading.Event()
     with ExitStack() as stack, ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="layer") as pool:
-        futures = {
-            number: pool.submit(
-                _read_layer, store, source, layers[number], diff_ids[number], stack, stop, on_progress
-            )
-            for number in missing
-        }
+        futures = [
+            pool.submit(_read_layer, store, source, descriptor, diff_id, stack, stop, on_progress)
+            for _, _, descriptor, diff_id in wanted
+        ]
         try:
-            parent = SCRATCH
-            for number, state in enumerate(states):
-                if number in futures:
-                    _adopt(store, futures[number].result(), state, parent)
-                parent = state
+            for (state, parent, _, _), future in zip(wanted, futures, strict=True):
+                _adopt(store, future.result(), state, parent)
         except BaseException:
             stop.set()
-            for future in futures.values():
+            for future in futures:
                 future.cancel()
             raise
-        return parent
 
 
 def _read_layer(
@@ -225,7 +250,7 @@ def _read_layer(
         with store.blobs.writer() as blob:
 
             def kept() -> Iterator[bytes]:
-                for chunk in _bounded(source.read(descriptor), descriptor):
+                for chunk in bounded(source.read(descriptor), descriptor):
                     if stop.is_set():
                         raise ImageError("another layer failed")
                     blob.write(chunk)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from builder.digest import Digest, parse_digest
 from builder.store.database import Database
 from builder.value import dataclass
@@ -30,6 +32,13 @@ class Layers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lock = threading.Lock()
+        self._making: dict[bytes, threading.Lock] = {}
+
+    def making(self, state: bytes) -> threading.Lock:
+        """To be held while a state's layer is made, so that two threads do not make it twice."""
+        with self._lock:
+            return self._making.setdefault(state, threading.Lock())
 
     def of_state(self, state: bytes) -> list[Layer]:
         """The layers of a state's own snapshot: one for each compression it was asked in."""

@@ -17,7 +17,10 @@ _LONGEST_CHAIN = 500
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state that has a snapshot of its own; `size` is bytes of file content in it, `created` seconds since 1970."""
+    """A state that has a snapshot of its own; `size` is bytes of file content in it, `created` seconds since 1970.
+
+    One that is only promised, its layer being known but not yet here, has an empty `snapshot`.
+    """
 
     id: bytes
     parent: bytes
@@ -45,14 +48,27 @@ class States:
             (state, self._boot),
         )
         if row is None or not isinstance(row[2], str) or not _is_name(row[2]):
-            return None
+            return self._promised(state)
         found = State(*row)
         if not _exists(self._fd, self.path(found)):
             if not self._database.reading:
                 self._database.run("DELETE FROM states WHERE id = ?", (state,))
-            return None
+            return self._promised(state)
         self._known[state] = found
         return found
+
+    def _promised(self, state: bytes) -> State | None:
+        row = self._database.one(
+            "SELECT state, parent, '', entries, size, created FROM promises WHERE state = ?", (state,)
+        )
+        return None if row is None else State(*row)
+
+    def promise(self, state: bytes, parent: bytes, *, entries: int, size: int) -> None:
+        """Remember a state whose layer (see `Layers`) can be had elsewhere; nothing of it is here yet."""
+        self._database.run(
+            "INSERT OR REPLACE INTO promises (state, parent, entries, size, created) VALUES (?,?,?,?,?)",
+            (state, parent, entries, size, time.time()),
+        )
 
     @staticmethod
     def path(state: State) -> str:
@@ -88,7 +104,7 @@ class States:
         If another build made the same state meanwhile, its snapshot stays and this one goes with the run.
         """
         existing = self.get(state)
-        if existing is not None:
+        if existing is not None and existing.snapshot:
             return existing
         name = os.urandom(8).hex()
         os.mkdir(f"snapshots/{name}", 0o700, dir_fd=self._fd)
@@ -105,7 +121,7 @@ class States:
             os.rename(f"snapshots/{name}/fs", run.upper, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             os.rmdir(f"snapshots/{name}", dir_fd=self._fd)
             won = self.get(state)
-            if won is not None:
+            if won is not None and won.snapshot:
                 return won
             raise StoreError(f"state {state.hex()[:12]} vanished while it was made")
         found = State(state, parent, name, entries, size, created)

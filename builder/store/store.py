@@ -28,6 +28,11 @@ from builder.store.records import Records
 from builder.store.runs import Run, new_run, sweep
 from builder.store.states import State, States
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.store.arrival import Supplier
+    from builder.store.portables import Portables
+
 _FOLDERS = ("blobs/sha256", "snapshots", "runs", "indexes", "listings", "locks")
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 _EMPTY_INDEX = (
@@ -61,6 +66,8 @@ class Store:
         self.history = History(database)
         self.evictions = Evictions(database)
         self.blobs = Blobs(fd, self.meter)
+        self.supplier: Supplier | None = None
+        """Where promised layers come from, if a build has remote caches."""
         self.images = Images(database, fd, self.blobs)
 
     def __enter__(self) -> Store:
@@ -99,6 +106,13 @@ class Store:
             for key in keys:
                 self._database.run("UPDATE records SET durable = 1 WHERE key = ?", key)
 
+    @property
+    def portables(self) -> Portables:
+        """What is remembered of the names that states and keys have on every machine."""
+        from builder.store.portables import Portables
+
+        return Portables(self._database)
+
     # --- files of builds ---
 
     def chain(self, state: bytes) -> tuple[State, ...]:
@@ -106,8 +120,32 @@ class Store:
         return self.states.chain(state)
 
     def lowers(self, state: bytes) -> list[str]:
-        """The snapshots of a state, relative to the store, the topmost first."""
-        return [self.states.path(part) for part in reversed(self.states.chain(state))]
+        """The snapshots of a state, relative to the store, the topmost first; promised ones are fetched now."""
+        chain = self.states.chain(state)
+        if any(not part.snapshot for part in chain):
+            # Late: only builds with a remote cache have promises.
+            from builder.store.arrival import bring
+
+            bring(self, [part for part in chain if not part.snapshot])
+            chain = self.states.chain(state)
+        return [self.states.path(part) for part in reversed(chain)]
+
+    def snapshot(self, state: bytes) -> State | None:
+        """A state whose files are here; a promised one is fetched now. None if the store has no such state."""
+        found = self.states.get(state)
+        if found is not None and not found.snapshot:
+            self.lowers(state)
+            found = self.states.get(state)
+        return found
+
+    def is_available(self, state: bytes) -> bool:
+        """Whether a state's own files are here, or can be fetched when they are needed."""
+        found = self.states.get(state)
+        if found is None or found.snapshot:
+            return found is not None
+        from builder.store.arrival import is_available
+
+        return is_available(self, state)
 
     def new_run(self) -> Run:
         """A private place to carry out a step in."""
@@ -144,8 +182,10 @@ class Store:
         """An image by name or id; see `Images.find`."""
         return self.images.find(text, platform)
 
-    def put_image(self, manifest: bytes, config: bytes, *, state: bytes, platform: Platform) -> StoredImage:
-        """Keep an image whose layers' blobs are there."""
+    def put_image(
+        self, manifest: bytes, config: bytes, *, state: bytes, platform: Platform, keep: bool = True
+    ) -> StoredImage:
+        """Keep an image whose layers' blobs are there; of one that lacks some (`keep` is false) only its documents."""
         parsed = parse_manifest(manifest)
         assert isinstance(parsed, Manifest)
         config_digest = self.blobs.put(config)
@@ -157,6 +197,7 @@ class Store:
             platform=platform,
             size=size,
             media_type=parsed.media_type,
+            keep=keep,
         )
 
     def read_blob(self, digest: Digest) -> bytes:

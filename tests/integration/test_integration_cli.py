@@ -123,7 +123,10 @@ def test_json_progress_is_json_to_the_last_line(pybuild: Run, project: Path) -> 
         (["build", "nosuch"], 'the build context "nosuch" does not exist'),
         (["build", "--progress", "pretty", "."], 'there is no "pretty"'),
         (["build", "--jobs", "0", "."], "--jobs needs a number"),
-        (["build", "--cache-to", "x", "."], "--cache-to is not supported yet"),
+        (
+            ["build", "--cache-to", "type=gha", "."],
+            "type=gha (the cache service of GitHub's runners) is not supported",
+        ),
         (["build", "-f", "nosuch", "."], 'the build file "nosuch" does not exist'),
         (["build", "-o", "type=oci,dest=-", "-o", "-", "."], "only one output"),
         (["imagse"], '"imagse" is neither a command nor a folder'),

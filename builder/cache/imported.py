@@ -1,0 +1,144 @@
+"""A remote cache to read from: its document is fetched once, in the background; no layer is until somebody needs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from builder.cache.document import LARGEST, RECORDS, Document, RemoteRecord, parse
+from builder.cache.inline import ANNOTATION, unpack
+from builder.cache.place import Place
+from builder.cache.spec import CacheSpec
+from builder.digest import Digest, digest_of
+from builder.errors import BuilderError, ImageError
+from builder.image.manifest import Descriptor, Index, Manifest, choose_platform, parse_manifest
+from builder.image.platform import Platform
+from builder.store.importing import bounded
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+class ImportedCache:
+    """One `--cache-from`. Threads may share it.
+
+    `trusted` are the keys of which one must have signed it (None: it is taken unsigned). `failed` says why nothing is taken
+    from it any more, empty as long as it is used; `warn` is told that once.
+    """
+
+    def __init__(
+        self,
+        spec: CacheSpec,
+        place: Place,
+        platform: Platform,
+        warn: Callable[[str], None],
+        trusted: list[Ed25519PublicKey] | None,
+    ) -> None:
+        self.spec, self.place = spec, place
+        self.failed = ""
+        self._platform, self._warn, self._trusted = platform, warn, trusted
+        self._lock = threading.Lock()
+        self._document = Document("", ())
+        self._by_key: dict[str, RemoteRecord] = {}
+        self._digests: frozenset[Digest] = frozenset()
+        self._ready = threading.Event()
+        threading.Thread(target=self._load, name="cache-import", daemon=True).start()
+
+    def find(self, key: str) -> RemoteRecord | None:
+        """The record of a portable key."""
+        return self._by_key.get(key) if self._is_usable() else None
+
+    def of_slot(self, slot: str) -> Iterator[RemoteRecord]:
+        """All records of one step."""
+        if self._is_usable():
+            yield from (record for record in self._document.records if record.slot == slot)
+
+    def document(self) -> Document | None:
+        """All that it holds, None if it cannot be used."""
+        return self._document if self._is_usable() else None
+
+    def offers(self, digest: Digest) -> bool:
+        """Whether it has a layer, as far as it says."""
+        return self._is_usable() and digest in self._digests
+
+    def give_up(self, why: str) -> None:
+        """Take nothing from it any more."""
+        with self._lock:
+            if self.failed:
+                return
+            self.failed = why
+        self._warn(f"cache import failed: {self.spec}: {why}")
+
+    def close(self) -> None:
+        """The build has ended: nothing is taken any more, and nobody told of it."""
+        with self._lock:
+            self.failed = self.failed or "the build has ended"
+        self.place.close()
+
+    def _is_usable(self) -> bool:
+        """Wait for the document; a place that takes too long for it is given up."""
+        if not self.failed and not self._ready.wait(self.spec.timeout):
+            self.give_up(f"it did not answer within {self.spec.timeout:g} s")
+        return not self.failed
+
+    def _load(self) -> None:
+        try:
+            document = self._read()
+            self._by_key = {key: record for record in document.records for key in record.keys}
+            layers = [record.layer for record in document.records if record.layer is not None]
+            layers += [pack for mount in document.mounts for pack in mount.packs]
+            self._digests = frozenset(layer.digest for layer in layers)
+            self._document = document
+        except BuilderError as error:
+            self.give_up(error.message)
+        except OSError as error:
+            self.give_up(error.strerror or type(error).__name__)
+        except Exception as error:  # whatever a place's library raises for what it reads
+            self.give_up(f"{type(error).__name__}: {str(error)[:200]}")
+        finally:
+            self._ready.set()
+
+    def _read(self) -> Document:
+        manifest = self._manifest()
+        annotations = dict(manifest.annotations)
+        if manifest.config.media_type == RECORDS:
+            data = self._read_small(manifest.config)
+        elif ANNOTATION in annotations:
+            data = unpack(annotations[ANNOTATION])
+        else:
+            raise ImageError("it is an image that carries no records")
+        if self._trusted is not None:
+            from builder.cache.signing import check
+
+            check(data, annotations, self._trusted)
+        document = parse(data)
+        if document.scope != self.spec.scope:
+            raise ImageError(f'its records are those of the scope "{document.scope}"')
+        return document
+
+    def _manifest(self) -> Manifest:
+        descriptor, data = self.place.manifest()
+        for _ in range(3):
+            if digest_of(data) != descriptor.digest:
+                raise ImageError(f"its manifest does not have the digest {descriptor.digest}")
+            parsed = parse_manifest(data)
+            if isinstance(parsed, Manifest):
+                return parsed
+            descriptor = self._entry(parsed)
+            data = self._read_small(descriptor)
+        raise ImageError("its indexes lead too deep")
+
+    def _entry(self, index: Index) -> Descriptor:
+        chosen = choose_platform(index, self._platform)
+        if chosen is None:
+            raise ImageError(f"it is not there for {self._platform}")
+        return chosen
+
+    def _read_small(self, descriptor: Descriptor) -> bytes:
+        if descriptor.size > LARGEST:
+            raise ImageError(f"its records have more than {LARGEST >> 20} MiB")
+        data = b"".join(bounded(self.place.read(descriptor), descriptor))
+        if digest_of(data) != descriptor.digest:
+            raise ImageError(f"its records do not have the digest {descriptor.digest}")
+        return data

@@ -1,0 +1,219 @@
+"""The remote caches of one build: records are looked up in those to read from, and given to those to write to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from builder.cache.document import RemoteRecord, portable_key
+from builder.cache.explain import because, explain, nearest
+from builder.cache.imported import ImportedCache
+from builder.cache.key import Part, state_after
+from builder.cache.place import open_place
+from builder.cache.portable import Portables, step_digest
+from builder.cache.spec import CacheSpec
+from builder.digest import Digest
+from builder.engine.reasons import Above
+from builder.engine.request import BuildRequest
+from builder.errors import BuilderError
+from builder.events import Reason
+from builder.image.platform import Platform
+from builder.store.importing import ImageSource
+from builder.store.records import Record
+from builder.store.store import Store
+from builder.value import dataclass
+
+if TYPE_CHECKING:
+    from builder.engine.cache_export import CacheExport
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """A key as every machine has it, with its parts (none where only the last key's are kept)."""
+
+    key: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoneStep:
+    """A step that this build came past: what it stood on, its record, and its keys as every machine has them."""
+
+    slot: str
+    parent: bytes
+    record: Record
+    shared: tuple[SharedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteHit:
+    """A record that a remote cache had: as one of this store, the cache, and all keys that it is kept under there."""
+
+    record: Record
+    origin: str
+    shared: tuple[SharedKey, ...]
+
+
+class RemoteCache:
+    """See the module. It is also what the store asks for promised layers (`builder.store.arrival.Supplier`)."""
+
+    def __init__(
+        self, store: Store, request: BuildRequest, platform: Platform, slot: str, warn: Warn
+    ) -> None:
+        self._store, self._warn = store, warn
+        self._rows = store.portables
+        self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
+        self.portables = Portables(store)
+        self.sources = [_open(spec, request, platform, warn) for spec in request.cache_from]
+        self.export: CacheExport | None = None
+        if request.cache_to:
+            from builder.engine.cache_export import CacheExport
+
+            self.export = CacheExport(store, self, request, warn)
+        store.supplier = self
+
+    def close(self) -> None:
+        """Keep what was found out, and let go of connections; safe after any failure."""
+        self._store.supplier = None
+        if self.export is not None:
+            self.export.close()
+        self.portables.close()
+        for source in self.sources:
+            source.close()
+
+    # --- looking up ---
+
+    def slot(self, slot: str) -> str:
+        """What a step's place is called on every machine."""
+        return self._shared_slot + slot.removeprefix(self._own_slot)
+
+    @staticmethod
+    def shared_key(parts: tuple[Part, ...]) -> SharedKey:
+        """The key of portable parts."""
+        return SharedKey(portable_key(parts), parts)
+
+    def look_up(
+        self, shared: SharedKey, key: bytes, slot: str, parts: tuple[Part, ...], parent: bytes
+    ) -> RemoteHit | None:
+        """The record of a portable key as one of this store; None if no cache has one.
+
+        No layer is fetched: the state it leads to is promised.
+        """
+        for source in self.sources:
+            found = source.find(shared.key)
+            if found is None:
+                continue
+            state = self._promise(found, parent)
+            record = Record(
+                key=key,
+                state=state,
+                slot=slot,
+                parts=tuple((part.kind, part.name, part.value) for part in parts),
+                created=found.created,
+                seconds=found.seconds,
+                size=found.size,
+            )
+            *cheap, last = found.keys
+            keys = (*(SharedKey(text, ()) for text in cheap), SharedKey(last, found.parts))
+            return RemoteHit(record, str(source.spec), keys)
+        return None
+
+    def _promise(self, found: RemoteRecord, parent: bytes) -> bytes:
+        """The state that a remote record leads to from a state of this store."""
+        if found.layer is None or found.changes is None:
+            return parent
+        digest = step_digest(self.portables.of_state(parent), found.changes)
+        # Layers with equal changes may have files of different times: each is a state of its own.
+        told = found.changes + bytes.fromhex(found.layer.diff_id.hex) + b"promised"
+        state = state_after(parent, told, self._store.secret)
+        if not self._store.is_available(state):
+            self._store.layers.put(state, found.layer)
+            self._store.states.promise(state, parent, entries=found.entries, size=found.size)
+        self.portables.set_state(state, digest, found.changes)
+        return state
+
+    def failures(self) -> tuple[Reason, ...]:
+        """The caches that could not be read, as reasons for a miss."""
+        return tuple(
+            Reason("import-failed", "", f"cache import failed: {source.spec}: {source.failed}")
+            for source in self.sources
+            if source.failed
+        )
+
+    def explain(
+        self, slot: str, shared: Sequence[SharedKey], above: Sequence[Above], alike: int
+    ) -> tuple[Reason, ...]:
+        """Why the remote caches have no record of a step: what differs from the nearest that they have of it.
+
+        Empty if they have none that shares more than `alike` parts; `above` is what the step stands on.
+        """
+        records = [record for source in self.sources for record in source.of_slot(self.slot(slot))]
+        if not shared or not records:
+            return ()
+        closest = nearest(shared[-1].parts, [record.parts for record in records])
+        if closest is None or len(set(shared[-1].parts).intersection(closest)) <= alike:
+            return ()
+        parent = Reason("changed", "parent", "the base or an earlier step is another")
+        changed = next((one for one in reversed(above) if one.changed), None)
+        if changed is not None:
+            parent = because(changed.step, changed.title)
+        return explain(shared[-1].parts, closest, parent=parent)
+
+    # --- what the store asks ---
+
+    def offers(self, digest: Digest) -> bool:
+        """Whether one of the caches has a blob."""
+        return any(source.offers(digest) for source in self.sources)
+
+    def sources_of(self, digest: Digest) -> Sequence[ImageSource]:
+        """The caches that have a blob."""
+        return [source.place for source in self.sources if source.offers(digest)]
+
+    def lost(self, place: ImageSource, error: BuilderError) -> None:
+        """A cache broke its promise: nothing more is taken from it."""
+        for source in self.sources:
+            if source.place is place:
+                source.give_up(error.message)
+
+    # --- what was done ---
+
+    def key_known(self, key: bytes) -> tuple[SharedKey, ...] | None:
+        """The portable form of a local key that was found out before."""
+        text = self._rows.key(key)
+        if text is None:
+            return None
+        try:
+            return tuple(
+                SharedKey(str(shared), tuple(Part(*map(str, fields)) for fields in parts))
+                for shared, parts in json.loads(text)
+            )
+        except (ValueError, TypeError):
+            return None
+
+    def remember_key(self, key: bytes, shared: Sequence[SharedKey]) -> None:
+        """Keep the portable form of a local key."""
+        value = [(item.key, [(part.kind, part.name, part.value) for part in item.parts]) for item in shared]
+        self._rows.put_key(key, json.dumps(value, separators=(",", ":")))
+
+
+def shared_slot(slot: str, context: str) -> str:
+    """The name of a build file on every machine: its path inside the context, or else its last part."""
+    first, mark, rest = slot.partition("\n")
+    if not os.path.isdir(context) or not os.path.lexists(first):
+        return slot
+    inside = os.path.relpath(os.path.realpath(first), os.path.realpath(context))
+    return (os.path.basename(first) if inside.startswith("..") else inside) + mark + rest
+
+
+def _open(spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn) -> ImportedCache:
+    trusted = None
+    if spec.get("trust"):
+        from builder.cache.signing import read_public
+
+        trusted = [read_public(path) for path in spec.get("trust").split(";") if path]
+    place = open_place(spec, docker_config=request.docker_config)
+    return ImportedCache(spec, place, platform, warn, trusted)

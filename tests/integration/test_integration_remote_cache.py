@@ -1,0 +1,247 @@
+"""Remote caches between machines: stores at different places, with another umask and time zone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Run
+from registry_server import Registry, run_registry
+
+BUILDFILE = """\
+FROM base AS build
+WORKDIR /w
+COPY src /w/src
+RUN cat src/* > out && date +%N > stamp
+RUN echo side > /side
+FROM base
+COPY --from=build /w/out /out
+RUN echo done > /done
+"""
+
+
+class Machine:
+    """A store of its own, a copy of the project at a place of its own, a time zone and a umask."""
+
+    def __init__(self, run: Run, folder: Path, project: Path, number: int) -> None:
+        self._run = run
+        self.store = folder / "data" / "store"
+        self.project = folder / "checkout"
+        shutil.copytree(project, self.project)
+        self._zone = ("UTC", "Asia/Tokyo", "America/New_York")[number % 3]
+        self._umask = (0o022, 0o077, 0o002)[number % 3]
+
+    def build(self, *args: str | Path, ok: bool = True, **options: object) -> Built:
+        report = self.store.parent / "report.json"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        before = os.umask(self._umask)
+        os.environ["TZ"] = self._zone
+        words = ["--store", self.store, "--progress", "plain", "--report", report, *args, self.project]
+        try:
+            done = self._run("build", *words, ok=ok, **options)
+        finally:
+            os.umask(before)
+            del os.environ["TZ"]
+        return Built(json.loads(report.read_text()), done.stderr, done.returncode)
+
+    def command(self, *args: str | Path) -> str:
+        return self._run(args[0], "--store", self.store, *args[1:]).stdout
+
+    def write(self, path: str, text: str) -> None:
+        (self.project / path).write_text(text)
+
+    def layers(self) -> int:
+        """How many snapshots the store has."""
+        return len(os.listdir(self.store / "snapshots"))
+
+
+class Built:
+    def __init__(self, report: dict, text: str, status: int) -> None:  # type: ignore[type-arg]
+        self.report, self.text, self.status = report, text, status
+        self.steps = {step["title"].split("] ")[-1]: step for step in report["steps"]}
+
+    def outcomes(self) -> list[str]:
+        return [
+            step["outcome"] for title, step in self.steps.items() if not title.startswith(("FROM", "export"))
+        ]
+
+    def reasons(self, title: str) -> list[str]:
+        (step,) = [step for name, step in self.steps.items() if name.startswith(title)]
+        return [reason["detail"] for reason in step["reasons"]]
+
+
+NewMachine = Callable[[], Machine]
+
+
+@pytest.fixture
+def machine(pybuild: Run, tmp_path: Path, context: Path) -> NewMachine:
+    (context / "Buildfile").write_text(BUILDFILE)
+    (context / "src").mkdir()
+    (context / "src" / "a").write_text("a\n")
+    (context / "src" / "b").write_text("b\n")
+    made: list[Machine] = []
+
+    def new() -> Machine:
+        made.append(Machine(pybuild, tmp_path / f"machine-{len(made)}", context, len(made)))
+        return made[-1]
+
+    return new
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with run_registry(tmp_path / "registry") as found:
+        yield found
+
+
+def fetched(registry: Registry, start: int = 0) -> list[str]:
+    """The blobs that were fetched, by the registry's own log."""
+    return [line for line in registry.requests()[start:] if line.startswith("GET ") and "/blobs/" in line]
+
+
+def sent(registry: Registry, start: int = 0) -> list[str]:
+    return [line for line in registry.requests()[start:] if line.startswith(("PUT ", "POST ", "PATCH "))]
+
+
+# --- between machines ---
+
+
+def test_a_folder_takes_a_whole_build_to_another_machine(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    one = first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    assert set(one.outcomes()) == {"miss"}
+    two = second.build("--cache-from", f"type=local,src={cache}")
+    assert two.outcomes() == ["hit"] * 6
+    assert "CACHED from local" in two.text
+    assert two.report["image"] == one.report["image"]
+    assert second.command("run", two.report["image"], "cat", "/out", "/done") == "a\nb\ndone\n"
+    # The layers of the first stage are needed by nothing: base's own, and the two of the second stage.
+    assert second.layers() == 3
+
+
+def test_a_step_that_runs_on_cached_ones_has_their_files(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    second.write("Buildfile", BUILDFILE.replace("echo side > /side", "cat /w/out /w/src/a > /side"))
+    two = second.build("--cache-from", f"type=local,src={cache}", "--target", "build", "-o", tmp_path / "out")
+    assert two.outcomes() == ["hit", "hit", "hit", "miss"]
+    assert (tmp_path / "out" / "side").read_text() == "a\nb\na\n"
+    assert two.reasons("RUN cat /w/out") == ["command: 'echo side > /side' → 'cat /w/out /w/src/a > /side'"]
+    # What the second machine knows now it gives on; the third needs the first for nothing.
+    third = machine()
+    third.write("Buildfile", BUILDFILE.replace("echo side > /side", "cat /w/out /w/src/a > /side"))
+    other = tmp_path / "other"
+    second.build("--cache-from", f"type=local,src={cache}", "--cache-to", f"type=local,dest={other},mode=max")
+    shutil.rmtree(cache)
+    three = third.build(
+        "--cache-from", f"type=local,src={other}", "--target", "build", "-o", tmp_path / "out3"
+    )
+    assert set(three.outcomes()) == {"hit"}
+    assert (tmp_path / "out3" / "side").read_text() == "a\nb\na\n"
+
+
+def test_a_result_that_is_the_same_again_keeps_later_steps_cached_elsewhere(
+    machine: NewMachine, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    text = "FROM base\nRUN echo one > /one\nRUN echo two > /two\n"
+    first, second = machine(), machine()
+    first.write("Buildfile", text)
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    second.write("Buildfile", text.replace("RUN echo one", "RUN : && echo one"))
+    two = second.build("--cache-from", f"type=local,src={cache}")
+    assert two.outcomes() == ["miss", "hit"]
+
+
+def test_only_the_result_travels_in_mode_min(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=local,dest={cache}")
+    assert len(list((cache / "blobs" / "sha256").iterdir())) == 4  # two layers, records, manifest
+    two = second.build("--cache-from", f"type=local,src={cache}")
+    assert two.steps["RUN echo done > /done"]["outcome"] == "hit"
+    assert two.steps["RUN echo side > /side"]["outcome"] == "miss"
+
+
+def test_a_miss_elsewhere_is_explained_by_the_nearest_record_there(
+    machine: NewMachine, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    for one in (first, second):
+        one.write("Buildfile", "FROM base\nARG VERSION\nRUN echo $VERSION > /v\nCOPY src /src\n")
+    first.build("--build-arg", "VERSION=1.2", "--cache-to", f"type=local,dest={cache},mode=max")
+    second.write("src/a", "changed\n")
+    two = second.build("--build-arg", "VERSION=1.3", "--cache-from", f"type=local,src={cache}")
+    assert two.reasons("RUN echo") == ["ARG VERSION: 1.2 → 1.3"]
+    assert any("src changed" in reason for reason in two.reasons("COPY"))
+
+
+def test_a_scope_sees_its_own_records_only(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=local,dest={cache},mode=max,scope=main")
+    none = second.build("--cache-from", f"type=local,src={cache},scope=pr")
+    assert "hit" not in none.outcomes()
+    assert "cache import failed" in none.text
+    assert none.reasons("WORKDIR")[0].startswith("cache import failed: local")
+    third = machine()
+    both = [f"type=local,src={cache},scope={scope}" for scope in ("pr", "main")]
+    found = third.build("--cache-from", both[0], "--cache-from", both[1])
+    assert set(found.outcomes()) == {"hit"}
+
+
+# --- a registry ---
+
+
+def test_no_layer_is_fetched_that_nothing_needs(machine: NewMachine, registry: Registry) -> None:
+    ref = f"{registry.host}/app/cache:main"
+    first, second, third = machine(), machine(), machine()
+    one = first.build(
+        "--cache-to", f"type=registry,ref={ref},mode=max", "-t", f"{registry.host}/app/app", "--push"
+    )
+    # Nothing is needed but the records.
+    before = len(registry.requests())
+    second.build("--cache-from", ref, "-o", "type=cacheonly")
+    assert len(fetched(registry, before)) == 1
+    # The store wants the two layers of the result, and not those of the first stage.
+    before = len(registry.requests())
+    second.build("--cache-from", ref)
+    assert len(fetched(registry, before)) == 3
+    # The registry has the layers in another repository: it is asked for the records only, and nothing is sent but documents.
+    before = len(registry.requests())
+    three = third.build(
+        "--cache-from", ref, "-t", f"{registry.host}/app/app", "--push", "-o", "type=cacheonly"
+    )
+    assert three.report["image"] == one.report["image"] == "" or three.outcomes() == ["hit"] * 6
+    assert len(fetched(registry, before)) == 1
+
+
+def test_a_second_export_sends_nothing(machine: NewMachine, registry: Registry) -> None:
+    ref = f"{registry.host}/app/cache:main"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+    assert len(sent(registry)) > 10
+    before = len(registry.requests())
+    first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+    assert sent(registry, before) == []
+    # Nor does a machine that has all of it from there, nor fetch what it would not send.
+    before = len(registry.requests())
+    second.build(
+        *("--cache-from", ref, "--cache-to", f"type=registry,ref={ref},mode=max", "-o", "type=cacheonly")
+    )
+    assert sent(registry, before) == []
+    assert len(fetched(registry, before)) == 1
+    # One more step: its layer, the records, and the manifest.
+    second.write("Buildfile", f"{BUILDFILE}RUN echo more > /more\n")
+    before = len(registry.requests())
+    second.build(
+        "--cache-from", ref, "--cache-to", f"type=registry,ref={ref},mode=max", "-o", "type=cacheonly"
+    )
+    assert len([line for line in sent(registry, before) if line.startswith("PUT ")]) == 3

@@ -1,0 +1,174 @@
+"""Portable digests, compared with hashlib, and what of a tree is read again for them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from builder.core.portable import Known
+from builder.core.tree import Ignore, Tree
+
+SECRET = bytes(range(192))
+OTHER_SECRET = bytes(range(1, 193))
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+def text(data: bytes) -> bytes:
+    return number(len(data)) + data
+
+
+def oracle(path: Path, flags: int) -> bytes:
+    """One entry, as docs/cache.md writes it down."""
+    seen = path.lstat()
+    mode, content = seen.st_mode, b""
+    if stat.S_ISDIR(mode):
+        names = sorted(os.fsencode(name) for name in os.listdir(path))
+        content = b"".join(text(name) + oracle(path / os.fsdecode(name), flags) for name in names)
+    elif stat.S_ISLNK(mode):
+        content, mode = os.fsencode(os.readlink(path)), stat.S_IFLNK
+    elif stat.S_ISREG(mode):
+        content = path.read_bytes()
+    owner = (0, 0) if flags & 1 else (seen.st_uid, seen.st_gid)
+    size = seen.st_size if not stat.S_ISDIR(mode) else 0
+    has_content = not stat.S_ISFIFO(mode)
+    attributes = os.listxattr(path, follow_symlinks=False)
+    xattrs = b"".join(
+        text(name.encode()) + text(os.getxattr(path, name, follow_symlinks=False))
+        for name in sorted(attributes)
+    )
+    return (
+        b"".join(number(field) for field in (mode, *owner, size, 0, flags, 0, 0))
+        + (hashlib.sha256(content).digest() if has_content else bytes(32))
+        + (hashlib.sha256(xattrs).digest() if attributes else bytes(32))
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "src" / "deep").mkdir(parents=True)
+    (root / "empty").mkdir()
+    (root / "nothing").touch()
+    for size in (1, 55, 56, 63, 64, 65, 119, 1000, 300_000):
+        (root / "src" / f"f{size}").write_bytes(os.urandom(size))
+    (root / "src" / "deep" / "run.sh").write_text("#!/bin/sh\n")
+    (root / "src" / "deep" / "run.sh").chmod(0o755)
+    (root / "link").symlink_to("src/f1")
+    os.mkfifo(root / "pipe")
+    os.setxattr(root / "src" / "f55", "user.note", b"a value")
+    os.setxattr(root / "src" / "f55", "user.b", b"")
+    os.setxattr(root / "src", "user.folder", b"x")
+    return root
+
+
+def digest(root: Path, known: Known, path: bytes = b"", **options: object) -> bytes:
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with Tree(fd, secret=SECRET) as tree:
+            return known.digest(tree, tree.find(path, follow=False), **options)  # type: ignore[arg-type]
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("path", "flags"), [(b"", 0), (b"", 1), (b"src/f300000", 0), (b"link", 0), (b"src", 1)]
+)
+def test_a_digest_is_what_the_document_says(folder: Path, path: bytes, flags: int) -> None:
+    with Known(None, SECRET) as known:
+        found = digest(folder, known, path, without_owner=bool(flags))
+    assert found == hashlib.sha256(oracle(folder / os.fsdecode(path), flags)).digest()
+
+
+def test_it_depends_on_no_secret_time_or_place(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    os.system(f"cp -R --preserve=mode,xattr '{folder}' '{copy}'")
+    with Known(None, SECRET) as one, Known(None, OTHER_SECRET) as two:
+        assert digest(folder, one, without_owner=True) == digest(copy, two, without_owner=True)
+
+
+def test_only_what_changed_is_read_again(folder: Path, tmp_path: Path) -> None:
+    file = str(tmp_path / "known")
+    with Known(file, SECRET) as known:
+        first = digest(folder, known)
+        assert known.hashed == sum(
+            p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink()
+        )
+        known.save()
+    with Known(file, SECRET) as known:
+        assert digest(folder, known) == first
+        assert known.hashed == 0
+    (folder / "src" / "f64").write_bytes(b"changed")
+    with Known(file, SECRET) as known:
+        second = digest(folder, known)
+        assert known.hashed == 7
+        known.save()
+    assert second == hashlib.sha256(oracle(folder, 0)).digest() != first
+    with Known(file, SECRET) as known:
+        assert digest(folder, known) == second
+        assert known.hashed == 0
+
+
+def test_what_is_left_out_makes_another_digest(folder: Path, tmp_path: Path) -> None:
+    file = str(tmp_path / "known")
+    with Known(file, SECRET) as known, Ignore(["**/run.sh"]) as rules:
+        whole, less = digest(folder, known), digest(folder, known, exclude=rules)
+        known.save()
+    (folder / "src" / "deep" / "run.sh").unlink()
+    with Known(file, SECRET) as known:
+        assert digest(folder, known) == less != whole
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "secret", "folder"])
+def test_a_file_that_cannot_be_trusted_is_as_good_as_none(folder: Path, tmp_path: Path, harm: str) -> None:
+    file = tmp_path / "known"
+    with Known(str(file), SECRET) as known:
+        first = digest(folder, known)
+        known.save()
+    data = bytearray(file.read_bytes())
+    if harm == "cut":
+        file.write_bytes(data[:-1])
+    elif harm == "flip":
+        data[-1] ^= 1
+        file.write_bytes(data)
+    elif harm == "folder":
+        file.unlink()
+        file.mkdir()
+    with Known(str(file), OTHER_SECRET if harm == "secret" else SECRET) as known:
+        assert digest(folder, known) == first
+        assert known.hashed > 300_000
+
+
+def test_snapshots_tell_hard_links_and_opaque_folders_apart(tmp_path: Path) -> None:
+    found = []
+    for way in ("two files", "two names", "opaque"):
+        root = tmp_path / way
+        (root / "d").mkdir(parents=True)
+        (root / "a").write_text("same")
+        os.link(root / "a", root / "b") if way == "two names" else (root / "b").write_text("same")
+        if way == "opaque":
+            os.setxattr(root / "d", "user.overlay.opaque", b"y")
+        with Known(None, SECRET) as known:
+            found.append(digest(root, known, changes=True))
+    assert len(set(found)) == 3
+
+
+def test_many_files_are_found_again(tmp_path: Path) -> None:
+    root = tmp_path / "many"
+    root.mkdir()
+    for count in range(3000):
+        (root / str(count)).write_text(str(count))
+    with Known(str(tmp_path / "known"), SECRET) as known:
+        first = digest(root, known)
+        known.save()
+    assert first == hashlib.sha256(oracle(root, 0)).digest()
+    (root / "5").write_text("five")
+    with Known(str(tmp_path / "known"), SECRET) as known:
+        assert digest(root, known) == hashlib.sha256(oracle(root, 0)).digest()
+        assert known.hashed == 4
