@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from builder.engine.api import build as build
     from builder.engine.explaining import Explanation as Explanation
     from builder.engine.explaining import explain as explain
+    from builder.engine.planning import BuildPlan as BuildPlan
+    from builder.engine.planning import plan as plan
     from builder.engine.request import Output as Output
     from builder.engine.result import BuildResult as BuildResult
     from builder.errors import BuilderError as BuilderError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "BuildPlan",
     "BuildResult",
     "BuilderError",
     "CacheSpec",
@@ -34,6 +37,7 @@ __all__ = [
     "__version__",
     "build",
     "explain",
+    "plan",
 ]
 
 _PLACES = {
@@ -41,6 +45,8 @@ _PLACES = {
     "build": "builder.engine.api",
     "explain": "builder.engine.explaining",
     "Explanation": "builder.engine.explaining",
+    "plan": "builder.engine.planning",
+    "BuildPlan": "builder.engine.planning",
     "BuildResult": "builder.engine.result",
     "Output": "builder.engine.request",
     "BuilderError": "builder.errors",

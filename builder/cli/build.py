@@ -38,7 +38,7 @@ def run(args: Arguments, around: Surroundings) -> int:
 
         return run_call(args, around)
     mode = _mode(args, around)
-    request = _request(args, around)
+    request = build_arguments(args, around)
     reports = parse_reports(args.texts("--report"), around)
     to_stdout = check_standard_output(
         tuple(request["outputs"]), is_terminal=around.out.isatty(), reports=reports
@@ -91,7 +91,7 @@ def _mode(args: Arguments, around: Surroundings) -> str:
     return values.choice("BUILDKIT_PROGRESS", setting, MODES) if setting else "auto"
 
 
-def _request(args: Arguments, around: Surroundings) -> dict[str, Any]:
+def build_arguments(args: Arguments, around: Surroundings) -> dict[str, Any]:
     """The arguments of `builder.build`, each checked for its form."""
     build_args = values.from_environment("--build-arg", args.texts("--build-arg"), around.env)
     if epoch := around.setting("SOURCE_DATE_EPOCH"):

@@ -35,7 +35,7 @@ FLAGS = (
     Flag("--jobs", "N", "Steps that may run at once (default: the number of processors)", group=_STEPS),
     replace(ISOLATION, group=_STEPS),
     Flag("--no-cache", "", "Look nothing up in the cache; results are kept all the same", group=_CACHE),
-    Flag("--no-cache-filter", "STAGE,…", "Stages for which nothing is looked up", many=True, group=_CACHE),
+    Flag("--no-cache-filter", "STAGE|STEP,…", "Stages and steps (build/2, or the text of a line) for which nothing is looked up", many=True, group=_CACHE),
     Flag("--cache-from", "SPEC", "Remote cache to read: type=registry|local|s3, or the name of a cache or of an image with an inline cache", many=True, group=_CACHE),
     Flag("--cache-to", "SPEC", "Remote cache to write: type=registry|local|inline|s3, mode=min|max; see docs/cache.md", many=True, group=_CACHE),
     Flag("--progress", "MODE", "auto, plain, tty, quiet or rawjson (default: BUILDKIT_PROGRESS, or auto)", group=_SHOWN),

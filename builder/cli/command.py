@@ -20,6 +20,7 @@ QUIET = Flag("--quiet", "", "Print only what scripts need", short="-q")
 COMMANDS = {
     "build": "Build an image from a build file",
     "check": "Check a build file for mistakes and bad habits, without building",
+    "plan": "Say what a build would find in the cache now, without building",
     "explain": "Say why the steps of a build were not found in the cache",
     "context": "List the files that COPY and ADD take, and say why a path is left out",
     "run": "Run a command in a container",

@@ -60,9 +60,9 @@ COMMAND = Command(
     ),
     run=run,
     text=(
-        "Says for every step of a build that was not found in the cache what was another than before. BUILD is its number\n"
-        "or `last` (the default); STEP is a number, STAGE/NUMBER, or text of its title, and tells all about it. Needs nothing\n"
-        "but the store."
+        "Says for every step of a build that was not found in the cache what was another than before.\n"
+        "BUILD is its number or `last` (the default); STEP is a number, STAGE/NUMBER, or text of its\n"
+        "title, and tells all about it. Needs nothing but the store."
     ),
     examples=(
         ("pybuild explain", "why did the last build build anything?"),

@@ -92,7 +92,7 @@ def named_image(session: Session, reference: str, platform: Platform, reporter: 
 def report_base(session: Session, reporter: StepReporter, stage: Stage, base: Base, *, known: bool) -> Above:
     """Tell how a base was come by: a hit if the store had all of it; and how it differs from what it was."""
     digest = base.image or ""
-    another = why_another_base(session, reporter, stage.name or "", digest)
+    another = why_another_base(session, reporter.slot, reporter.title, stage.name or "", digest)
     reporter.digest = digest
     if known:
         reporter.finish(Outcome.HIT, state=base.state, reasons=another)

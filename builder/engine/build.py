@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from builder.engine.account import ending, judged, required_by, tell_stages, traffic_of
 from builder.engine.advice import give_advice
 from builder.engine.contexts import Contexts
+from builder.engine.control import tell_unused_filters
 from builder.engine.deliver import check_outputs, deliver
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs, open_inputs
@@ -58,12 +59,13 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
         ):
             fetcher = Fetcher(store, request, events, cancelled, stack)
             inputs = open_inputs(request, store, fetcher)
-            session = _session(request, inputs, store, fetcher, events, cancelled)
+            session = open_session(request, inputs, store, fetcher, events, cancelled)
             recording.session = session
             try:
                 tell_stages(session, required)
                 give_advice(session)
                 made = _carry_out(session, outputs)
+                tell_unused_filters(session)
             finally:
                 session.contexts.close()
                 if session.remote is not None:
@@ -147,7 +149,7 @@ def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
     return graph
 
 
-def _session(
+def open_session(
     request: BuildRequest,
     inputs: Inputs,
     store: Store,
@@ -155,6 +157,7 @@ def _session(
     events: Events,
     cancelled: threading.Event,
 ) -> Session:
+    """What the stages of a build share; mistakes of the build file that can be known by now are raised."""
     graph = graph_of(request, inputs)
     for message, span in graph.warnings[len(graph.file.warnings) :]:  # the checks tell those of the file
         events.warn(message, f"{graph.file.name}:{span.line}" if span else "")

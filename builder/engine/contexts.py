@@ -102,7 +102,7 @@ class Contexts:
                 stats = folder.tree.stats()
                 self._store.meter.count(read=stats.bytes_hashed, hashed=stats.bytes_hashed)
                 # Files that were read are those that the index did not know: else it is as good as before.
-                if folder.index and stats.files_hashed:
+                if folder.index and stats.files_hashed and not self._store.reading:
                     folder.tree.save(folder.index)
                 folder.tree.close()
                 os.close(folder.fd)

@@ -9,7 +9,6 @@ from builder.cache.explain import because, explain, nearest
 from builder.cache.key import Part
 from builder.core.tree import listing_diff
 from builder.engine.recording import context_name
-from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import CoreError
 from builder.events import Reason
@@ -132,13 +131,11 @@ def _describe(kind: str, path: str, detail: str) -> str:
     return f"{path} ({kind}{' ' + detail if detail else ''})"
 
 
-def why_another_base(session: Session, reporter: StepReporter, stage: str, digest: str) -> tuple[Reason, ...]:
+def why_another_base(session: Session, slot: str, title: str, stage: str, digest: str) -> tuple[Reason, ...]:
     """How a base differs from that of the last build of the same kind; nothing if it does not, or nobody knows."""
     history = session.store.history
-    reference = reference_of(reporter.title)
-    rows = history.recent(reporter.slot, reporter.title, stage, _BASES)
-    if not rows:
-        rows = history.of_slot(reporter.slot, _BASES)
+    reference = reference_of(title)
+    rows = history.recent(slot, title, stage, _BASES) or history.of_slot(slot, _BASES)
     rows = [row for row in rows if row.digest]
     if not rows or (rows[0].digest == digest and reference_of(rows[0].title) == reference):
         return ()

@@ -7,6 +7,7 @@ from functools import partial
 
 from builder.cache.key import SCRATCH
 from builder.engine.base import Base, context_image, image_base, named_image, report_base, scratch_base
+from builder.engine.control import refusal
 from builder.engine.moment import moment, seconds_of
 from builder.engine.reasons import Above, why_another_base
 from builder.engine.reporter import StepReporter
@@ -18,7 +19,7 @@ from builder.events import Outcome
 from builder.graph.places import locate
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
-from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem
+from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem, Step
 from builder.image.config import ImageConfig
 from builder.image.history import COMMENT, HistoryEntry
 from builder.value import dataclass, replace
@@ -52,15 +53,18 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     for message, span in plan.warnings:
         session.events.warn(message, f"{graph.file.name}:{span.line}")
 
-    slot = _slot(session, stage, "")
-    cached = not session.request.no_cache and (stage.name or "") not in session.request.no_cache_filter
     states: list[tuple[bytes, bytes]] = []
     created = seconds_of(base.created)
     state, above = base.state, [*base.above]
     for step in plan.steps:
-        keyword = step.keyword if isinstance(step, CopyStep) else type(step).__name__
         sources: dict[str, Above] = {}
-        place = Place(slot + keyword, locate(graph.file, step.span), cached, above, sources)
+        place = Place(
+            step_slot(session, stage, step),
+            locate(graph.file, step.span),
+            refusal(session.request, stage, step.title),
+            above,
+            sources,
+        )
         state_of = partial(_source, session, stage, other, sources)
         reporter = session.events.start(
             step.title, stage.name or "", step.span.line, slot=place.slot, of=index
@@ -90,8 +94,13 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     )
 
 
-def _slot(session: Session, stage: Stage, instruction: str) -> str:
+def step_slot(session: Session, stage: Stage, step: Step) -> str:
     """What names a step across builds: the build file, the stage, the instruction."""
+    return slot_of(session, stage, step.keyword if isinstance(step, CopyStep) else type(step).__name__)
+
+
+def slot_of(session: Session, stage: Stage, instruction: str) -> str:
+    """The slot of an instruction of a stage; see `step_slot`."""
     return f"{session.inputs.slot}\n{stage.name or stage.index}\n{instruction}"
 
 
@@ -115,7 +124,7 @@ def _base(
         base_title(session.graph, stage),
         stage.name or "",
         stage.span.line,
-        slot=_slot(session, stage, "FROM"),
+        slot=slot_of(session, stage, "FROM"),
         of=stage.index,
     )
     try:
@@ -143,18 +152,12 @@ def _base(
 
 def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: StepReporter) -> Base:
     """A folder as base: its files, copied to the root of an empty file system."""
-    step = CopyStep(
-        title=reporter.title,
-        span=stage.span,
-        keyword="COPY",
-        origin=FromNamed(named.name),
-        sources=("/",),
-        inline=(),
-        destination="/",
-    )
+    step = folder_step(stage, named.name, reporter.title)
     work = work_for(session, reporter, step, SCRATCH, str(stage.platform), lambda _: SCRATCH)
     place = Place(
-        f"context {named.name}", locate(session.graph.file, stage.span), not session.request.no_cache
+        folder_slot(named.name),
+        locate(session.graph.file, stage.span),
+        refusal(session.request, stage, step.title),
     )
     done = perform(session, place, reporter, SCRATCH, work)
     base = scratch_base(stage.platform)
@@ -164,6 +167,24 @@ def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: S
     )
     above = Above(reporter.number, reporter.title, done.state, done.changed)
     return replace(base, state=done.state, history=(entry,), created=created, above=(above,))
+
+
+def folder_step(stage: Stage, name: str, title: str) -> CopyStep:
+    """The step that brings a folder as base: a copy of all that it holds."""
+    return CopyStep(
+        title=title,
+        span=stage.span,
+        keyword="COPY",
+        origin=FromNamed(name),
+        sources=("/",),
+        inline=(),
+        destination="/",
+    )
+
+
+def folder_slot(name: str) -> str:
+    """What names the records of a folder that is a base."""
+    return f"context {name}"
 
 
 def _source(
@@ -187,7 +208,7 @@ def _source(
     reporter = session.events.start(
         f"[{stage.name or 'context'}] FROM {name}",
         stage.name or "",
-        slot=_slot(session, stage, f"FROM {name}"),
+        slot=slot_of(session, stage, f"FROM {name}"),
         of=stage.index,
     )
     try:
@@ -201,7 +222,7 @@ def _source(
         reporter.finish(Outcome.FAILED, error=error.message)
         raise
     reporter.digest = str(image.manifest)
-    another = why_another_base(session, reporter, stage.name or "", reporter.digest)
+    another = why_another_base(session, reporter.slot, reporter.title, stage.name or "", reporter.digest)
     reporter.finish(Outcome.HIT, state=image.state, reasons=another)
     sources[image.state.hex()] = Above(reporter.number, reporter.title, image.state, bool(another))
     return image.state

@@ -39,15 +39,20 @@ class Done:
 class Place:
     """Where a step stands, across builds (`slot`) and in this one.
 
-    `above` is what it stands on, the lowest first; `sources` are, by their states, the stages and images that it takes files
-    from, as far as its work has asked for them.
+    `refusal` says why the cache is not asked, empty if it is. `above` is what it stands on, the lowest first; `sources` are,
+    by their states, the stages and images that it takes files from, as far as its work has asked for them.
     """
 
     slot: str
     location: Location
-    cached: bool
+    refusal: str = ""
     above: Sequence[Above] = ()
     sources: Mapping[str, Above] = field(default_factory=dict)
+
+    @property
+    def cached(self) -> bool:
+        """Whether the cache is asked."""
+        return not self.refusal
 
 
 def perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
@@ -246,7 +251,7 @@ def _why(
 ) -> Miss:
     """Why the step is carried out."""
     if not place.cached:
-        return Miss((Reason("no-cache", "", "the cache was not asked"),))
+        return Miss((Reason("no-cache", "", place.refusal),))
     miss = why_missed(
         session, place.slot, parts, keys, above=place.above, sources=place.sources, listing=listing
     )

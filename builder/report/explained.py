@@ -92,19 +92,26 @@ def _differences(one: ExplainedStep) -> Iterator[str]:
 
 def why(step: BuildStep) -> str:
     """Why a step was carried out, in one line: `3 files changed: a (content), …`, `because step 4 changed`."""
-    files = [reason for reason in step.reasons if reason.part == "file" or reason.part.startswith("file ")]
-    words = [_word(reason) for reason in step.reasons if reason not in files]
-    if files:
-        words.insert(0, _files(files))
+    words = list(reason_words(step.reasons))
     if step.same:
         words.append(SAME)
     if not words and step.outcome is Outcome.HIT:
         return "hit"
-    return "; ".join(one_line(word) for word in words) or "nobody knows why"
+    return "; ".join(words) or "nobody knows why"
+
+
+def reason_words(reasons: Sequence[Reason]) -> Iterator[str]:
+    """Some reasons, each in a few words of one line; all files are one."""
+    files = [reason for reason in reasons if reason.part == "file" or reason.part.startswith("file ")]
+    if files:
+        yield one_line(_files(files))
+    yield from (one_line(_word(reason)) for reason in reasons if reason not in files)
 
 
 def _word(reason: Reason) -> str:
     # The title of the cause stands on its own line.
+    if reason.kind == "depends" and reason.step:
+        return f"depends on step {reason.step}"
     return f"because step {reason.step} changed" if reason.step else reason.detail or reason.kind
 
 

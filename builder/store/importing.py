@@ -91,6 +91,13 @@ def import_image(
     return store.put_image(document, config, state=state, platform=parsed.config.platform)
 
 
+def known_image(store: Store, source: ImageSource, *, platform: Platform) -> StoredImage | None:
+    """The image of a source if the store has all of it; only its manifest is read."""
+    descriptor, _ = _choose(source, platform)
+    known = store.images.by_manifest(descriptor.digest)
+    return known if known is not None and store.blobs.has(known.config) and _is_whole(store, known) else None
+
+
 def _is_whole(store: Store, image: StoredImage) -> bool:
     try:
         store.chain(image.state)

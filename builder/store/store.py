@@ -173,7 +173,9 @@ class Store:
         return None if row is None else str(row[0])
 
     def put_parsed(self, digest: Digest, tree: str) -> None:
-        """Keep a syntax tree."""
+        """Keep a syntax tree, if this store is not only looked at."""
+        if self.reading:
+            return
         self._database.run("INSERT OR REPLACE INTO parsed (digest, tree) VALUES (?,?)", (str(digest), tree))
 
     # --- images ---

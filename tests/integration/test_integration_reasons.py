@@ -188,3 +188,30 @@ def test_a_cache_that_was_not_asked_is_the_reason(
     pybuild("build", context)
     pybuild("build", *flags, context)
     assert [reason.kind for reason in find(last(store), "RUN").reasons] == ["no-cache"]
+
+
+def test_the_cache_is_not_asked_for_steps_that_are_named(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base AS one\nRUN echo a > /a\nRUN echo b, > /b\nFROM base AS two\nRUN echo c > /c\nCOPY --from=one /b /b\n"
+    )
+    pybuild("build", context)
+
+    def built(*flags: str) -> list[str]:
+        done = pybuild("build", *flags, context)
+        assert "is called so" not in done.stderr
+        return sorted(step.title[:9] for step in last(store) if step.outcome == "miss")
+
+    assert built("--no-cache-filter", "one/3") == ["[one 3/3]"]
+    assert details(find(last(store), "echo b,")) == ["the cache was not asked: --no-cache-filter one/3"]
+    assert built("--no-cache-filter", "RUN echo c > /c") == ["[two 2/3]", "[two 3/3]"]
+    assert built("--no-cache-filter", "TWO") == ["[two 2/3]", "[two 3/3]"]
+    assert built("--no-cache-filter", "[one 2/3]") == ["[one 2/3]", "[one 3/3]"]
+    done = pybuild("build", "--no-cache-filter", "on", context)
+    assert "--no-cache-filter on: no stage or step is called so; did you mean one?" in done.stderr
+
+
+def test_a_step_of_a_lone_stage_is_called_by_its_number(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN echo a > /a\nRUN echo b > /b\n")
+    pybuild("build", context)
+    pybuild("build", "--no-cache-filter", "3", context)
+    assert [step.title for step in last(store) if step.outcome == "miss"] == ["[3/3] RUN echo b > /b"]

@@ -1,0 +1,39 @@
+"""For which steps the cache is not asked, and why."""
+
+from __future__ import annotations
+
+from builder.engine.request import BuildRequest
+from builder.engine.session import Session
+from builder.graph.naming import is_called
+from builder.graph.stages import Stage
+
+
+def refusal(request: BuildRequest, stage: Stage, title: str) -> str:
+    """Why the cache is not asked for a step of a stage, for people; empty if it is asked."""
+    if request.no_cache:
+        return "the cache was not asked: --no-cache"
+    for name in request.no_cache_filter:
+        if _is_stage(stage, name) or is_called(title, name, stage=stage.name or ""):
+            return f"the cache was not asked: --no-cache-filter {name}"
+    return ""
+
+
+def _is_stage(stage: Stage, name: str) -> bool:
+    return bool(name) and name.lower() in (stage.name, stage.label.lower())
+
+
+def tell_unused_filters(session: Session) -> None:
+    """Warn of names of --no-cache-filter that nothing has: most likely they are misspelt."""
+    graph, started = session.graph, session.events.started
+    for name in session.request.no_cache_filter:
+        if any(_is_stage(stage, name) for stage in graph.stages):
+            continue
+        if any(is_called(step.title, name, stage=step.stage) for step in started.values()):
+            continue
+        # Late: only a mistake needs it.
+        from difflib import get_close_matches
+
+        known = [label for stage in graph.stages for label in (stage.name, stage.label) if label]
+        near = get_close_matches(name.lower(), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        session.events.warn(f"--no-cache-filter {name}: no stage or step is called so{hint}")

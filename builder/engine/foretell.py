@@ -1,0 +1,324 @@
+"""What each step of a build would find: its key where all that it depends on is known, else what it waits for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from tempfile import TemporaryDirectory
+
+from builder.cache.explain import explain, nearest
+from builder.cache.key import SCRATCH, Part, key_of
+from builder.engine.base import image_document
+from builder.engine.control import refusal
+from builder.engine.planning import NotFetched, PlannedStep, Verdict
+from builder.engine.reasons import Above, why_another_base, why_missed
+from builder.engine.reporter import StepReporter
+from builder.engine.session import Session
+from builder.engine.stage import folder_slot, folder_step, slot_of, step_slot
+from builder.engine.work import work_for
+from builder.errors import BuilderError, BuildFileError
+from builder.events import Outcome, Reason
+from builder.graph.places import locate
+from builder.graph.plan import base_title
+from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
+from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, Step
+from builder.image.config import ImageConfig, empty_config
+from builder.remote.addresses import is_remote
+from builder.store.images import StoredImage
+from builder.store.records import Record
+from builder.value import dataclass
+
+# Earlier records that a step whose base is unknown is compared with.
+_COMPARED = 64
+
+
+class _NotKnown(BuilderError):
+    """The files that a step takes are not known before `step` of the plan was carried out."""
+
+    def __init__(self, step: PlannedStep) -> None:
+        super().__init__(step.title)
+        self.step = step
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreseen:
+    """What a stage comes to: its state, None if nobody knows it before `waits_for` was carried out."""
+
+    state: bytes | None
+    config: ImageConfig
+    args: tuple[tuple[str, str | None], ...]
+    above: tuple[Above, ...]
+    waits_for: PlannedStep | None
+
+
+class Foretelling:
+    """Goes through the stages of a session as a build would, and carries out nothing."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._steps: list[PlannedStep] = []
+        self._stages: dict[int, _Foreseen] = {}
+        self._images: dict[tuple[str, str], StoredImage | PlannedStep] = {}
+
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """Every step of the stages that are needed."""
+        with TemporaryDirectory(prefix="pybuild-plan-") as folder:
+            self._listing = os.path.join(folder, "listing")
+            for index in self._session.graph.needed:
+                self._stages[index] = self._stage(self._session.graph.stages[index])
+        return tuple(self._steps)
+
+    def _stage(self, stage: Stage) -> _Foreseen:
+        base = self._base(stage)
+        try:
+            plan = self._session.plans.of(stage.index, base.config, base.args)
+        except BuildFileError:
+            if base.waits_for is None:
+                raise
+            # What the base sets may decide about words: only a build that has it can tell.
+            planned = self._add(
+                stage,
+                f"[{stage.label or stage.name or stage.index}] all steps",
+                stage.span.line,
+                Verdict.DEPENDS,
+                reasons=(_depends(base.waits_for),),
+            )
+            return _Foreseen(None, base.config, base.args, base.above, planned)
+        state, waits_for, above = base.state, base.waits_for, list(base.above)
+        for step in plan.steps:
+            planned, state = self._step(stage, step, state, waits_for, above)
+            waits_for = None if state is not None else planned
+            changed = planned.verdict is not Verdict.HIT
+            above.append(Above(planned.number, planned.title, state or SCRATCH, changed))
+        return _Foreseen(state, plan.config, plan.args, tuple(above), waits_for)
+
+    def _add(self, stage: Stage, title: str, line: int, verdict: Verdict, **more: object) -> PlannedStep:
+        planned = PlannedStep(len(self._steps) + 1, title, stage.name or "", line, verdict, **more)  # type: ignore[arg-type]
+        self._steps.append(planned)
+        return planned
+
+    # --- bases ---
+
+    def _base(self, stage: Stage) -> _Foreseen:
+        if isinstance(stage.base, ScratchBase):
+            return _Foreseen(SCRATCH, empty_config(stage.platform), (), (), None)
+        if isinstance(stage.base, StageBase):
+            return self._stages[stage.base.index]
+        title = base_title(self._session.graph, stage)
+        slot = slot_of(self._session, stage, "FROM")
+        if isinstance(stage.base, ContextBase) and stage.base.name in self._session.inputs.folders:
+            step = folder_step(stage, stage.base.name, title)
+            planned, state = self._step(stage, step, SCRATCH, None, [], slot=folder_slot(stage.base.name))
+            above = Above(planned.number, title, state or SCRATCH, planned.verdict is not Verdict.HIT)
+            waits_for = None if state is not None else planned
+            return _Foreseen(state, empty_config(stage.platform), (), (above,), waits_for)
+        name = stage.base.reference if isinstance(stage.base, ImageBase) else stage.base.name
+        found = self._image(
+            stage, name, title, slot, stage.span.line, named=isinstance(stage.base, ContextBase)
+        )
+        if isinstance(found, PlannedStep):
+            above = Above(found.number, title, SCRATCH, True)
+            return _Foreseen(None, empty_config(stage.platform), (), (above,), found)
+        config = image_document(self._session, found).config
+        another = bool(self._steps[-1].reasons) if self._steps and self._steps[-1].title == title else False
+        return _Foreseen(
+            found.state, config, (), (Above(len(self._steps), title, found.state, another),), None
+        )
+
+    def _image(
+        self, stage: Stage, name: str, title: str, slot: str, line: int, *, named: bool
+    ) -> StoredImage | PlannedStep:
+        """An image that the store has, or the step that would fetch it; either way a step of the plan."""
+        session = self._session
+        image = self._layout(stage, name) if named and name in session.inputs.layouts else None
+        if image is None and not (named and name in session.inputs.layouts):
+            reference = session.inputs.images.get(name, name) if named else name
+            if session.request.pull:
+                reason = Reason("changed", f"base {name}", "only a build asks the registry (--pull)")
+                return self._add(stage, title, line, Verdict.DEPENDS, reasons=(reason,), slot=slot)
+            image = session.store.find_image(reference, platform=stage.platform)
+        if image is None:
+            reason = Reason("changed", f"base {name}", "not in the store yet")
+            return self._add(
+                stage,
+                title,
+                line,
+                Verdict.MISS,
+                reasons=(reason,),
+                slot=slot,
+                seconds=self._once(slot, title, stage),
+            )
+        another = why_another_base(session, slot, title, stage.name or "", str(image.manifest))
+        self._add(stage, title, line, Verdict.HIT, reasons=another, slot=slot)
+        return image
+
+    def _layout(self, stage: Stage, name: str) -> StoredImage | None:
+        """The image of an OCI layout, if the store has it."""
+        from builder.store.importing import known_image
+        from builder.store.layouts import LayoutSource
+
+        source = LayoutSource(self._session.inputs.layouts[name])
+        return known_image(self._session.store, source, platform=stage.platform)
+
+    # --- steps ---
+
+    def _step(
+        self,
+        stage: Stage,
+        step: Step,
+        state: bytes | None,
+        waits_for: PlannedStep | None,
+        above: Sequence[Above],
+        *,
+        slot: str = "",
+    ) -> tuple[PlannedStep, bytes | None]:
+        """One step of the plan, and the state that it leads to, None if that is not known."""
+        session = self._session
+        slot = slot or step_slot(session, stage, step)
+        sources: dict[str, Above] = {}
+        more: dict[str, object] = {"slot": slot}
+        refused = refusal(session.request, stage, step.title)
+        far = _far_sources(step)
+        reasons: tuple[Reason, ...]
+        if refused:
+            verdict, reasons = Verdict.MISS, (Reason("no-cache", "", refused),)
+        elif far:
+            verdict, reasons = (
+                Verdict.DEPENDS,
+                (Reason("changed", f"url {far}", f"only a build asks what is at {far}"),),
+            )
+        else:
+            try:
+                verdict, reasons, record, key = self._look(
+                    stage, step, slot, state, waits_for, above, sources
+                )
+            except _NotKnown as unknown:
+                verdict, reasons, record, key = Verdict.DEPENDS, (_depends(unknown.step),), None, b""
+            except NotFetched as unknown:
+                verdict, reasons, record, key = (
+                    Verdict.DEPENDS,
+                    (Reason("changed", "context", unknown.message),),
+                    None,
+                    b"",
+                )
+            more["key"] = key.hex()
+            if record is not None:
+                more["seconds"] = record.seconds
+            if verdict is Verdict.HIT:
+                assert record is not None
+                return self._add(stage, step.title, step.span.line, verdict, **more), record.state
+        more.setdefault("seconds", self._once(slot, step.title, stage))
+        return self._add(stage, step.title, step.span.line, verdict, reasons=reasons, **more), None
+
+    def _look(
+        self,
+        stage: Stage,
+        step: Step,
+        slot: str,
+        state: bytes | None,
+        waits_for: PlannedStep | None,
+        above: Sequence[Above],
+        sources: dict[str, Above],
+    ) -> tuple[Verdict, tuple[Reason, ...], Record | None, bytes]:
+        """Compute a step's key and look it up, or compare all but the state below if that is not known."""
+        session = self._session
+        work = work_for(
+            session,
+            StepReporter(session.events, 0, step.title),
+            step,
+            state or SCRATCH,
+            str(stage.platform),
+            lambda origin: self._source(stage, origin, sources),
+        )
+        try:
+            keys: list[bytes] = []
+            parts: tuple[Part, ...] = ()
+            for parts in work.key_parts():
+                keys.append(key_of(parts, session.store.secret))
+                if state is None:
+                    continue
+                record = session.store.records.get(keys[-1])
+                if record is not None and (
+                    record.state == SCRATCH or session.store.is_available(record.state)
+                ):
+                    return Verdict.HIT, (), record, keys[-1]
+            listing = self._listing if state is not None and work.save_listing(self._listing) else ""
+        except BuilderError as error:
+            if error.location is None and not isinstance(error, _NotKnown | NotFetched):
+                error.location = locate(session.graph.file, step.span)
+            raise
+        finally:
+            work.close()
+        if state is None:
+            assert waits_for is not None
+            return self._guess(slot, parts, waits_for)
+        miss = why_missed(session, slot, parts, keys, above=above, sources=sources, listing=listing)
+        return Verdict.MISS, miss.reasons, miss.compared, keys[-1]
+
+    def _guess(
+        self, slot: str, parts: tuple[Part, ...], waits_for: PlannedStep
+    ) -> tuple[Verdict, tuple[Reason, ...], Record | None, bytes]:
+        """A step whose base is not known: a miss if all else fits no record, else it depends on that base."""
+        own = _own(parts)
+        records = self._session.store.records.nearest(slot, _COMPARED, evicted=True)
+        lists = [_own(tuple(Part(*fields) for fields in record.parts)) for record in records]
+        closest = nearest(own, lists)
+        if closest is None:
+            return Verdict.MISS, explain(own, None), None, b""
+        record = records[lists.index(tuple(closest))]
+        if set(closest) == set(own):
+            return Verdict.DEPENDS, (_depends(waits_for),), record, b""
+        return Verdict.MISS, explain(own, closest), record, b""
+
+    def _source(self, stage: Stage, origin: object, sources: dict[str, Above]) -> bytes:
+        """The files that `--from` names; `_NotKnown` if only a build can know them."""
+        if isinstance(origin, FromStage):
+            found = self._stages[origin.index]
+            if found.state is None:
+                assert found.waits_for is not None
+                raise _NotKnown(found.waits_for)
+            changed = next((one for one in reversed(found.above) if one.changed), None)
+            if changed is not None:
+                sources[found.state.hex()] = changed
+            return found.state
+        if isinstance(origin, FromScratch):
+            return SCRATCH
+        assert isinstance(origin, FromImage | FromNamed)
+        name = origin.reference if isinstance(origin, FromImage) else origin.name
+        image = self._images.get((stage.name or "", name))
+        if image is None:
+            image = self._image(
+                stage,
+                name,
+                f"[{stage.name or 'context'}] FROM {name}",
+                slot_of(self._session, stage, f"FROM {name}"),
+                0,
+                named=isinstance(origin, FromNamed),
+            )
+            self._images[stage.name or "", name] = image
+        if isinstance(image, PlannedStep):
+            raise _NotKnown(image)
+        return image.state
+
+    def _once(self, slot: str, title: str, stage: Stage) -> float | None:
+        """How long a step of just this title took the last time that it was carried out."""
+        rows = self._session.store.history.recent(slot, title, stage.name or "", _COMPARED)
+        return next((row.seconds for row in rows if row.outcome is Outcome.MISS), None)
+
+
+def _far_sources(step: Step) -> str:
+    """A source of an ADD that lies elsewhere, empty if none does."""
+    if not isinstance(step, CopyStep) or step.keyword != "ADD":
+        return ""
+    from builder.remote.addresses import without_password
+
+    return next((without_password(source) for source in step.sources if is_remote(source)), "")
+
+
+def _depends(step: PlannedStep) -> Reason:
+    return Reason("depends", "parent", f"depends on step {step.number}: {step.title}", step.number)
+
+
+def _own(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """All parts but the state below."""
+    return tuple(part for part in parts if part.kind != "parent")
