@@ -7,11 +7,14 @@ know means fields with other meanings; new fields may come without a new number.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from builder.errors import BuilderError, BuildFileError, CommandError
 from builder.events import Condition, LayerSize, Outcome, Reason, StageNode, Traffic, Warned
 from builder.value import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SCHEMA = 1
 

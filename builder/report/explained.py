@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from builder.engine.explaining import ExplainedStep, Explanation
 from builder.events import Outcome, Reason
@@ -11,6 +10,10 @@ from builder.report.harmless import harmless
 from builder.report.summary import SAME, one_line
 from builder.report.text import human, seconds
 from builder.store.history import Build, BuildStep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SCHEMA = 1
 _LONGEST = 400

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TextIO
 
 from builder.events import (
     BuildFinished,
@@ -26,6 +25,10 @@ from builder.report.lines import LineReader
 from builder.report.summary import render_summary
 from builder.report.text import human, seconds
 from builder.value import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 # How long a step keeps the floor while others wait with something to say.
 _TURN = 5.0

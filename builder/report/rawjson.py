@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict
-from typing import Any, TextIO
 
 from builder.errors import BuilderError
 from builder.events import Event, StepOutput
 from builder.report.document import error_object
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 
 class RawJson:

@@ -13,12 +13,15 @@ The library's way to a report is that of the command:
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
 
 from builder.errors import BuilderError, UsageError
 from builder.events import BuildFinished, Event, StagesPlanned, StepFinished, StepStarted, Warned
 from builder.report.document import Report, ReportStep, error_object
 from builder.value import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 FORMATS = ("json", "markdown", "junit", "github")
 _EXTENSIONS = {

@@ -86,6 +86,25 @@ def test_a_cached_build_needs_no_parser_and_no_terminal(
     assert "builder.engine.build" in modules
     assert heavy(modules) <= {"socket"}
     assert "builder.buildfile.parse" not in modules
+    # What takes a millisecond or more by itself, and those who bring it.
+    costly = {
+        "typing",
+        "hashlib",
+        "_hashlib",
+        "datetime",
+        "shutil",
+        "tempfile",
+        "random",
+        "dataclasses",
+        "inspect",
+    }
+    costly |= {
+        "builder.engine.incremental",
+        "builder.execute.run",
+        "builder.execute.copy",
+        "builder.sandbox.run",
+    }
+    assert modules & costly <= imported(code="pass")
 
 
 def test_the_warnings_of_a_build_need_little() -> None:
