@@ -3,6 +3,7 @@
 #include "tree.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /* What the patterns say of a node by its path: KEPT, LEFT_OUT, or for a folder that is left out IN_DOUBT: an exception may
  * keep something below it. */
@@ -11,13 +12,22 @@ enum { KEPT, LEFT_OUT, IN_DOUBT };
 static int judge(const pb_tree *tree, uint32_t top, uint32_t node, const pb_ignore *exclude)
 {
     PB_FREE char *path = pb_tree_path_below(tree, top, node);
+    PB_FREE char *whole = NULL;
+    const char *below = pb_ignore_below(exclude), *judged = path;
     int rule;
 
     if (!path)
         return -ENOMEM;
-    if (!pb_ignore_match(exclude, path, &rule))
+    if (*below) {
+        if (asprintf(&whole, "%s%s%s", below, *path ? "/" : "", path) < 0) {
+            whole = NULL;
+            return -ENOMEM;
+        }
+        judged = whole;
+    }
+    if (!pb_ignore_match(exclude, judged, &rule))
         return KEPT;
-    return S_ISDIR(tree->nodes[node].mode) && pb_ignore_may_keep_below(exclude, path, rule) ? IN_DOUBT : LEFT_OUT;
+    return S_ISDIR(tree->nodes[node].mode) && pb_ignore_may_keep_below(exclude, judged, rule) ? IN_DOUBT : LEFT_OUT;
 }
 
 /* Whether anything below a folder in doubt is kept: 1 or 0. */
@@ -45,13 +55,8 @@ int pb_tree_excluded(pb_tree *tree, uint32_t top, uint32_t node, const pb_ignore
     int verdict, kept;
 
     *result = 0;
-    if (!exclude)
+    if (!exclude || (node == top && !*pb_ignore_below(exclude)))
         return 0;
-    if (node == top) {
-        if (!S_ISDIR(tree->nodes[node].mode))
-            *result = pb_ignore_match(exclude, pb_tree_name(tree, node), NULL);
-        return 0;
-    }
     verdict = judge(tree, top, node, exclude);
     if (verdict < 0)
         return verdict;

@@ -158,7 +158,7 @@ static int merge_folder(pb_copier *copier, pb_tree *tree, uint32_t node, int des
 static int find_place(pb_copier *copier, const char *destination, const char *base, int *ret_fd, char **ret_name)
 {
     size_t length = strlen(destination);
-    int into = copier->options.into_directory || (length && destination[length - 1] == '/');
+    int into = length && destination[length - 1] == '/';
     int fd;
 
     fd = into ? pb_path_make(copier->root_fd, destination, &copier->missing)
@@ -182,6 +182,13 @@ int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *d
 
     if (node >= tree->count)
         return pb_fail(error, EINVAL, "copy", "node %u", node);
+    if (copier->options.separate_links) {
+        pb_linkmap_free(&copier->links);
+        memset(&copier->links, 0, sizeof copier->links);
+    }
+    failed = pb_tree_excluded(tree, node, node, exclude, &excluded);
+    if (failed || excluded)
+        return failed ? pb_fail(error, -failed, "copy", "%s", destination) : 0;
     if (S_ISDIR(tree->nodes[node].mode)) {
         dest = pb_path_make(copier->root_fd, destination, &copier->missing);
         if (dest == -ENOTDIR || dest == -ELOOP)
@@ -190,9 +197,6 @@ int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *d
             return pb_fail(error, -dest, "open", "%s", destination);
         return merge_folder(copier, tree, node, dest, exclude, error);
     }
-    failed = pb_tree_excluded(tree, node, node, exclude, &excluded);
-    if (failed || excluded)
-        return failed ? pb_fail(error, -failed, "copy", "%s", destination) : 0;
     failed = find_place(copier, destination, base ? base : pb_tree_name(tree, node), &dest, &name);
     if (failed == -ENOTDIR)
         return pb_fail_detail(error, ENOTDIR, "copy", destination, "the destination is not a directory");
@@ -209,9 +213,10 @@ int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *d
     }
 }
 
-int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, pb_error *error)
+int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, int itself,
+                         pb_error *error)
 {
-    PB_CLOSE int parent = -1;
+    PB_CLOSE int parent = -1, there = -1;
     PB_FREE char *name = NULL;
     int failed;
 
@@ -220,9 +225,13 @@ int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const 
     failed = pb_path_parent(copier->root_fd, destination, &copier->missing, &parent, &name);
     if (failed)
         return pb_fail(error, -failed, "make directory", "%s", destination);
-    if (!strcmp(name, ".") || !faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW))
+    if (!strcmp(name, "."))
         return 0;
-    return copy_folder(copier, tree, node, parent, name, error);
+    if (!itself)
+        there = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (there < 0)
+        return copy_folder(copier, tree, node, parent, name, error);
+    return fchmod(there, tree->nodes[node].mode & 07777) ? pb_fail(error, errno, "set the mode of", "%s", destination) : 0;
 }
 
 int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, const char *destination, const char *base,

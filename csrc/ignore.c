@@ -10,7 +10,13 @@ struct pb_ignore {
     pb_rule *rules;
     size_t count;
     int whole_paths; /* there are rules for which the path must be known */
+    char *below;     /* what stands in front of the paths of a selection */
 };
+
+const char *pb_ignore_below(const pb_ignore *ignore)
+{
+    return ignore->below;
+}
 
 int pb_ignore_match(const pb_ignore *ignore, const char *path, int *deciding)
 {
@@ -213,18 +219,19 @@ void pb_ignore_free(pb_ignore *ignore)
     for (size_t i = 0; i < ignore->count; i++)
         pb_rule_cleanup(&ignore->rules[i]);
     free(ignore->rules);
+    free(ignore->below);
     free(ignore);
 }
 
-int pb_ignore_new(const char *patterns, size_t size, pb_ignore **ret, pb_error *error)
+int pb_ignore_new(const char *patterns, size_t size, const char *below, pb_ignore **ret, pb_error *error)
 {
     pb_ignore *ignore = calloc(1, sizeof *ignore);
     size_t count = 0;
 
     for (size_t i = 0; i < size; i++)
         count += patterns[i] == '\0';
-    if (!ignore || !(ignore->rules = calloc(count + 1, sizeof *ignore->rules))) {
-        free(ignore);
+    if (!ignore || !(ignore->rules = calloc(count + 1, sizeof *ignore->rules)) || !(ignore->below = strdup(below))) {
+        pb_ignore_free(ignore);
         return pb_fail(error, ENOMEM, "compile pattern", "%s", "");
     }
     for (const char *at = patterns; at < patterns + size; at += strlen(at) + 1) {

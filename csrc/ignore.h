@@ -17,6 +17,9 @@ int pb_scope_match(const pb_scope *scope, const char *name, int *rule);
 /* Whether an exception behind a rule may match something in the folder `name`. */
 int pb_scope_may_keep_below(const pb_scope *scope, const char *name, int rule);
 
+/* What stands in front of the paths of a selection. */
+const char *pb_ignore_below(const pb_ignore *ignore);
+
 /* The same for a path. */
 int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path, int rule);
 

@@ -1,79 +1,94 @@
+/* Symbolic modes as BuildKit reads them, which are those of BSD's chmod without a umask. */
 #include "mode.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* The bits of one permission letter for all of user, group and other. */
-static int letter_bits(char letter, uint32_t mode, int is_directory, uint32_t *ret)
+enum { SET_ID = 06000, STICKY = 01000, OTHERS = 07 };
+
+/* One operation on what `who` names (0: on everything), with the bits of its letters for all three classes. */
+static void change(uint32_t *mode, char operation, uint32_t who, uint32_t bits)
 {
-    switch (letter) {
-    case 'r':
-        *ret = 0444;
-        return 0;
-    case 'w':
-        *ret = 0222;
-        return 0;
-    case 'x':
-        *ret = 0111;
-        return 0;
-    case 'X':
-        *ret = is_directory || mode & 0111 ? 0111 : 0;
-        return 0;
-    case 's':
-        *ret = 06000;
-        return 0;
-    case 't':
-        *ret = 01000;
-        return 0;
-    case 'u':
-        *ret = (mode >> 6 & 7) * 0111;
-        return 0;
-    case 'g':
-        *ret = (mode >> 3 & 7) * 0111;
-        return 0;
-    case 'o':
-        *ret = (mode & 7) * 0111;
-        return 0;
-    default:
-        return -EINVAL;
+    bits &= who ? who : 07777;
+    if (operation == '=') /* the sticky bit goes only where a letter t is */
+        *mode &= ~(who ? who : SET_ID | 0777);
+    if (operation == '-')
+        *mode &= ~bits;
+    else
+        *mode |= bits;
+}
+
+/* Give the classes in `who` the permissions that one class has. */
+static void copy_class(uint32_t *mode, char operation, uint32_t who, char from)
+{
+    uint32_t bits = *mode >> (from == 'u' ? 6 : from == 'g' ? 3 : 0) & 7;
+    uint32_t classes = who ? (who & 0700 ? 0700 : 0) | (who & 070 ? 070 : 0) | (who & 07 ? 07 : 0) : 0777;
+
+    bits = bits * 0111 & classes;
+    if (operation == '=')
+        *mode &= ~classes;
+    if (operation == '-')
+        *mode &= ~bits;
+    else
+        *mode |= bits;
+}
+
+/* An operation and its letters, up to the next operation or comma. */
+static int apply_operation(const char **at, uint32_t *who, uint32_t original, int is_directory, uint32_t *mode)
+{
+    char operation = *(*at)++;
+    uint32_t bits = 0, search = 0;
+    int done = operation != '=';
+
+    for (; **at && !strchr(",+-=", **at); ++*at) {
+        char letter = **at;
+        int counts = !*who || *who & ~(uint32_t)OTHERS; /* set-id and sticky bits are nothing of others */
+        if (letter == 'X' && operation != '-') {
+            search = 0111;
+        } else if (letter == 's') {
+            bits |= counts ? SET_ID : 0;
+        } else if (letter == 't') {
+            *who |= counts ? STICKY : 0;
+            bits |= counts ? STICKY : 0;
+        } else if (strchr("rwxX", letter)) {
+            bits |= letter == 'r' ? 0444 : letter == 'w' ? 0222 : 0111;
+        } else if (strchr("ugo", letter)) {
+            if (bits)
+                change(mode, operation, *who, bits);
+            if (search && (is_directory || original & 0111))
+                change(mode, '+', *who, search);
+            bits = search = 0;
+            done = 1;
+            copy_class(mode, operation, *who, letter);
+        } else {
+            return -EINVAL;
+        }
     }
+    if (bits || !done)
+        change(mode, operation, *who, bits);
+    if (search && (is_directory || original & 0111))
+        change(mode, '+', *who, search);
+    return 0;
 }
 
 int pb_mode_apply(const char *symbolic, uint32_t mode, int is_directory, uint32_t *ret)
 {
     const char *at = symbolic;
+    uint32_t original = mode;
 
-    if (!*at)
-        return -EINVAL;
     for (;;) {
         uint32_t who = 0;
         for (; *at && strchr("ugoa", *at); at++)
-            who |= *at == 'u' ? 04700 : *at == 'g' ? 02070 : *at == 'o' ? 01007 : 07777;
-        if (!who)
-            who = 07777;
+            who |= *at == 'u' ? 04700 : *at == 'g' ? 02070 : *at == 'o' ? OTHERS : SET_ID | 0777;
         if (!*at || !strchr("+-=", *at))
             return -EINVAL;
-        while (*at && strchr("+-=", *at)) {
-            char operation = *at++;
-            uint32_t bits = 0;
-            while (*at && *at != ',' && !strchr("+-=", *at)) {
-                uint32_t more;
-                if (letter_bits(*at++, mode, is_directory, &more))
-                    return -EINVAL;
-                bits |= more;
-            }
-            bits &= who;
-            if (operation == '+')
-                mode |= bits;
-            else if (operation == '-')
-                mode &= ~bits;
-            else /* `=` leaves the set-id bits of a directory alone, as chmod does */
-                mode = (mode & ~(who & (is_directory ? 01777u : 07777u))) | bits;
+        while (*at && *at != ',') {
+            if (!strchr("+-=", *at) || apply_operation(&at, &who, original, is_directory, &mode))
+                return -EINVAL;
         }
         if (!*at)
             break;
-        if (*at++ != ',' || !*at)
-            return -EINVAL;
+        at++;
     }
     *ret = mode & 07777;
     return 0;

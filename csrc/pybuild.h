@@ -45,8 +45,10 @@ int pb_hash_file(int dir_fd, const char *path, const pb_secret *secret, pb_finge
 typedef struct pb_ignore pb_ignore;
 
 /* `patterns`: `size` bytes, each pattern ended by NUL, in file order, `!` for exceptions; cleaned by the caller as
- * moby/patternmatcher's reader does. -EINVAL with the pattern in error->path for one that cannot be compiled. */
-int pb_ignore_new(const char *patterns, size_t size, pb_ignore **ret, pb_error *error);
+ * moby/patternmatcher's reader does. `below` is what stands in front of the paths of a selection (`--parents`), "" for
+ * nothing; only with it the selection's top itself can be left out. -EINVAL with the pattern in error->path for one that
+ * cannot be compiled. */
+int pb_ignore_new(const char *patterns, size_t size, const char *below, pb_ignore **ret, pb_error *error);
 void pb_ignore_free(pb_ignore *ignore);
 /* 1 if `path` (relative, no leading slash) is left out, 0 if not. *rule is the index of the deciding rule or -1. */
 int pb_ignore_match(const pb_ignore *ignore, const char *path, int *rule);
@@ -150,7 +152,7 @@ typedef struct {
     int32_t parent_mode;        /* -1: 0755 */
     int keep_directory_times;   /* copied directories keep their mtime; else now */
     int no_follow_destination;  /* --link: links in the destination are replaced, not followed */
-    int into_directory;         /* the destination is a directory even without a slash at its end */
+    int separate_links;         /* hard links are kept within what one call adds, not between calls */
     int64_t time;               /* mtime in ns for everything copied, or -1: the source's */
 } pb_copy_options;
 
@@ -167,8 +169,10 @@ typedef struct pb_copier pb_copier;
 int pb_copier_new(int dest_root_fd, const pb_copy_options *options, pb_copier **ret, pb_error *error);
 int pb_copier_add(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, const char *base,
                   const pb_ignore *exclude, pb_error *error);
-/* A directory by itself, made with the source's attributes (`--parents`); one that is there stays as it is. */
-int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, pb_error *error);
+/* A directory by itself, made with the source's attributes (`--parents`). One that is there gets them too if it is asked for
+ * `itself`; if it only lies on the way, it gets the source's mode. */
+int pb_copier_add_folder(pb_copier *copier, pb_tree *tree, uint32_t node, const char *destination, int itself,
+                         pb_error *error);
 /* A file from memory, with the same rules. */
 int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, const char *destination, const char *base,
                         uint32_t mode, pb_error *error);

@@ -77,6 +77,8 @@ int pb_unpacker_new(int root_fd, const char *prefix, int flags, int64_t uid, int
     unpacker->gid = gid;
     unpacker->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
     unpacker->prefix = strdup(prefix);
+    for (char *end = unpacker->prefix ? unpacker->prefix + strlen(unpacker->prefix) : NULL; end && end > unpacker->prefix && end[-1] == '/';)
+        *--end = '\0'; /* as the names that begin with it */
     if (unpacker->root_fd < 0 || !unpacker->prefix) {
         pb_unpacker_free(unpacker);
         return -ENOMEM;

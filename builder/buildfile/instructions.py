@@ -258,14 +258,6 @@ def _copy(line: Line) -> Instruction:
         for piece, here in zip(pieces, is_here, strict=True)
         if not here
     ]
-    if len(pieces) > 2 and not _ends_in_slash(destination):
-        place = pieces[-1]
-        raise line.error(
-            f"with more than one source, the destination of {line.keyword} must be a folder and end in /",
-            place.at,
-            len(place.text) if place.length is None else place.length,
-            f"write {destination.text[:120]}/",
-        )
     exclude = tuple([flag.value or "" for flag in line.values(flags, "exclude")])
     return syntax.Copy(
         line.keyword,
@@ -283,16 +275,6 @@ def _copy(line: Line) -> Instruction:
         line.boolean(flags, "unpack"),
         line.text,
         line.span,
-    )
-
-
-def _ends_in_slash(word: Word) -> bool:
-    """Whether a destination names a directory; one that ends in a variable may."""
-    last = word.parts[-1] if word.parts else syntax.Literal("")
-    return (
-        not isinstance(last, syntax.Literal)
-        or last.text.endswith(("/", "/.", "/.."))
-        or last.text in (".", "..")
     )
 
 

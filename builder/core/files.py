@@ -30,7 +30,7 @@ class CopyOptions:
     parent_mode: int = -1
     keep_directory_times: bool = False
     no_follow_destination: bool = False
-    into_directory: bool = False
+    separate_links: bool = False
     time: int = -1
 
 
@@ -45,7 +45,9 @@ class CopyResult:
 
 
 class Copier:
-    """Copies nodes of trees into one root, with COPY's rules; hard links among all that it copied stay links."""
+    """Copies nodes of trees into one root, with COPY's rules. Hard links among all that it copied stay links, with
+    `separate_links` those among what one call copied.
+    """
 
     def __init__(self, dest_root_fd: int, options: CopyOptions) -> None:
         symbolic = ffi.NULL
@@ -63,7 +65,7 @@ class Copier:
                 "parent_mode": options.parent_mode,
                 "keep_directory_times": options.keep_directory_times,
                 "no_follow_destination": options.no_follow_destination,
-                "into_directory": options.into_directory,
+                "separate_links": options.separate_links,
                 "time": options.time,
             },
         )
@@ -95,10 +97,13 @@ class Copier:
         rules = exclude.handle if exclude else ffi.NULL
         check(lib.pb_copier_add(self._handle, tree.handle, node, destination, name, rules, error), error)
 
-    def add_folder(self, tree: Tree, node: int, destination: bytes) -> None:
-        """Make a directory with the attributes of a node, but without its contents, if none is there."""
+    def add_folder(self, tree: Tree, node: int, destination: bytes, *, itself: bool = False) -> None:
+        """Make a directory with the attributes of a node, but without its contents.
+
+        One that is there gets them too if it is what was asked for `itself`, and else only the mode.
+        """
         error = new_error()
-        check(lib.pb_copier_add_folder(self._handle, tree.handle, node, destination, error), error)
+        check(lib.pb_copier_add_folder(self._handle, tree.handle, node, destination, itself, error), error)
 
     def add_bytes(self, data: bytes, destination: bytes, *, base: bytes, mode: int) -> None:
         """Make a file of some bytes, with the same rules."""

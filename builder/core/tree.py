@@ -101,14 +101,16 @@ class Ignore:
     """Compiled ignore rules, as moby/patternmatcher has them: the last match decides, `!` makes an exception.
 
     A path is left out if it or a folder above it is matched. Patterns are trimmed and cleaned as `New` does
-    there. One that cannot be understood is a `CoreError` with the pattern as its path.
+    there. One that cannot be understood is a `CoreError` with the pattern as its path. `below` stands in front of the
+    paths of a selection, whose top can only then be left out itself.
     """
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], *, below: str = "") -> None:
         text = b"".join(_clean_pattern(pattern) + b"\0" for pattern in patterns)
         found = ffi.new("pb_ignore **")
         error = new_error()
-        check(lib.pb_ignore_new(text, len(text), found, error), error)
+        prefix = _one_text(below.encode("utf-8", "surrogateescape"))
+        check(lib.pb_ignore_new(text, len(text), prefix, found, error), error)
         self._handle: Any = ffi.gc(found[0], lib.pb_ignore_free)
 
     def __enter__(self) -> Ignore:

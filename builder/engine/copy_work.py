@@ -10,12 +10,12 @@ from itertools import groupby
 from builder.cache.key import Part
 from builder.cache.names import LOCAL, Names
 from builder.cache.parts import copy_parts
-from builder.core.tree import Ignore, Tree
+from builder.core.tree import Tree
 from builder.engine.normal import AS_THEY_ARE
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import StepError
-from builder.execute.sources import Source, find_sources
+from builder.execute.sources import Exclusion, Source, find_sources
 from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
 from builder.store.records import Record
@@ -60,7 +60,7 @@ class CopyWork:
         self._tree_fd = -1
         self._sources: list[tuple[Source, ...]] = []
         self._remotes: dict[str, Remote] = {}
-        self._exclude: Ignore | None = None
+        self._exclusion = self._stack.enter_context(Exclusion(step.exclude))
         self._delta: Delta | None = None
 
     def _lies_elsewhere(self, source: str) -> bool:
@@ -105,7 +105,8 @@ class CopyWork:
 
     def _file_part(self, source: Source, names: Names) -> Part:
         assert self._tree is not None
-        value = names.files(self._tree, source.node, exclude=self._exclude, without_owner=self._without_owner)
+        exclude = self._exclusion.of(source)
+        value = names.files(self._tree, source.node, exclude=exclude, without_owner=self._without_owner)
         for folder in source.parents:  # their modes are recreated, their other contents are not
             entry = self._tree.entry(self._tree.find(os.fsencode(folder)))
             value += f" {entry.mode:o}" if self._without_owner else f" {entry.mode:o}:{entry.uid}:{entry.gid}"
@@ -117,8 +118,6 @@ class CopyWork:
         self._is_open = True
         if not step.sources or self._sources or self._remotes:
             return
-        if step.exclude:
-            self._exclude = self._stack.enter_context(Ignore(step.exclude))
         for elsewhere, group in self._groups:
             if elsewhere:
                 # Late: most builds fetch nothing.
@@ -142,8 +141,8 @@ class CopyWork:
             from builder.execute.rootfs import open_state
 
             fd = open_state(self._session.store, self._origin_state)
-            if fd < 0:
-                raise StepError(f'"{step.sources[0]}" is not in {place}: that has no files')
+            if fd < 0:  # it has no files: an empty folder stands for it
+                fd = self._session.store.open_empty()
             self._stack.callback(os.close, fd)
             self._tree = self._stack.enter_context(Tree(fd, secret=self._session.store.secret))
             self._tree_fd = fd
@@ -169,22 +168,30 @@ class CopyWork:
         nodes: Sequence[int] = [source.node for group in self._sources for source in group]
         if self._tree is None or not nodes:
             return False
+        exclude = self._exclusion.of(Source(nodes[0], "", ""))
         with self._locked():
-            self._tree.save_listing(nodes, file, exclude=self._exclude, without_owner=self._without_owner)
+            self._tree.save_listing(nodes, file, exclude=exclude, without_owner=self._without_owner)
         return True
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Copy the files."""
         from builder.execute.copy import copy_files
         from builder.execute.rootfs import open_state
+        from builder.graph.copy import names_somebody
 
         del reporter
+        step = self._step
         if self._delta is not None:
             with self._locked():
                 self._copy_delta(root, self._delta)
             return
         with ExitStack() as stack:
             parent_fd = -1
+            if step.chown and names_somebody(step.chown) and not self._session.store.lowers(self._parent):
+                raise StepError(
+                    f"--chown={step.chown}: there are no files below that say who that is",
+                    hint="write numbers, such as --chown=1000:1000",
+                )
             if self.alone:
                 parent_fd = open_state(self._session.store, self._parent)
                 if parent_fd >= 0:
@@ -195,7 +202,7 @@ class CopyWork:
                     self._step,
                     root.fd,
                     bundles,
-                    self._exclude,
+                    self._exclusion.of,
                     users_fd=parent_fd if parent_fd >= 0 else root.fd,
                     to_root=self._from_folder,
                     time=self._session.normal.time,
@@ -223,9 +230,9 @@ class CopyWork:
         """The step begins anew, with nothing of an earlier result."""
         self._delta = None
 
-    def _warn_of_unknown(self, name: str) -> None:
+    def _warn_of_unknown(self, what: str) -> None:
         self._session.events.warn(
-            f"--chown={self._step.chown}: the files below know no {name!r}, which counts as 0 (root)",
+            f"--chown={self._step.chown}: the files below know {what}",
             f"{self._session.graph.file.name}:{self._step.span.line}",
         )
 

@@ -8,7 +8,6 @@ import threading
 from contextlib import ExitStack
 
 from builder.buildfile.ignorefile import IgnoreRule
-from builder.core.tree import Ignore
 from builder.engine.build import graph_of
 from builder.engine.contexts import Contexts, compile_rules, ignore_rules
 from builder.engine.elsewhere import Fetcher
@@ -17,7 +16,7 @@ from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError, Location, UsageError
-from builder.execute.sources import find_sources
+from builder.execute.sources import Exclusion, find_sources
 from builder.graph.places import locate
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph
@@ -116,9 +115,9 @@ def _taken(graph: Graph, contexts: Contexts, step: CopyStep) -> TakenStep:
     files: dict[str, TakenFile] = {}
     try:
         with folder.lock, ExitStack() as stack:
-            exclude = stack.enter_context(Ignore(step.exclude)) if step.exclude else None
+            exclusion = stack.enter_context(Exclusion(step.exclude))
             for source in find_sources(folder.tree, sources, parents=step.parents):
-                for kind, size, path in folder.tree.list(source.node, exclude=exclude):
+                for kind, size, path in folder.tree.list(source.node, exclude=exclusion.of(source)):
                     files[path] = TakenFile(kind, size, path or ".")
     except BuilderError as error:
         return TakenStep(step.title, location, name, (), error.message)

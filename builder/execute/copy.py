@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 
-from builder.core.files import Copier, CopyOptions, open_in_root
+from builder.core.files import Copier, CopyOptions, make_directory, open_in_root
 from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
 from builder.execute.archive import is_archive, unpack_archive
@@ -16,6 +16,8 @@ from builder.sandbox.users import lookup_owner
 from builder.value import dataclass, replace
 
 OnUnknown = Callable[[str], None] | None
+# What `--exclude` leaves out of a source.
+Exclude = Callable[[Source], Ignore | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ def copy_files(
     step: CopyStep,
     root_fd: int,
     bundles: Sequence[Bundle],
-    exclude: Ignore | None,
+    exclude: Exclude,
     *,
     users_fd: int,
     to_root: bool,
@@ -45,12 +47,14 @@ def copy_files(
 ) -> int:
     """Carry out a COPY or ADD: the bundles in their order, then the files given in place. The bytes that were copied.
 
-    `users_fd` is the root file system where `--chown` names are looked up; `on_unknown` is told those that it has not,
-    which count as 0. `to_root` gives the files to root, whoever has them. `time` (in nanoseconds) is when files given
+    `users_fd` is the root file system where `--chown` names are looked up; `on_unknown` is told of those that it has
+    not. `to_root` gives the files to root, whoever has them. `time` (in nanoseconds) is when files given
     in place were made, -1 is now. Failures are `StepError`s that name the source.
     """
-    count = len(step.inline) + sum(len(bundle.sources) for bundle in bundles)
-    options = _options(step, users_fd, count, to_root=to_root, on_unknown=on_unknown)
+    options = _options(step, users_fd, to_root=to_root, on_unknown=on_unknown)
+    if step.parents:  # it is there even if the patterns match nothing
+        mode = options.parent_mode if options.parent_mode >= 0 else 0o755
+        make_directory(root_fd, os.fsencode(step.destination), mode, options.parent_uid, options.parent_gid)
     copied = sum(_copy_bundle(step, root_fd, bundle, exclude, options) for bundle in bundles)
     if step.inline:
         with Copier(root_fd, replace(options, time=time)) as copier:
@@ -78,8 +82,8 @@ def copy_changes(
     `time` and `chmod` as those of a `Bundle`. A `StepError` also if a new folder would have to be merged with one that is
     there, which only the whole copy can.
     """
-    options = _options(step, users_fd, 1, to_root=True, on_unknown=on_unknown)
-    options = _or_chmod(step, replace(options, time=time), chmod)
+    options = _options(step, users_fd, to_root=True, on_unknown=on_unknown)
+    options = _or_chmod(step, replace(options, time=time, separate_links=False), chmod)  # as the whole folder
     with Copier(root_fd, options) as copier:
         for source, target in changes:
             try:
@@ -108,10 +112,9 @@ def _is_there(root_fd: int, path: str) -> bool:
     return True
 
 
-def _copy_bundle(
-    step: CopyStep, root_fd: int, bundle: Bundle, exclude: Ignore | None, options: CopyOptions
-) -> int:
+def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude, options: CopyOptions) -> int:
     tree, destination = bundle.tree, os.fsencode(step.destination)
+    made: set[str] = set()
     with Copier(root_fd, _or_chmod(step, replace(options, time=bundle.time), bundle.chmod)) as copier:
         for source in bundle.sources:
             try:
@@ -123,16 +126,17 @@ def _copy_bundle(
                     owner = {"uid": options.uid, "gid": options.gid} if step.chown else {}
                     unpack_archive(bundle.fd, source.path, root_fd, step.destination, **owner)
                     continue
-                target = _make_parents(copier, tree, step, source) if step.parents else destination
-                copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=exclude)
+                rules = exclude(source)
+                if step.parents and rules and not tree.measure(source.node, exclude=rules)[0]:
+                    continue  # nor are folders made for what is left out
+                target = _make_parents(copier, tree, step, source, made) if step.parents else destination
+                copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=rules)
             except CoreError as error:
                 raise _step_error(step, source, error) from error
         return copier.finish().bytes
 
 
-def _options(
-    step: CopyStep, users_fd: int, count: int, *, to_root: bool, on_unknown: OnUnknown
-) -> CopyOptions:
+def _options(step: CopyStep, users_fd: int, *, to_root: bool, on_unknown: OnUnknown) -> CopyOptions:
     # Files of a folder on this machine belong to root in the image, whoever has them here.
     uid, gid = (0, 0) if to_root or step.inline else (-1, -1)
     if step.chown is not None:
@@ -144,7 +148,7 @@ def _options(
         parent_gid=max(gid, 0) if step.chown is not None else 0,
         keep_directory_times=not to_root,
         no_follow_destination=step.link,
-        into_directory=count > 1,
+        separate_links=not step.parents,
     )
     if step.chmod is None:
         return options
@@ -159,15 +163,19 @@ def _or_chmod(step: CopyStep, options: CopyOptions, chmod: str | None) -> CopyOp
     return options if step.chmod is not None or chmod is None else replace(options, symbolic_mode=chmod)
 
 
-def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source) -> bytes:
-    """Recreate the folders above a source, with their modes, and say where the source goes."""
+def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source, made: set[str]) -> bytes:
+    """Recreate the folders above a source, with their modes, each once; say where the source goes."""
     below = step.destination.rstrip("/") + "/"
     for folder in source.parents:
-        copier.add_folder(tree, tree.find(os.fsencode(folder)), os.fsencode(below + folder[source.cut :]))
+        if folder not in made:
+            made.add(folder)
+            place = os.fsencode(below + folder[source.cut :])
+            copier.add_folder(tree, tree.find(os.fsencode(folder)), place)
     target = below + source.folder
     if tree.entry(source.node).kind == "d":
+        made.add(source.path)
         target += source.name
-        copier.add_folder(tree, source.node, os.fsencode(target))
+        copier.add_folder(tree, source.node, os.fsencode(target), itself=True)
         target += "/"
     return os.fsencode(target)
 

@@ -1,12 +1,14 @@
-"""What the sources of a COPY or ADD name: nodes of a tree, found by path or pattern."""
+"""What the sources of a COPY or ADD name: nodes of a tree, found by path or pattern, and what --exclude leaves of them."""
 
 from __future__ import annotations
 
 import errno
 import posixpath
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
-from builder.core.tree import Tree
+from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
 from builder.value import dataclass
 
@@ -17,14 +19,15 @@ _PATTERN = frozenset("*?[")
 class Source:
     """One file or folder to copy.
 
-    `path` is where it was found, relative to the tree's root; `name` is what it is called in a folder it lands in;
-    `parents` are the folders to recreate in front of it (`--parents`), outermost first, as paths in the tree, of which
-    the first `cut` characters are not recreated.
+    `path` is where it was found, relative to the tree's root; `name` is what it is called in a folder it lands in. With
+    `--parents`, `below` is where it goes below the destination, and `parents` are the folders to recreate in front of
+    it, outermost first, as paths in the tree, of which the first `cut` characters are not recreated.
     """
 
     node: int
     path: str
     name: str
+    below: str = ""
     parents: tuple[str, ...] = ()
     cut: int = 0
 
@@ -32,6 +35,31 @@ class Source:
     def folder(self) -> str:
         """Where `--parents` puts it below the destination, with a slash at the end, or nothing."""
         return self.parents[-1][self.cut :] + "/" if self.parents else ""
+
+
+class Exclusion:
+    """What `--exclude` leaves out: patterns count from a source, with `--parents` from where its path is cut."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = patterns
+        self._rules: dict[str, Ignore] = {}
+        self._stack = ExitStack()
+
+    def of(self, source: Source) -> Ignore | None:
+        """The rules for what is at and below a source."""
+        if not self._patterns:
+            return None
+        rules = self._rules.get(source.below)
+        if rules is None:
+            rules = self._stack.enter_context(Ignore(self._patterns, below=source.below))
+            self._rules[source.below] = rules
+        return rules
+
+    def __enter__(self) -> Exclusion:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
 
 def clamp(path: str) -> str:
@@ -48,25 +76,74 @@ def find_sources(
     """
     found: list[Source] = []
     for written in patterns:
-        pivot, pattern = _split_pivot(written) if parents else ("", clamp(written))
-        if _PATTERN.isdisjoint(pattern):
-            found.append(_plain(tree, written, pattern, pivot, parents, place))
+        if parents:
+            found += _with_parents(tree, written, place)
             continue
-        for node in tree.glob(pattern.encode("utf-8", "surrogateescape"), double_star=parents):
-            path = tree.entry(node).path.decode("utf-8", "surrogateescape")
-            followed = node if parents else _follow(tree, path, written, place)
-            found.append(_source(followed, path, pivot, parents))
+        pattern = clamp(written)
+        if _PATTERN.isdisjoint(pattern):
+            found.append(Source(_follow(tree, pattern, written, place), pattern, posixpath.basename(pattern)))
+            continue
+        for path in _glob(tree, pattern):
+            found.append(Source(_follow(tree, path, written, place), path, posixpath.basename(path)))
     return tuple(found)
 
 
-def _split_pivot(written: str) -> tuple[str, str]:
-    """The part of a `--parents` source in front of `/./`, and the whole cleaned path."""
-    before, mark, _ = ("/" + written.removeprefix("./")).partition("/./")
-    return (clamp(before) if mark else "", clamp(written))
+def _glob(tree: Tree, pattern: str, *, double_star: bool = False) -> Iterator[str]:
+    for node in tree.glob(pattern.encode("utf-8", "surrogateescape"), double_star=double_star):
+        yield tree.entry(node).path.decode("utf-8", "surrogateescape")
 
 
-def _plain(tree: Tree, written: str, path: str, pivot: str, parents: bool, place: str) -> Source:
-    return _source(_follow(tree, path, written, place), path, pivot, parents)
+def _with_parents(tree: Tree, written: str, place: str) -> Iterator[Source]:
+    """The sources of a word of `COPY --parents`: a pattern that is matched below the part in front of `/./`, the root
+    without one. No link is followed but those of that part.
+    """
+    before, mark, behind = ("/" + written.removeprefix("./")).partition("/./")
+    root, pattern = clamp(before if mark else ""), clamp(behind if mark else written)
+    if not pattern:
+        raise StepError(
+            f'"{written}" names nothing for --parents to copy', hint="write a name or a pattern, such as *"
+        )
+    plain = _PATTERN.isdisjoint(root)
+    for top in (root,) if plain else _glob(tree, root):
+        cut = len(top) + 1 if top else 0
+        if plain and _PATTERN.isdisjoint(pattern):
+            yield _below(
+                _find_itself(tree, top, pattern, written, place), f"{top}/{pattern}".lstrip("/"), cut
+            )
+            continue
+        for path in _glob(tree, f"{_as_pattern(top)}/{pattern}".lstrip("/"), double_star=True):
+            if len(path) > len(top):
+                yield _below(tree.find(path.encode("utf-8", "surrogateescape"), follow=False), path, cut)
+
+
+def _as_pattern(path: str) -> str:
+    return re.sub(r"[*?[\\]", r"\\\g<0>", path)
+
+
+def _below(node: int, path: str, cut: int) -> Source:
+    folder, steps = posixpath.dirname(path), []
+    while len(folder) > cut:
+        steps.append(folder)
+        folder = posixpath.dirname(folder)
+    return Source(node, path, posixpath.basename(path), path[cut:], tuple(reversed(steps)), cut)
+
+
+def _find_itself(tree: Tree, top: str, pattern: str, written: str, place: str) -> int:
+    """The node at a path below `top` that no link leads to."""
+    try:
+        root = tree.entry(tree.find(top.encode("utf-8", "surrogateescape"), follow=True)).path
+        path = root + b"/" * bool(root) + pattern.encode("utf-8", "surrogateescape")
+        node = tree.find(path, follow=False)
+        if tree.entry(node).path == path:
+            return node
+    except CoreError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        raise _missing(written, place) from None
+    raise StepError(
+        f'"{written}" leads through a link, which --parents does not follow',
+        hint="write the path that the link stands for",
+    )
 
 
 def _follow(tree: Tree, path: str, written: str, place: str) -> int:
@@ -75,21 +152,13 @@ def _follow(tree: Tree, path: str, written: str, place: str) -> int:
         return tree.find(path.encode("utf-8", "surrogateescape"), follow=True)
     except CoreError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise StepError(
-                f'"{written}" is not in {place}',
-                hint="check the spelling, and whether an ignore file leaves it out",
-            ) from None
+            raise _missing(written, place) from None
         if error.errno == errno.ELOOP:
             raise StepError(f'"{written}" in {place} is a link that leads in a circle') from None
         raise
 
 
-def _source(node: int, path: str, pivot: str, parents: bool) -> Source:
-    name = posixpath.basename(path)
-    if not parents:
-        return Source(node, path, name)
-    folder, steps = posixpath.dirname(path), []
-    while len(folder) > len(pivot):
-        steps.append(folder)
-        folder = posixpath.dirname(folder)
-    return Source(node, path, name, tuple(reversed(steps)), len(pivot) + 1 if pivot else 0)
+def _missing(written: str, place: str) -> StepError:
+    return StepError(
+        f'"{written}" is not in {place}', hint="check the spelling, and whether an ignore file leaves it out"
+    )

@@ -22,7 +22,7 @@ from builder.remote.addresses import (
     without_password,
 )
 
-_SYMBOLIC_MODE = r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+"
+_SYMBOLIC_MODE = r"[ugoa]*(?:[-+=][rwxXstugo]*)+"
 
 
 def plan_copy(draft: Draft, line: Copy) -> None:
@@ -37,6 +37,12 @@ def plan_copy(draft: Draft, line: Copy) -> None:
     written = draft.expand(line.destination)
     chown = draft.expand(line.chown) if line.chown else ""
     chmod = _mode(draft, line)
+    if line.chown and line.link and not chmod and names_somebody(chown):
+        raise draft.bad(
+            line.chown.span,
+            f"--link does not look at the files below, which would say who {chown[:80]} is",
+            "write numbers, such as --chown=1000:1000, or leave out --link",
+        )
     inline = tuple(
         InlineFile(
             heredoc.name,
@@ -90,6 +96,11 @@ def _check_address(draft: Draft, line: Copy, source: str, span: Span) -> None:
         raise draft.bad(
             span, "--keep-git-dir and the query keep-git-dir contradict each other", "give one of them"
         )
+
+
+def names_somebody(owner: str) -> bool:
+    """Whether the owner of `--chown` must be looked up; root is 0 everywhere."""
+    return any(part not in ("", "root") and not part.isdecimal() for part in owner.split(":", 1))
 
 
 def _mode(draft: Draft, line: Copy) -> str:

@@ -81,10 +81,11 @@ def lookup_owner(
 ) -> tuple[int, int]:
     """The uid and gid that `--chown=OWNER` means: `user`, `user:group`, names or numbers.
 
-    A number alone is user and group; a name alone brings its primary group. As in BuildKit a name that the
-    rootfs does not know is 0, which is told to `on_unknown`.
+    A number alone is user and group; a name alone brings its primary group. As in BuildKit a user that the rootfs does
+    not know is 0 and a group that it does not know is the user's, which is told to `on_unknown`; a colon without a group
+    is group 0.
     """
-    name, _, group = owner.partition(":")
+    name, colon, group = owner.partition(":")
     uid, gid = _number(name), None
     if uid is not None:
         gid = uid
@@ -95,13 +96,15 @@ def lookup_owner(
         if account is not None:
             uid, gid = account.uid, account.gid
         elif on_unknown is not None:
-            on_unknown(name)
-    if group:
-        gid = _number(group)
-        if gid is None and group != "root":
-            gid = next((entry.gid for entry in _groups(root_fd) if entry.name == group), None)
-            if gid is None and on_unknown is not None:
-                on_unknown(group)
+            on_unknown(f"no user {name!r}, which counts as 0 (root)")
+    if colon:
+        wanted = _number(group or "0") if group != "root" else 0
+        if wanted is None:
+            wanted = next((entry.gid for entry in _groups(root_fd) if entry.name == group), None)
+        if wanted is not None:
+            gid = wanted
+        elif on_unknown is not None:
+            on_unknown(f"no group {group!r}, for which {gid or 0} is taken")
     return uid or 0, gid or 0
 
 

@@ -147,6 +147,12 @@ class Store:
 
         return is_available(self, state)
 
+    def open_empty(self) -> int:
+        """A descriptor of an empty folder, which stands for a state without files."""
+        folder = os.path.join(self.path, "empty")
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def new_run(self) -> Run:
         """A private place to carry out a step in."""
         return new_run(self.fd, self.path)

@@ -58,7 +58,7 @@ static void check_hashes(void)
 static pb_ignore *rules(const char *text, size_t size)
 {
     pb_ignore *made = NULL;
-    want(pb_ignore_new(text, size, &made, &error), "rules");
+    want(pb_ignore_new(text, size, "", &made, &error), "rules");
     return made;
 }
 
@@ -72,7 +72,7 @@ static void check_rules(void)
     int rule;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert(pb_ignore_new(bad[i], strlen(bad[i]) + 1, &made, &error) < 0 && !strcmp(error.path, bad[i]));
+        assert(pb_ignore_new(bad[i], strlen(bad[i]) + 1, "", &made, &error) < 0 && !strcmp(error.path, bad[i]));
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         made = rules(odd[i], strlen(odd[i]) + 1);
         for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)

@@ -353,7 +353,7 @@ def test_an_owner_that_nobody_knows_is_told(pybuild: Run, context: Path) -> None
     (context / "Buildfile").write_text("FROM base\nCOPY --chown=nobody-here:nor-here f /\n")
     told = pybuild("build", context).stderr
     assert (
-        f"WARNING: {context}/Buildfile:2: --chown=nobody-here:nor-here: the files below know no 'nobody-here'"
+        f"WARNING: {context}/Buildfile:2: --chown=nobody-here:nor-here: the files below know no user 'nobody-here'"
         in told
     )
-    assert "know no 'nor-here', which counts as 0 (root)" in told
+    assert "know no group 'nor-here', for which 0 is taken" in told

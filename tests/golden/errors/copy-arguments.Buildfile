@@ -2,5 +2,3 @@ FROM scratch
 COPY
 COPY a
 ADD ["a"]
-COPY a b c
-ADD ["a", "b", "c d"]

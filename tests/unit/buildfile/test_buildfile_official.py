@@ -86,7 +86,6 @@ LATER = (
     ("invalid duration", "values are checked when instructions are made"),
     ("invalid network mode", "values are checked when instructions are made"),
     ("invalid security mode", "values are checked when instructions are made"),
-    ("with more than one source", "destinations are checked when steps are made"),
 )
 """Why we refuse what the oracle accepts: part of our message, and the reason."""
 

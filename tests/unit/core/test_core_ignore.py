@@ -248,10 +248,10 @@ def test_deep_folders_in_doubt_cost_no_descriptors(tmp_path: Path) -> None:
 )
 def test_no_pattern_is_slow(pattern: str, path: str) -> None:
     rules = Ignore([pattern])
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: the machine may be busy
     for _ in range(3):
         rules.match(path)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 10  # with backtracking: years
 
 
 def test_a_pattern_beyond_all_bounds_is_refused() -> None:

@@ -99,6 +99,10 @@ def test_without_files(tmp_path: Path) -> None:
         ("app:staff", (1000, 50)),
         ("7:staff", (7, 50)),
         ("root", (0, 0)),
+        ("app:", (1000, 0)),
+        (":staff", (0, 50)),
+        ("app:phantom", (1000, 1000)),
+        ("7:phantom", (7, 7)),
     ],
 )
 def test_owner(root: int, text: str, expected: tuple[int, int]) -> None:
@@ -108,7 +112,7 @@ def test_owner(root: int, text: str, expected: tuple[int, int]) -> None:
 def test_unknown_owner_is_root_and_told(root: int) -> None:
     told: list[str] = []
     assert lookup_owner(root, "ghost:phantom", on_unknown=told.append) == (0, 0)
-    assert told == ["ghost", "phantom"]
+    assert told == ["no user 'ghost', which counts as 0 (root)", "no group 'phantom', for which 0 is taken"]
 
 
 def test_too_large_passwd_is_refused(tmp_path: Path) -> None:
