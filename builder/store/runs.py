@@ -49,10 +49,17 @@ class Run:
 
 def new_run(store_fd: int, store_path: str) -> Run:
     """Make the folders of a run, locked from the first moment on."""
-    name = os.urandom(8).hex()
-    os.mkdir(f"runs/{name}", 0o700, dir_fd=store_fd)
-    lock = os.open(f"runs/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store_fd)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    while True:
+        name = os.urandom(8).hex()
+        os.mkdir(f"runs/{name}", 0o700, dir_fd=store_fd)
+        try:
+            lock = os.open(f"runs/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store_fd)
+        except FileNotFoundError:  # somebody swept it before it was locked
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            break
+        os.close(lock)
     for part in ("upper", "work", "scratch"):
         os.mkdir(part, 0o755, dir_fd=lock)
         os.chmod(part, 0o755, dir_fd=lock)

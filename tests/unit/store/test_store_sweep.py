@@ -49,3 +49,24 @@ def test_a_blob_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path
         assert store.blobs.read(digest) == b"whole"
     assert list((tmp_path / "runs").iterdir()) == []
     assert [path.name for path in (tmp_path / "blobs" / "sha256").iterdir()] == [digest.hex]
+
+
+@pytest.mark.parametrize("moment", ["open", "flock"])
+def test_a_run_that_is_swept_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    with open_store(str(tmp_path)) as store:
+        module = os if moment == "open" else runs.fcntl
+        real = getattr(module, moment)
+        swept: list[int] = []
+
+        def sweep_first(*args: object, **named: object) -> object:
+            monkeypatch.setattr(module, moment, real)
+            swept.append(sweep(store.fd))
+            return real(*args, **named)
+
+        monkeypatch.setattr(module, moment, sweep_first)
+        with store.new_run() as run:
+            assert swept == [1]
+            assert (tmp_path / run.upper).is_dir()
+            assert sweep(store.fd) == 0
