@@ -48,7 +48,7 @@ def run(args: Arguments, around: Surroundings) -> int:
         _remove(args.text("--iidfile"))
     import builder
 
-    with interruption.stoppable() as cancelled, Progress(mode, around, reports) as progress:
+    with interruption.stoppable() as cancelled, Progress(mode, around, reports, request["store"]) as progress:
         try:
             result = builder.build(args.words[0], on_event=progress.show, cancelled=cancelled, **request)
         except BuilderError as error:

@@ -42,7 +42,7 @@ FLAGS = (
     Flag("--quiet", "", "Print only the image's id, on standard output", "-q", group=_SHOWN),
     Flag("--check", "", "Do not build: check the build file by BuildKit's rules, as --call=check does", group=_WHAT),
     Flag("--call", "METHOD[,format=json]", "Instead of building: check, or show the outline (arguments, secrets) of the target, or the targets", group=_WHAT),
-    Flag("--report", "FILE|SPEC", "Write how every step ended and why it missed: FILE.json, .md, or .xml (JUnit), or type=json|markdown|junit|github[,dest=FILE]", many=True, group=_SHOWN),
+    Flag("--report", "FILE|SPEC", "Write how every step ended and why it missed: FILE.json, .md, .xml (JUnit) or .html, or type=json|markdown|junit|html|github[,dest=FILE]", many=True, group=_SHOWN),
     Flag("--require", "CONDITION", "End with status 3 unless the result meets it: hit-rate>=0.8, hit:STAGE/STEP, time<60s, size<200MB", many=True, group=_SHOWN),
     replace(STORE, group=_OTHER),
     # Accepted because scripts have them; they mean nothing here.

@@ -36,7 +36,7 @@ class Progress:
     step that failed has just been shown.
     """
 
-    def __init__(self, mode: str, around: Surroundings, reports: tuple[ReportFile, ...]) -> None:
+    def __init__(self, mode: str, around: Surroundings, reports: tuple[ReportFile, ...], store: str) -> None:
         if mode == "auto":
             mode = "tty" if around.err.isatty() else "plain"
         if mode == "tty" and around.dumb:
@@ -46,6 +46,7 @@ class Progress:
         self._display = _display(mode, around)
         self._around = around
         self._reports = reports
+        self._store = store
         self._recorder = None
         if reports:
             from builder.report.reportfile import Recorder
@@ -81,7 +82,7 @@ class Progress:
         from builder.cli.reports import write_reports
 
         try:
-            write_reports(self._recorder.report(), self._reports, self._around)
+            write_reports(self._recorder.report(), self._reports, self._around, self._store)
         except BuilderError as unwritten:
             if error is None:
                 raise

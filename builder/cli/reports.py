@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from builder.report.document import Report
+    from builder.report.trend import Trend
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file which GitHub shows with a job; Markdown is appended to it."""
@@ -56,14 +57,14 @@ def _parse(text: str, summary: str | None) -> ReportFile:
     parts = fields("--report", text)
     if len(parts) == 1 and "=" not in parts[0]:
         if not parts[0]:
-            raise UsageError("--report is empty", hint="for example --report report.md")
+            raise UsageError("--report is empty", hint="for example --report report.html")
         return ReportFile("json", "-") if parts[0] == "-" else ReportFile(form_of(parts[0]), parts[0])
     given: dict[str, str] = {}
     for part in parts:
         key, mark, value = part.partition("=")
         if not mark or key not in ("type", "dest"):
             raise UsageError(
-                f'--report: "{part}" is neither type= nor dest=', hint="for example type=junit,dest=FILE"
+                f'--report: "{part}" is neither type= nor dest=', hint="for example type=html,dest=FILE"
             )
         given[key] = value
     dest = given.get("dest") or None
@@ -79,12 +80,15 @@ def _parse(text: str, summary: str | None) -> ReportFile:
     return ReportFile(form, "-")
 
 
-def write_reports(report: Report, reports: Iterable[ReportFile], around: Surroundings) -> None:
+def write_reports(report: Report, reports: Iterable[ReportFile], around: Surroundings, store: str) -> None:
     """Write a build's report to all places; raises what went wrong with the first that was asked for, after the others."""
     failure: BuilderError | None = None
+    trend: Trend | None = None
     for wanted in reports:
         try:
-            _write(report, wanted, around)
+            if wanted.form == "html" and trend is None:
+                trend = _trend(report, around, store)
+            _write(report, wanted, around, trend)
         except BuilderError as error:
             if wanted.asked:
                 failure = failure or error
@@ -94,11 +98,11 @@ def write_reports(report: Report, reports: Iterable[ReportFile], around: Surroun
         raise failure
 
 
-def _write(report: Report, wanted: ReportFile, around: Surroundings) -> None:
+def _write(report: Report, wanted: ReportFile, around: Surroundings, trend: Trend | None) -> None:
     from builder.report.reportfile import render, write_report
 
     if wanted.dest == _STANDARD_ERROR:
-        around.err.write(render(report, wanted.form))
+        around.err.write(render(report, wanted.form, trend=trend))
         around.err.flush()
     elif wanted.append:
         data = render(report, wanted.form).encode("utf-8", "backslashreplace")
@@ -108,4 +112,17 @@ def _write(report: Report, wanted: ReportFile, around: Surroundings) -> None:
         except OSError as error:
             raise BuilderError(f'cannot write "{wanted.dest}": {error.strerror}') from None
     else:
-        write_report(report, wanted.dest, wanted.form, stdout=sys.stdout.buffer)
+        write_report(report, wanted.dest, wanted.form, trend=trend, stdout=sys.stdout.buffer)
+
+
+def _trend(report: Report, around: Surroundings, store: str) -> Trend | None:
+    """What builds of its kind were like before; nothing if the store cannot be read."""
+    from builder.report.trend import trend_of
+
+    if not report.build:
+        return None
+    try:
+        with around.open_store(store) as opened:
+            return trend_of(opened, report.build)
+    except BuilderError:
+        return None

@@ -7,7 +7,7 @@ The library's way to a report is that of the command:
         builder.build(".", on_event=recorder.show)
     except builder.BuilderError as error:
         recorder.failed(error)
-    recorder.write("report.md")
+    recorder.write("report.html")
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-FORMATS = ("json", "markdown", "junit", "github")
+    from builder.report.trend import Trend
+
+FORMATS = ("json", "markdown", "junit", "html", "github")
 _EXTENSIONS = {
     ".json": "json",
     ".md": "markdown",
     ".markdown": "markdown",
     ".xml": "junit",
+    ".html": "html",
+    ".htm": "html",
 }
 
 
@@ -107,13 +111,14 @@ class Recorder:
         path: str,
         form: str | None = None,
         *,
+        trend: Trend | None = None,
         stdout: BinaryIO | None = None,
     ) -> None:
         """Write the report to a file, which appears whole (`-` is `stdout`); a `BuilderError` if that cannot be.
 
-        `form` is one of `FORMATS`; without it the file's extension says.
+        `form` is one of `FORMATS`; without it the file's extension says. `trend` is what an HTML page shows of earlier builds.
         """
-        write_report(self.report(), path, form, stdout=stdout)
+        write_report(self.report(), path, form, trend=trend, stdout=stdout)
 
 
 def write_report(
@@ -121,13 +126,14 @@ def write_report(
     path: str,
     form: str | None = None,
     *,
+    trend: Trend | None = None,
     stdout: BinaryIO | None = None,
 ) -> None:
     """Write a report to a file; see `Recorder.write`."""
     # Late: few builds write one.
     from builder.output.destination import open_destination
 
-    text = render(report, form or form_of(path))
+    text = render(report, form or form_of(path), trend=trend)
     with open_destination(path, stdout) as stream:
         stream.write(text.encode("utf-8", "backslashreplace"))
 
@@ -143,7 +149,7 @@ def form_of(path: str) -> str:
     return _EXTENSIONS[extension]
 
 
-def render(report: Report, form: str) -> str:
+def render(report: Report, form: str, *, trend: Trend | None = None) -> str:
     """A report as the text of one of `FORMATS`."""
     # Each is imported by who wants it.
     if form == "json":
@@ -164,4 +170,8 @@ def render(report: Report, form: str) -> str:
         from builder.report.github import render_github
 
         return render_github(report)
+    if form == "html":
+        from builder.report.html import render_html
+
+        return render_html(report, trend)
     raise UsageError(f'there is no report type "{form}"', hint=f"use one of {', '.join(FORMATS)}")

@@ -170,6 +170,15 @@ class History:
         """The newest build, None if there is none."""
         return next(iter(self.builds(1)), None)
 
+    def like(self, build: Build, limit: int) -> list[Build]:
+        """Builds that had the context, build file and target of one, up to it, the newest first."""
+        rows = self._database.all(
+            f"SELECT {_BUILD} FROM builds WHERE context = ? AND file = ? AND target = ? AND number <= ? "
+            "ORDER BY number DESC LIMIT ?",
+            (build.context, build.file, build.target, build.number, limit),
+        )
+        return [_build(row) for row in rows]
+
     def steps(self, number: int) -> list[BuildStep]:
         """The steps of a build by their numbers."""
         return self._steps("build = ? ORDER BY number", (number,))

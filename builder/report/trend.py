@@ -1,0 +1,167 @@
+"""How builds went over time: hit rate, time and size of builds of one kind, and the steps that keep missing, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from builder.events import Outcome
+from builder.store.history import Build, BuildStep
+from builder.store.store import Store
+from builder.value import dataclass
+
+BUILDS = 50
+"""How many builds a trend looks at."""
+
+_NUMBERED = re.compile(r"\[(?:.* )?\s*\d+/\d+\] ", re.DOTALL)
+# Reasons that tell nothing about what keeps changing.
+_NO_CAUSE = frozenset({"first-build", "no-cache"})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One build of a trend; `size` is the bytes of its image's layers as blobs."""
+
+    build: int
+    started: float
+    outcome: str
+    hits: int
+    misses: int
+    seconds: float
+    saved: float
+    size: int
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of hits, 1 if the cache was asked for nothing."""
+        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flaky:
+    """A step that missed more than once: how often it ran, how often it missed, and why, the most frequent cause first.
+
+    Causes are parts of keys (`file src/a.py`) with how many misses each had a share in; those of a step that only followed
+    another are that step's. `seconds` is what its misses took.
+    """
+
+    stage: str
+    text: str
+    runs: int
+    misses: int
+    causes: tuple[tuple[str, int], ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Builds of one kind, the oldest first, and their steps that missed most, the worst first."""
+
+    points: tuple[Point, ...] = ()
+    flaky: tuple[Flaky, ...] = ()
+
+
+def trend_of(store: Store, build: int | None = None, *, limit: int = BUILDS) -> Trend:
+    """The trend up to a build (None: the last one) of those that had its context, build file and target."""
+    history = store.history
+    newest = history.last() if build is None else history.build(build)
+    if newest is None:
+        return Trend()
+    builds = history.like(newest, limit)[::-1]
+    points = tuple(point_of(one) for one in builds)
+    return Trend(points, flaky_steps(history.steps_of(one.number for one in builds)))
+
+
+def point_of(build: Build) -> Point:
+    """A build as a point of a trend."""
+    return Point(
+        build.number,
+        build.started,
+        build.outcome,
+        build.hits,
+        build.misses,
+        build.seconds,
+        build.saved,
+        build.counters.get("size", 0),
+    )
+
+
+def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
+    """The steps that missed at least twice for something that changed. `steps` are those of several builds.
+
+    What a step is across builds: its build file, its stage and its text, whatever its number.
+    """
+    builds: dict[int, dict[int, BuildStep]] = {}
+    runs: dict[tuple[str, str], list[BuildStep]] = {}
+    for step in steps:
+        builds.setdefault(step.build, {})[step.number] = step
+        if step.slot and step.outcome in (Outcome.HIT, Outcome.MISS):
+            runs.setdefault((step.slot, text_of(step.title)), []).append(step)
+    found = []
+    for (slot, text), all_runs in runs.items():
+        told = [step for step in all_runs if not _tells_nothing(step)]
+        missed = [step for step in told if step.outcome is Outcome.MISS]
+        if len(missed) < 2:
+            continue
+        counts: dict[str, int] = {}
+        for step in missed:
+            for cause in root_causes(step, builds[step.build]):
+                counts[cause] = counts.get(cause, 0) + 1
+        causes = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        stage = slot.split("\n")[-2] if slot.count("\n") >= 2 else ""
+        found.append(
+            Flaky(stage, text, len(told), len(missed), tuple(causes), sum(step.seconds for step in missed))
+        )
+    return tuple(sorted(found, key=lambda one: (-one.misses / one.runs, -one.seconds, one.text)))
+
+
+def text_of(title: str) -> str:
+    """A step's title without its place: `RUN make` of `[build 2/5] RUN make`."""
+    return " ".join(_NUMBERED.sub("", title, count=1).split())
+
+
+def _tells_nothing(step: BuildStep) -> bool:
+    return any(reason.kind in _NO_CAUSE for reason in step.reasons)
+
+
+def root_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> set[str]:
+    """What is to blame for a miss; of a step that followed others, theirs. `others` are its build's steps by number."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    left = [step]
+    while left:
+        current = left.pop()
+        if current.number in seen:
+            continue
+        seen.add(current.number)
+        for reason in current.reasons:
+            above = others.get(reason.step)
+            if above is not None and above.outcome is Outcome.MISS:
+                left.append(above)
+            elif reason.part and reason.kind not in _NO_CAUSE:
+                found.add(reason.part)
+    return found
+
+
+def flaky_sentence(flaky: Flaky) -> str:
+    """`missed 9 of 10 times, always because of src/version.txt`."""
+    head = f"missed {flaky.misses} of {flaky.runs} times"
+    if not flaky.causes:
+        return head
+    shares = {_cause(cause): count for cause, count in flaky.causes}
+    always = [name for name, count in shares.items() if count == flaky.misses]
+    if always:
+        return f"{head}, always because of {_listed(always)}"
+    name, count = next(iter(shares.items()))
+    return f"{head}, {count} of them because of {name}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = list(names[:3])
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _cause(part: str) -> str:
+    """A part as people name it: a file by its path."""
+    return part.removeprefix("file ")
