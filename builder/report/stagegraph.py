@@ -8,7 +8,7 @@ from builder.events import Outcome, StageNode
 from builder.report.document import Report
 from builder.value import dataclass
 
-WIDTH, HEIGHT = 196, 68
+WIDTH, HEIGHT = 224, 68
 _GAP_X, _GAP_Y, _MARGIN = 56, 20, 4
 
 
