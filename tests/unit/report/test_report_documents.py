@@ -149,6 +149,7 @@ def test_json_progress_is_one_object_a_line() -> None:
         "digest": "",
         "same": False,
         "compared": "",
+        "origin": "",
     }
     assert lines[-3]["data"] == "é\n\x1b"
     assert base64.b64decode(lines[-2]["base64"]) == b"\xff\x00"
