@@ -68,6 +68,8 @@ static int keep_top(pb_copier *copier, int fd)
 static int copy_folder(pb_copier *copier, pb_tree *tree, uint32_t node, int parent_fd, const char *name, pb_error *error)
 {
     PB_CLOSE int fd = -1;
+    struct stat now;
+    int failed;
 
     if (mkdirat(parent_fd, name, 0700) && errno != EEXIST)
         return pb_fail(error, errno, "make directory", "%s", name);
@@ -77,15 +79,16 @@ static int copy_folder(pb_copier *copier, pb_tree *tree, uint32_t node, int pare
     if (fd < 0)
         return pb_fail(error, errno, "open", "%s", name);
     copier->result.directories++;
-    return pb_copy_attributes(copier, tree, node, -1, fd, error);
+    failed = fstat(fd, &now) ? pb_fail(error, errno, "stat", "%s", name)
+                             : pb_copy_attributes(copier, tree, node, -1, fd, &now, error);
+    return failed < 0 ? failed : 0;
 }
 
-/* Set the times of copied directories, deepest first. */
-static int set_times(const pb_tree *tree, uint32_t top, const pb_nodes *folders, int top_fd, int64_t time, pb_error *error)
+int pb_copy_times(const pb_tree *tree, const pb_nodes *folders, int top_fd, int64_t time, pb_error *error)
 {
     for (size_t i = folders->count; i-- > 1;) {
         uint32_t node = folders->items[i];
-        PB_FREE char *path = pb_tree_path_below(tree, top, node);
+        PB_FREE char *path = pb_tree_path_below(tree, folders->items[0], node);
         PB_CLOSE int fd = path ? pb_path_open_below(top_fd, path, O_RDONLY | O_DIRECTORY) : -ENOMEM;
         int failed = fd < 0 ? fd : pb_set_times(fd, time >= 0 ? time : tree->nodes[node].mtime);
         if (failed)
@@ -150,7 +153,7 @@ static int merge_folder(pb_copier *copier, pb_tree *tree, uint32_t node, int des
     for (size_t i = 0; !failed && i < folders.count; i++)
         failed = copy_contents(copier, tree, node, folders.items[i], dest, exclude, &folders, error);
     if (!failed && (copier->options.keep_directory_times || copier->options.time >= 0))
-        failed = set_times(tree, node, &folders, dest, copier->options.time, error);
+        failed = pb_copy_times(tree, &folders, dest, copier->options.time, error);
     return failed;
 }
 

@@ -70,12 +70,12 @@ static void final_owner(const pb_copier *copier, const pb_node *node, uid_t *uid
     *gid = copier->options.gid >= 0 ? (gid_t)copier->options.gid : node->gid;
 }
 
-static int copy_xattrs(int source, int dest)
+int pb_copy_xattrs(int source, int dest)
 {
     PB_FREE char *names = NULL;
     PB_FREE char *value = NULL;
     size_t size;
-    int failed = pb_xattr_list(source, &names, &size);
+    int failed = pb_xattr_list(source, &names, &size), refused = 0;
 
     if (failed || !size)
         return failed;
@@ -86,30 +86,32 @@ static int copy_xattrs(int source, int dest)
         ssize_t length = fgetxattr(source, name, value, 65536);
         if (length < 0)
             return -errno;
-        if (fsetxattr(dest, name, value, (size_t)length, 0) && errno != EOPNOTSUPP)
+        if (!fsetxattr(dest, name, value, (size_t)length, 0))
+            continue;
+        if (errno != EOPNOTSUPP)
             return -errno;
+        refused = 1;
     }
-    return 0;
+    return refused;
 }
 
-int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, pb_error *error)
+int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, const struct stat *now,
+                       pb_error *error)
 {
     static const pb_fingerprint none;
     const pb_node *from = &tree->nodes[node];
     PB_CLOSE int opened = -1;
-    struct stat now;
     uid_t uid;
     gid_t gid;
     uint32_t mode;
-    int failed;
+    int failed, owned;
 
     final_owner(copier, from, &uid, &gid);
     failed = final_mode(copier, from->mode, S_ISDIR(from->mode), &mode);
-    if (!failed && fstat(dest, &now))
+    owned = now->st_uid == uid && now->st_gid == gid;
+    if (!failed && !owned && fchown(dest, uid, gid))
         failed = -errno;
-    if (!failed && (now.st_uid != uid || now.st_gid != gid) && fchown(dest, uid, gid))
-        failed = -errno;
-    if (!failed && fchmod(dest, mode))
+    if (!failed && (!owned || (now->st_mode & 07777) != mode) && fchmod(dest, mode))
         failed = -errno;
     if (!failed && !(from->flags & PB_NODE_XATTRS && !memcmp(&from->xattrs, &none, sizeof none))) {
         if (source < 0) {
@@ -117,9 +119,9 @@ int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int sour
             if (source < 0)
                 return source;
         }
-        failed = copy_xattrs(source, dest);
+        failed = pb_copy_xattrs(source, dest);
     }
-    return failed ? pb_fail(error, -failed, "set the attributes of", "%s", pb_tree_name(tree, node)) : 0;
+    return failed < 0 ? pb_fail(error, -failed, "set the attributes of", "%s", pb_tree_name(tree, node)) : failed;
 }
 
 /* --- data ------------------------------------------------------------------------------------------------------ */
@@ -209,10 +211,11 @@ static int clear_place(int dir_fd, const char *name, pb_error *error)
     return 0;
 }
 
-static int create(int dir_fd, const char *name, pb_error *error)
+/* A new file, with those of the mode's bits that give no rights of its owner; a umask may take more of them. */
+static int create(int dir_fd, const char *name, uint32_t mode, pb_error *error)
 {
     for (int try = 0;; try++) {
-        int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), failed;
+        int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode & 0777), failed;
         if (fd >= 0)
             return fd;
         if (errno != EEXIST || try > 2)
@@ -223,22 +226,35 @@ static int create(int dir_fd, const char *name, pb_error *error)
     }
 }
 
+/* Note the hashes of a copy, as far as they are known: they are those of what it was copied from. */
+static int note(pb_fact_list *facts, const pb_node *from, uint64_t inode, int64_t time)
+{
+    pb_fact fact = {.inode = inode, .size = from->size, .mtime = time, .content = from->content, .xattrs = from->xattrs};
+    uint32_t both = PB_NODE_CONTENT | PB_NODE_XATTRS;
+    return (from->flags & both) == both ? pb_fact_list_add(facts, &fact) : 0;
+}
+
 static int copy_file(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error)
 {
     const char *name = pb_tree_name(tree, node);
     PB_CLOSE int source = openat(source_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     PB_CLOSE int dest = -1;
-    struct stat before, after;
-    int failed;
+    struct stat before, after, made;
+    int64_t time = copier->options.time >= 0 ? copier->options.time : tree->nodes[node].mtime;
+    uint32_t mode;
+    int failed, refused;
 
     if (source < 0)
         return pb_fail(error, errno, "open", "%s", name);
     if (fstat(source, &before))
         return pb_fail(error, errno, "stat", "%s", name);
-    dest = create(place->dir_fd, place->name, error);
+    failed = final_mode(copier, tree->nodes[node].mode, 0, &mode);
+    if (failed)
+        return pb_fail(error, -failed, "set the attributes of", "%s", name);
+    dest = create(place->dir_fd, place->name, mode, error);
     if (dest < 0)
         return dest;
-    failed = S_ISREG(before.st_mode) ? copy_data(copier, source, dest, &before) : -ESTALE;
+    failed = fstat(dest, &made) ? -errno : S_ISREG(before.st_mode) ? copy_data(copier, source, dest, &before) : -ESTALE;
     if (!failed && fstat(source, &after))
         failed = -errno;
     if (!failed && !pb_tree_unchanged(tree, node, &after))
@@ -247,12 +263,14 @@ static int copy_file(pb_copier *copier, pb_tree *tree, uint32_t node, int source
         return pb_fail_detail(error, ESTALE, "copy", name, "it changed while it was copied");
     if (failed)
         return pb_fail(error, -failed, "copy", "%s", name);
-    failed = pb_copy_attributes(copier, tree, node, source, dest, error);
-    if (failed)
-        return failed;
-    failed = pb_set_times(dest, copier->options.time >= 0 ? copier->options.time : tree->nodes[node].mtime);
+    refused = pb_copy_attributes(copier, tree, node, source, dest, &made, error);
+    if (refused < 0)
+        return refused;
+    failed = pb_set_times(dest, time);
     if (failed)
         return pb_fail(error, -failed, "set the times of", "%s", name);
+    if (copier->facts && !refused && note(copier->facts, &tree->nodes[node], made.st_ino, time))
+        return pb_fail(error, ENOMEM, "copy", "%s", name);
     copier->result.files++;
     copier->result.bytes += (uint64_t)before.st_size;
     return 0;
@@ -298,6 +316,8 @@ static int copy_special(pb_copier *copier, pb_tree *tree, uint32_t node, int sou
         target[length] = '\0';
         if (symlinkat(target, place->dir_fd, place->name))
             return pb_fail(error, errno, "link", "%s", name);
+    } else if (S_ISCHR(from->mode) && from->rdev == 0) { /* an overlay's mark, which would hide what is below */
+        return pb_fail(error, EPERM, "make device", "%s", name);
     } else if (mknodat(place->dir_fd, place->name, (from->mode & S_IFMT) | 0600, from->rdev)) {
         return pb_fail(error, errno, "make device", "%s", name);
     }
@@ -328,7 +348,7 @@ int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_di
 int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_fd, const char *name, uint32_t mode,
                   pb_error *error)
 {
-    PB_CLOSE int dest = create(dir_fd, name, error);
+    PB_CLOSE int dest = create(dir_fd, name, 0600, error);
     pb_node node = {.mode = S_IFREG | mode, .uid = 0, .gid = 0};
     uint32_t final;
     uid_t uid;

@@ -2,6 +2,7 @@
 #ifndef PB_COPYFILE_H
 #define PB_COPYFILE_H
 
+#include "facts.h"
 #include "linkmap.h"
 #include "path.h"
 #include "tree.h"
@@ -18,6 +19,7 @@ struct pb_copier {
     size_t top_count;
     pb_linkmap links; /* their number says which top the path begins at */
     pb_copy_result result;
+    pb_fact_list *facts; /* where to note the hashes of what was copied; NULL: nobody wants them */
 };
 
 /* Where an entry goes: a name in an open directory, which is `folder` below the top of that number. */
@@ -32,8 +34,14 @@ typedef struct {
 int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error);
 int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_fd, const char *name, uint32_t mode,
                   pb_error *error);
-/* Owner, mode and xattrs of a node for an open file or directory; `source` is the source's descriptor, -1: opened here. */
-int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, pb_error *error);
+/* Owner, mode and xattrs of a node for an open file or directory, whose stat data were `now`; `source` is the source's descriptor,
+ * -1: opened here. 1 if the file system does not take all of the xattrs. */
+int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, const struct stat *now,
+                       pb_error *error);
+/* The extended attributes of one open file for another; 1 if the file system does not take all of them. */
+int pb_copy_xattrs(int source, int dest);
 int pb_set_times(int fd, int64_t time);
+/* Set the times of copied directories below `top`, the first of the list, deepest first; `time` as in pb_copy_options. */
+int pb_copy_times(const pb_tree *tree, const pb_nodes *folders, int top_fd, int64_t time, pb_error *error);
 
 #endif

@@ -6,16 +6,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Directories that are still to be done, by their paths from the top, one after the other. */
+enum { THREADS = 2 };
+
+/* Directories that are still to be done, by their paths from the top: threads take them one after the other. */
 typedef struct {
+    int source_fd, dest_fd;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
     char **paths;
-    size_t count, capacity;
+    size_t count, capacity, next;
+    int busy;         /* threads that may still find more */
+    int failed;       /* the first failure */
+    pb_error *error;  /* of it */
 } path_list;
 
 static int add_path(path_list *list, const char *folder, const char *name)
@@ -25,10 +34,12 @@ static int add_path(path_list *list, const char *folder, const char *name)
     if (!path)
         return -ENOMEM;
     stpcpy(stpcpy(stpcpy(path, folder), *folder ? "/" : ""), name);
+    pthread_mutex_lock(&list->lock);
     if (list->count == list->capacity) {
         size_t capacity = list->capacity * 2 + 64;
         char **moved = realloc(list->paths, capacity * sizeof *moved);
         if (!moved) {
+            pthread_mutex_unlock(&list->lock);
             free(path);
             return -ENOMEM;
         }
@@ -36,7 +47,37 @@ static int add_path(path_list *list, const char *folder, const char *name)
         list->capacity = capacity;
     }
     list->paths[list->count++] = path;
+    pthread_cond_signal(&list->changed);
+    pthread_mutex_unlock(&list->lock);
     return 0;
+}
+
+/* The next directory, or NULL when there will be none any more. */
+static const char *take_path(path_list *list)
+{
+    const char *path = NULL;
+
+    pthread_mutex_lock(&list->lock);
+    list->busy--;
+    while (!list->failed && list->next == list->count && list->busy)
+        pthread_cond_wait(&list->changed, &list->lock);
+    if (!list->failed && list->next < list->count) {
+        path = list->paths[list->next++];
+        list->busy++;
+    } else {
+        pthread_cond_broadcast(&list->changed);
+    }
+    pthread_mutex_unlock(&list->lock);
+    return path;
+}
+
+static void give_up(path_list *list, int failed, const char *path)
+{
+    pthread_mutex_lock(&list->lock);
+    if (!list->failed)
+        list->failed = pb_fail(list->error, -failed, "link", "%s", path);
+    pthread_cond_broadcast(&list->changed);
+    pthread_mutex_unlock(&list->lock);
 }
 
 /* Inodes of what was linked, to find files with several names. */
@@ -72,11 +113,6 @@ static int has_doubles(inode_list *list)
         if (list->items[i - 1] == list->items[i])
             return 1;
     return 0;
-}
-
-static void free_inodes(inode_list *list)
-{
-    free(list->items);
 }
 
 static void free_paths(path_list *list)
@@ -157,9 +193,9 @@ static int link_entries(DIR *source, int dest, const char *path, path_list *left
     }
 }
 
-static int link_folder(int source_fd, int dest_fd, const char *path, path_list *left, inode_list *linked)
+static int link_folder(path_list *left, const char *path, inode_list *linked)
 {
-    int fd = pb_path_open_below(source_fd, path, O_RDONLY | O_DIRECTORY), failed;
+    int fd = pb_path_open_below(left->source_fd, path, O_RDONLY | O_DIRECTORY), failed;
     PB_CLOSE int dest = -1;
     DIR *source;
 
@@ -170,7 +206,7 @@ static int link_folder(int source_fd, int dest_fd, const char *path, path_list *
         close(fd);
         return -ENOMEM;
     }
-    dest = pb_path_open_below(dest_fd, path, O_RDONLY | O_DIRECTORY);
+    dest = pb_path_open_below(left->dest_fd, path, O_RDONLY | O_DIRECTORY);
     failed = dest < 0 ? dest : link_entries(source, dest, path, left, linked);
     if (!failed)
         failed = copy_metadata(dirfd(source), dest);
@@ -178,18 +214,59 @@ static int link_folder(int source_fd, int dest_fd, const char *path, path_list *
     return failed;
 }
 
+typedef struct {
+    path_list *left;
+    inode_list linked;
+    pthread_t thread;
+} worker;
+
+static void *work_through(void *argument)
+{
+    worker *own = argument;
+    const char *path;
+
+    while ((path = take_path(own->left))) {
+        int failed = link_folder(own->left, path, &own->linked);
+        if (failed)
+            give_up(own->left, failed, path);
+    }
+    return NULL;
+}
+
+/* Whether any file was linked twice. */
+static int find_doubles(worker *workers, pb_error *error)
+{
+    inode_list *all = &workers[0].linked;
+
+    for (int i = 1; i < THREADS; i++)
+        for (size_t k = 0; k < workers[i].linked.count; k++)
+            if (add_inode(all, workers[i].linked.items[k]))
+                return pb_fail(error, ENOMEM, "link", "%s", "");
+    return has_doubles(all) ? pb_fail_detail(error, EMLINK, "link", "", "files have several names there") : 0;
+}
+
 int pb_link_tree(int source_fd, int dest_fd, pb_error *error)
 {
-    __attribute__((cleanup(free_paths))) path_list left = {0};
-    __attribute__((cleanup(free_inodes))) inode_list linked = {0};
-    int failed = add_path(&left, "", "");
+    path_list left = {.source_fd = source_fd, .dest_fd = dest_fd, .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .changed = PTHREAD_COND_INITIALIZER, .busy = THREADS, .error = error};
+    worker workers[THREADS] = {{.left = &left}, {.left = &left}};
+    int started = 1, failed = add_path(&left, "", "");
 
-    for (size_t i = 0; !failed && i < left.count; i++) {
-        failed = link_folder(source_fd, dest_fd, left.paths[i], &left, &linked);
-        if (failed)
-            return pb_fail(error, -failed, "link", "%s", left.paths[i]);
-    }
-    if (!failed && has_doubles(&linked))
-        return pb_fail_detail(error, EMLINK, "link", "", "files have several names there");
-    return failed ? pb_fail(error, -failed, "link", "%s", "") : 0;
+    if (failed)
+        return pb_fail(error, -failed, "link", "%s", "");
+    while (started < THREADS && !pthread_create(&workers[started].thread, NULL, work_through, &workers[started]))
+        started++;
+    pthread_mutex_lock(&left.lock);
+    left.busy -= THREADS - started; /* those that could not be had */
+    pthread_mutex_unlock(&left.lock);
+    work_through(&workers[0]);
+    while (started > 1)
+        pthread_join(workers[--started].thread, NULL);
+    failed = left.failed ? left.failed : find_doubles(workers, error);
+    for (int i = 0; i < THREADS; i++)
+        free(workers[i].linked.items);
+    free_paths(&left);
+    pthread_mutex_destroy(&left.lock);
+    pthread_cond_destroy(&left.changed);
+    return failed;
 }

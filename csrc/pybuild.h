@@ -142,7 +142,19 @@ enum { PB_CHANGES = 2 }; /* beside PB_WITHOUT_OWNER: the node is a snapshot, of 
 int pb_tree_portable(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_known *known, pb_digest *ret,
                      uint64_t *hashed, pb_error *error);
 
-/* --- copying (copy.c): from a tree into a root file system --------------------------------------------------- */
+/* --- known hashes (facts.c) ---------------------------------------------------------------------------------- */
+
+/* Hashes of files that were just written, or whose folder was kept as it is, by inode, size and mtime, so that nobody has to read
+ * them again. For files of one file system, to which nobody else can write. */
+typedef struct pb_facts pb_facts;
+int pb_facts_new(const pb_secret *secret, pb_facts **ret);
+void pb_facts_free(pb_facts *known);
+/* Keep it in a new file, for files below `folder_fd`: 1, or 0 if the file system cannot tell that folder from a copy of it. */
+int pb_facts_save(const pb_facts *known, int folder_fd, int dir_fd, const char *name, pb_error *error);
+/* Add what such a file says: 1, or 0 if there is none for this very folder, or it is damaged or foreign. */
+int pb_facts_load(pb_facts *known, int folder_fd, int dir_fd, const char *name);
+
+/* --- copying (copy.c, copyfolder.c): from a tree into a root file system --------------------------------------------------- */
 
 typedef struct {
     int64_t uid, gid;           /* -1 keeps the source's */
@@ -178,6 +190,11 @@ int pb_copier_add_bytes(pb_copier *copier, const uint8_t *data, size_t size, con
                         uint32_t mode, pb_error *error);
 int pb_copier_finish(pb_copier *copier, pb_copy_result *ret, pb_error *error);
 void pb_copier_free(pb_copier *copier);
+/* Merge the contents of a folder of `tree` into the folder `path` below `upper_fd`, which must be there without links on the way:
+ * the upper directory of an overlay that is not mounted, as a copy into the mount would have left it. `lower_fd` is the merged view
+ * below, -1 if there is none. Two threads copy; the hashes of what they copied go to `known` (may be NULL). */
+int pb_copy_folder(pb_tree *tree, uint32_t node, const pb_ignore *exclude, const pb_copy_options *options, int upper_fd,
+                   int lower_fd, const char *path, pb_facts *known, pb_copy_result *ret, pb_error *error);
 /* Make what is below one directory once more below another, which is empty, on the same file system: directories are made,
  * everything else is a hard link. EMLINK also if a file has several names there, which nobody may want any more. */
 int pb_link_tree(int source_fd, int dest_fd, pb_error *error);
@@ -199,12 +216,14 @@ typedef struct {
     uint64_t entries;           /* changes left, 0 for an empty diff */
     uint64_t bytes;             /* of file contents among them */
     uint64_t dropped;           /* entries that were equal to the lower ones */
+    uint64_t hashed;            /* bytes of files that had to be read for the fingerprint */
 } pb_changes;
 
 /* Read an overlay upper directory, drop what equals the merged lower view `lower_fd` (-1: there is none), and fingerprint
  * the rest. mtime is not fingerprinted; a file that differs in nothing but mtime stays, a directory that differs
- * in nothing but mtime and has no changes below it goes. */
-int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_changes *ret, pb_error *error);
+ * in nothing but mtime and has no changes below it goes. Files that `known` (may be NULL) has are not read; afterwards it
+ * has all files of the upper directory. */
+int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_facts *known, pb_changes *ret, pb_error *error);
 
 /* Give everything at and below a directory whose mtime is later than `newest` (ns, not negative) that time; whiteouts are left
  * alone. (times.c) */

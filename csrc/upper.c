@@ -5,6 +5,7 @@
  * times: two runs of a step with the same outcome have the same fingerprint.
  */
 #include "error.h"
+#include "facts.h"
 #include "linkmap.h"
 #include "path.h"
 #include "tree.h"
@@ -25,6 +26,7 @@ typedef struct {
     pb_tree *tree;
     int upper_fd, lower_fd;
     pb_hasher *hasher;
+    pb_facts *known; /* or NULL */
     pb_nodes list;
     uint8_t *marks; /* for each node of the list */
     uint64_t dropped;
@@ -243,6 +245,40 @@ static int find_groups(const settling *work, uint64_t *groups)
     return failed;
 }
 
+/* Keep what is known of the files now, and nothing else. */
+static int learn(pb_facts *known, const pb_tree *tree, const pb_nodes *nodes)
+{
+    pb_fact_list facts = {0};
+    int failed = 0;
+
+    pb_facts_clear(known);
+    for (size_t i = 0; !failed && i < nodes->count; i++) {
+        const pb_node *node = &tree->nodes[nodes->items[i]];
+        pb_fact fact = {node->inode, node->size, node->mtime, node->content, node->xattrs};
+        if (S_ISREG(node->mode))
+            failed = pb_fact_list_add(&facts, &fact);
+    }
+    if (!failed)
+        failed = pb_facts_take(known, &facts);
+    free(facts.items);
+    return failed;
+}
+
+/* The hashes of all that is left: those that are known, and the others from the files. */
+static int find_hashes(settling *work, const pb_nodes *left, pb_error *error)
+{
+    pb_tree *tree = work->tree;
+    int failed;
+
+    for (size_t i = 0; work->known && i < left->count; i++)
+        if (S_ISREG(tree->nodes[left->items[i]].mode))
+            pb_facts_recall(work->known, &tree->nodes[left->items[i]]);
+    failed = pb_tree_hash(tree, left->items, left->count, error);
+    if (!failed && work->known && learn(work->known, tree, left))
+        return pb_fail(error, ENOMEM, "settle", "%s", "");
+    return failed;
+}
+
 static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
 {
     PB_NODES pb_nodes left = {0};
@@ -256,7 +292,7 @@ static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
             failed = pb_nodes_add(&left, work->list.items[i]);
     if (failed)
         return pb_fail(error, -failed, "settle", "%s", "");
-    failed = pb_tree_hash(tree, left.items, left.count, error);
+    failed = find_hashes(work, &left, error);
     if (failed)
         return failed;
     groups = calloc(work->list.count + 1, sizeof *groups);
@@ -291,6 +327,7 @@ static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
     pb_hasher_finish(work->hasher, &ret->fingerprint);
     ret->entries = left.count;
     ret->dropped = work->dropped;
+    ret->hashed = tree->stats.bytes_hashed;
     return 0;
 }
 
@@ -321,9 +358,9 @@ static int settle(settling *work, const pb_secret *secret, pb_changes *ret, pb_e
     return failed ? failed : fingerprint(work, ret, error);
 }
 
-int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_changes *ret, pb_error *error)
+int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_facts *known, pb_changes *ret, pb_error *error)
 {
-    settling work = {.upper_fd = upper_fd, .lower_fd = lower_fd};
+    settling work = {.upper_fd = upper_fd, .lower_fd = lower_fd, .known = known && pb_facts_fits(known, secret) ? known : NULL};
     pb_changes changes = {0};
     int failed = settle(&work, secret, &changes, error);
 

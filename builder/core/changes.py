@@ -5,27 +5,38 @@ from __future__ import annotations
 from builder.core.binding import check, ffi, lib, new_error
 from builder.value import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.core.facts import Facts
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The normalised changes: a fingerprint without times (16 bytes), how many, bytes of files in them, and how many
-    entries were dropped because they equalled the lower ones.
+    """The normalised changes: a fingerprint without times (16 bytes), how many, bytes of files in them, how many entries were
+    dropped because they equalled the lower ones, and how many bytes had to be read for the fingerprint.
     """
 
     fingerprint: bytes
     entries: int
     bytes: int
     dropped: int
+    hashed: int
 
 
-def settle(upper_fd: int, lower_fd: int, secret: bytes) -> Changes:
-    """Drop from an upper directory what equals the lower view (-1: there is none) and fingerprint the rest."""
+def settle(upper_fd: int, lower_fd: int, secret: bytes, known: Facts | None = None) -> Changes:
+    """Drop from an upper directory what equals the lower view (-1: there is none) and fingerprint the rest.
+
+    Files that `known` has are not read; afterwards it has all files of the upper directory.
+    """
     found = ffi.new("pb_changes *")
     held = ffi.from_buffer("uint8_t[]", secret)
     key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
     error = new_error()
-    check(lib.pb_upper_settle(upper_fd, lower_fd, key, found, error), error)
-    return Changes(bytes(ffi.buffer(found.fingerprint.bytes)), found.entries, found.bytes, found.dropped)
+    facts = known.handle if known else ffi.NULL
+    check(lib.pb_upper_settle(upper_fd, lower_fd, key, facts, found, error), error)
+    return Changes(
+        bytes(ffi.buffer(found.fingerprint.bytes)), found.entries, found.bytes, found.dropped, found.hashed
+    )
 
 
 def clamp_times(dir_fd: int, newest: int) -> None:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from builder.core.facts import Facts
+
 
 @dataclass(frozen=True, slots=True)
 class CopyOptions:
@@ -50,25 +52,7 @@ class Copier:
     """
 
     def __init__(self, dest_root_fd: int, options: CopyOptions) -> None:
-        symbolic = ffi.NULL
-        if options.symbolic_mode is not None:
-            symbolic = ffi.new("char[]", options.symbolic_mode.encode("utf-8", "surrogateescape"))
-        settings = ffi.new(
-            "pb_copy_options *",
-            {
-                "uid": options.uid,
-                "gid": options.gid,
-                "mode": options.mode,
-                "symbolic_mode": symbolic,
-                "parent_uid": options.parent_uid,
-                "parent_gid": options.parent_gid,
-                "parent_mode": options.parent_mode,
-                "keep_directory_times": options.keep_directory_times,
-                "no_follow_destination": options.no_follow_destination,
-                "separate_links": options.separate_links,
-                "time": options.time,
-            },
-        )
+        settings, _held = _settings(options)
         found = ffi.new("pb_copier **")
         error = new_error()
         check(lib.pb_copier_new(dest_root_fd, settings, found, error), error)
@@ -127,6 +111,54 @@ class Copier:
         if self._handle is not None:
             ffi.release(self._handle)
             self._handle = None
+
+
+def _settings(options: CopyOptions) -> tuple[Any, Any]:
+    """The options as C wants them, and what must live as long as they do."""
+    symbolic = ffi.NULL
+    if options.symbolic_mode is not None:
+        symbolic = ffi.new("char[]", options.symbolic_mode.encode("utf-8", "surrogateescape"))
+    fields = {
+        "uid": options.uid,
+        "gid": options.gid,
+        "mode": options.mode,
+        "symbolic_mode": symbolic,
+        "parent_uid": options.parent_uid,
+        "parent_gid": options.parent_gid,
+        "parent_mode": options.parent_mode,
+        "keep_directory_times": options.keep_directory_times,
+        "no_follow_destination": options.no_follow_destination,
+        "separate_links": options.separate_links,
+        "time": options.time,
+    }
+    return ffi.new("pb_copy_options *", fields), symbolic
+
+
+def copy_folder(
+    tree: Tree,
+    node: int,
+    options: CopyOptions,
+    upper_fd: int,
+    lower_fd: int,
+    path: bytes,
+    *,
+    exclude: Ignore | None = None,
+    known: Facts | None = None,
+) -> CopyResult:
+    """Merge the contents of a folder into `path` (relative, no link on the way) below an upper directory that is not mounted.
+
+    `lower_fd` is the view below, -1 if there is none. What becomes known of the copies is added to `known`.
+    """
+    found = ffi.new("pb_copy_result *")
+    error = new_error()
+    settings, _held = _settings(options)
+    rules = exclude.handle if exclude else ffi.NULL
+    facts = known.handle if known else ffi.NULL
+    check(
+        lib.pb_copy_folder(tree.handle, node, rules, settings, upper_fd, lower_fd, path, facts, found, error),
+        error,
+    )
+    return CopyResult(found.files, found.directories, found.links, found.bytes)
 
 
 def copy_rootfs(source_fd: int, dest_fd: int, *, keep_owner: bool) -> CopyResult:

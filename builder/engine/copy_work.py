@@ -62,6 +62,7 @@ class CopyWork:
         self._remotes: dict[str, Remote] = {}
         self._exclusion = self._stack.enter_context(Exclusion(step.exclude))
         self._delta: Delta | None = None
+        self._earlier: Record | None = None
 
     def _lies_elsewhere(self, source: str) -> bool:
         return self._step.keyword == "ADD" and is_remote(source)
@@ -176,6 +177,7 @@ class CopyWork:
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Copy the files."""
         from builder.execute.copy import copy_files
+        from builder.execute.copyfolder import copy_one_folder
         from builder.execute.rootfs import open_state
         from builder.graph.copy import names_somebody
 
@@ -197,17 +199,28 @@ class CopyWork:
                 if parent_fd >= 0:
                     stack.callback(os.close, parent_fd)
             bundles = list(self._bundles(root, stack))
+            users_fd = parent_fd if parent_fd >= 0 else root.fd
             with self._locked():
-                copied = copy_files(
+                copied = copy_one_folder(
                     self._step,
-                    root.fd,
+                    root,
                     bundles,
                     self._exclusion.of,
-                    users_fd=parent_fd if parent_fd >= 0 else root.fd,
+                    users_fd=users_fd,
                     to_root=self._from_folder,
-                    time=self._session.normal.time,
                     on_unknown=self._warn_of_unknown,
                 )
+                if copied is None:
+                    copied = copy_files(
+                        self._step,
+                        root.fd,
+                        bundles,
+                        self._exclusion.of,
+                        users_fd=users_fd,
+                        to_root=self._from_folder,
+                        time=self._session.normal.time,
+                        on_unknown=self._warn_of_unknown,
+                    )
         self._session.store.meter.count(read=copied)
 
     def begin_with(self, run: Run, parts: tuple[Part, ...], earlier: Record, listing: str) -> bool:
@@ -223,7 +236,7 @@ class CopyWork:
             delta = find_delta(self._session.store, step, sources[0], self._tree, parts, earlier, listing)
         if delta is None or not prepare(self._session.store, step, run, self._parent, earlier, delta):
             return False
-        self._delta = delta
+        self._delta, self._earlier = delta, earlier
         return True
 
     def forget_beginning(self) -> None:
@@ -238,9 +251,11 @@ class CopyWork:
 
     def _copy_delta(self, root: StepRoot, delta: Delta) -> None:
         """Copy what changed over the earlier result."""
+        from builder.engine.incremental import recall
         from builder.execute.copy import copy_changes
 
-        assert self._tree is not None
+        assert self._tree is not None and self._earlier is not None
+        recall(self._session.store, root, self._earlier)
         (source,) = self._sources[0]
         targets = []
         for path in delta.changed:

@@ -14,7 +14,8 @@ from builder.cache.key import Part
 from builder.core.files import link_tree, open_in_root, remove_tree
 from builder.core.tree import Change, Tree, listing_diff
 from builder.errors import CoreError
-from builder.execute.rootfs import open_state
+from builder.execute.copyfolder import is_plain_folder, stat_inside
+from builder.execute.rootfs import StepRoot, open_state
 from builder.execute.sources import Source
 from builder.graph.steps import CopyStep
 from builder.store.records import Record
@@ -121,7 +122,7 @@ def prepare(store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Reco
     before = os.open(store.states.path(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
     upper = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
     try:
-        if not _is_plain_folder(before, step.destination):
+        if not is_plain_folder(before, step.destination):
             return False
         link_tree(before, upper)
         for path in delta.removed:
@@ -133,6 +134,18 @@ def prepare(store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Reco
         os.close(before)
         os.close(upper)
     return True
+
+
+def recall(store: Store, root: StepRoot, earlier: Record) -> None:
+    """Let what is known of the earlier result's files be known of the links to them."""
+    state = store.states.get(earlier.state)
+    if state is None:
+        return
+    folder = os.open(store.states.path(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+    try:
+        root.known.load(folder, store.fd, store.states.facts_path(state))
+    finally:
+        os.close(folder)
 
 
 def _empty(store: Store, run: Run) -> None:
@@ -166,36 +179,13 @@ def _look(root: int, destination: str) -> list[tuple[int, int, int]] | None:
     names = [name for name in destination.split("/") if name]
     for count in range(len(names) + 1):
         try:
-            seen = _stat_inside(root, "/".join(names[:count]))
+            seen = stat_inside(root, "/".join(names[:count]))
         except (FileNotFoundError, NotADirectoryError):
             return found
         if not stat.S_ISDIR(seen.st_mode):
             return None
         found.append((seen.st_mode, seen.st_uid, seen.st_gid))
     return None
-
-
-def _is_plain_folder(root: int, path: str) -> bool:
-    """Whether a path is a folder, and no link on the way to it."""
-    names = [name for name in path.split("/") if name]
-    try:
-        return all(
-            stat.S_ISDIR(_stat_inside(root, "/".join(names[: count + 1])).st_mode)
-            for count in range(len(names))
-        )
-    except OSError:
-        return False
-
-
-def _stat_inside(root: int, path: str) -> os.stat_result:
-    try:
-        fd = open_in_root(root, path.encode("utf-8", "surrogateescape"), os.O_PATH | os.O_NOFOLLOW)
-    except CoreError as error:
-        raise OSError(error.errno, error.message) from None
-    try:
-        return os.fstat(fd)
-    finally:
-        os.close(fd)
 
 
 def _remove(root: int, path: str) -> None:

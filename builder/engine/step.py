@@ -227,8 +227,8 @@ def _attempt(
         with StepRoot(store, run, parent, alone=work.alone, process=work.process) as root:
             work.carry_out(root, reporter)
             changes = root.settle(newest=session.fixed_time)
-        # Whoever wrote them: what is in the layer was read back and fingerprinted.
-        store.meter.count(read=changes.bytes, hashed=changes.bytes, written=changes.bytes)
+        # Whoever wrote them; what was not known of them was read back and fingerprinted.
+        store.meter.count(read=changes.hashed, hashed=changes.hashed, written=changes.bytes)
         if changes.entries == 0:
             return parent, 0
         state = state_after(parent, changes.fingerprint, store.secret)

@@ -98,7 +98,7 @@ def copy_changes(
                     above, _, name = target.rpartition("/")
                     copier.add(tree, source.node, os.fsencode(f"{above}/"), base=os.fsencode(name))
             except CoreError as error:
-                raise _step_error(step, source, error) from error
+                raise step_error(step, source, error) from error
         return copier.finish().bytes
 
 
@@ -115,7 +115,7 @@ def _is_there(root_fd: int, path: str) -> bool:
 def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude, options: CopyOptions) -> int:
     tree, destination = bundle.tree, os.fsencode(step.destination)
     made: set[str] = set()
-    with Copier(root_fd, _or_chmod(step, replace(options, time=bundle.time), bundle.chmod)) as copier:
+    with Copier(root_fd, _for_bundle(step, options, bundle)) as copier:
         for source in bundle.sources:
             try:
                 if (
@@ -132,7 +132,7 @@ def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude,
                 target = _make_parents(copier, tree, step, source, made) if step.parents else destination
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=rules)
             except CoreError as error:
-                raise _step_error(step, source, error) from error
+                raise step_error(step, source, error) from error
         return copier.finish().bytes
 
 
@@ -158,6 +158,18 @@ def _options(step: CopyStep, users_fd: int, *, to_root: bool, on_unknown: OnUnkn
     return replace(options, symbolic_mode=step.chmod)
 
 
+def bundle_options(
+    step: CopyStep, users_fd: int, bundle: Bundle, *, to_root: bool, on_unknown: OnUnknown
+) -> CopyOptions:
+    """How the sources of a bundle are copied; see `copy_files`."""
+    options = _options(step, users_fd, to_root=to_root, on_unknown=on_unknown)
+    return _for_bundle(step, options, bundle)
+
+
+def _for_bundle(step: CopyStep, options: CopyOptions, bundle: Bundle) -> CopyOptions:
+    return _or_chmod(step, replace(options, time=bundle.time), bundle.chmod)
+
+
 def _or_chmod(step: CopyStep, options: CopyOptions, chmod: str | None) -> CopyOptions:
     """Options with the mode that files get if the step says none."""
     return options if step.chmod is not None or chmod is None else replace(options, symbolic_mode=chmod)
@@ -180,7 +192,7 @@ def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source, ma
     return os.fsencode(target)
 
 
-def _step_error(step: CopyStep, source: Source, error: CoreError) -> StepError:
+def step_error(step: CopyStep, source: Source, error: CoreError) -> StepError:
     """What a failed copy means to the reader."""
     shown = source.path or "."
     if error.errno == errno.ESTALE:

@@ -14,6 +14,13 @@ from builder.core.process import overlay_mount
 from builder.store.runs import Run
 from builder.store.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.core.facts import Facts
+
+# Of fewer files than these nothing is noted: they are read again in no time.
+_WORTH_KNOWING = 200
+
 
 def open_state(store: Store, state: bytes) -> int:
     """A descriptor of a state's files, for reading only; -1 for the empty state, which has none."""
@@ -41,6 +48,26 @@ class StepRoot:
         else:
             self.fd = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
         self._parent = parent
+        self._alone = alone
+        self._known: Facts | None = None
+
+    @property
+    def known(self) -> Facts:
+        """What is known of the files in the upper directory already; for steps that run no process."""
+        if self._known is None:
+            # Late: only a COPY that missed needs it.
+            from builder.core.facts import Facts
+
+            self._known = Facts(self._store.secret)
+        return self._known
+
+    def open_upper(self) -> int:
+        """A descriptor of the directory that takes the changes; what is in it must not be changed while it is mounted."""
+        return os.open(self.run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._store.fd)
+
+    def open_lower(self) -> int:
+        """A descriptor of the view below, for reading only; -1 where there is none."""
+        return -1 if self._alone else open_state(self._store, self._parent)
 
     def __enter__(self) -> StepRoot:
         return self
@@ -64,16 +91,21 @@ class StepRoot:
         what is newer gets that time.
         """
         self.close()
-        upper = os.open(self.run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._store.fd)
+        upper = self.open_upper()
         try:
             lower = open_state(self._store, self._parent)
             try:
-                changes = settle(upper, lower, self._store.secret)
+                changes = settle(upper, lower, self._store.secret, self._known)
                 if newest is not None:
                     clamp_times(upper, newest * 10**9)
-                return changes
             finally:
                 if lower >= 0:
                     os.close(lower)
+            if self._known is not None:
+                if changes.entries >= _WORTH_KNOWING:
+                    self._known.save(upper, self._store.fd, self.run.facts)
+                self._known.close()
+                self._known = None
+            return changes
         finally:
             os.close(upper)

@@ -33,6 +33,11 @@ class Run:
         """What the overlay needs beside it."""
         return f"runs/{self.name}/work"
 
+    @property
+    def facts(self) -> str:
+        """A file for what is known of the files in `upper`; it goes where they go."""
+        return f"runs/{self.name}/facts"
+
     def __enter__(self) -> Run:
         return self
 

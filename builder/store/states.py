@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from builder.errors import StoreError
 from builder.store.database import Database
@@ -75,6 +76,11 @@ class States:
         """Where a state's own files are, relative to the store."""
         return f"snapshots/{state.snapshot}/fs"
 
+    @staticmethod
+    def facts_path(state: State) -> str:
+        """Where the hashes of a state's own files may be, relative to the store."""
+        return f"snapshots/{state.snapshot}/facts"
+
     def chain(self, state: bytes) -> tuple[State, ...]:
         """The states that a state is made of, the lowest first; none for the empty state."""
         found: list[State] = []
@@ -109,6 +115,8 @@ class States:
         name = os.urandom(8).hex()
         os.mkdir(f"snapshots/{name}", 0o700, dir_fd=self._fd)
         os.rename(run.upper, f"snapshots/{name}/fs", src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        with suppress(FileNotFoundError):
+            os.rename(run.facts, f"snapshots/{name}/facts", src_dir_fd=self._fd, dst_dir_fd=self._fd)
         created = time.time()
         changed = self._database.run(
             "INSERT INTO states (id, parent, snapshot, entries, size, created, boot, durable) VALUES (?,?,?,?,?,?,?,0) "
@@ -119,6 +127,8 @@ class States:
         )
         if not changed:
             os.rename(f"snapshots/{name}/fs", run.upper, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            with suppress(FileNotFoundError):
+                os.unlink(f"snapshots/{name}/facts", dir_fd=self._fd)
             os.rmdir(f"snapshots/{name}", dir_fd=self._fd)
             won = self.get(state)
             if won is not None and won.snapshot:

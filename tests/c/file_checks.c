@@ -35,7 +35,7 @@ static int make_folder(int above, const char *name)
 static void print_changes(int fd)
 {
     pb_changes changes;
-    want(pb_upper_settle(fd, -1, NULL, &changes, &error), "settle");
+    want(pb_upper_settle(fd, -1, NULL, NULL, &changes, &error), "settle");
     for (size_t i = 0; i < sizeof changes.fingerprint.bytes; i++)
         printf("%02x", changes.fingerprint.bytes[i]);
     printf(" %llu %llu\n", (unsigned long long)changes.entries, (unsigned long long)changes.bytes);

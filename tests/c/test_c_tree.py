@@ -23,7 +23,20 @@ SOURCES = [
 
 FILE_SOURCES = [
     *SOURCES,
-    *("copy", "copyfile", "linkmap", "linktree", "mode", "path", "tarread", "tarwrite", "unpack", "upper"),
+    *(
+        "copy",
+        "copyfile",
+        "copyfolder",
+        "facts",
+        "linkmap",
+        "linktree",
+        "mode",
+        "path",
+        "tarread",
+        "tarwrite",
+        "unpack",
+        "upper",
+    ),
 ]
 
 
