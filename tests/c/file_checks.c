@@ -66,6 +66,31 @@ static void copy_with_rules(int source, int dest)
     pb_tree_free(tree);
 }
 
+/* Past the mount, and with what is known of the copies then. */
+static void copy_past(int source, int dest)
+{
+    pb_copy_options options = {.uid = -1, .gid = -1, .mode = -1, .parent_mode = -1, .keep_directory_times = 1, .time = -1};
+    pb_copy_result result;
+    pb_fingerprint fingerprint;
+    pb_changes changes;
+    pb_facts *facts;
+    pb_tree *tree;
+
+    want(pb_tree_open(source, NULL, NULL, NULL, &tree, &error), "open");
+    want(pb_tree_fingerprint(tree, 0, NULL, 0, &fingerprint, &error), "fingerprint");
+    want(pb_facts_new(NULL, &facts), "facts");
+    want(pb_copy_folder(tree, 0, NULL, &options, dest, -1, "", facts, &result, &error), "copy past");
+    assert(pb_copy_folder(tree, 0, NULL, &options, dest, -1, "", facts, &result, &error) < 0);
+    assert(pb_copy_folder(tree, 0, NULL, &options, dest, -1, "no/such", facts, &result, &error) < 0);
+    want(pb_upper_settle(dest, -1, NULL, facts, &changes, &error), "settle");
+    want(pb_facts_save(facts, dest, dest, "facts", &error), "save");
+    want(pb_facts_load(facts, dest, dest, "facts"), "load");
+    want(pb_upper_settle(dest, -1, NULL, facts, &changes, &error), "settle");
+    want(unlinkat(dest, "facts", 0), "unlink");
+    pb_facts_free(facts);
+    pb_tree_free(tree);
+}
+
 static int unpack(int dest, const uint8_t *data, size_t size, size_t piece)
 {
     pb_untar_result result;
@@ -120,15 +145,15 @@ int main(int count, char **arguments)
 {
     int source = count > 2 ? open(arguments[1], O_RDONLY | O_DIRECTORY) : -1;
     int above = count > 2 ? open(arguments[2], O_RDONLY | O_DIRECTORY) : -1;
-    static const char *const ways[] = {"copied", "whole", "linked", "unpacked"};
+    static const char *const ways[] = {"copied", "whole", "linked", "unpacked", "past"};
     pb_copy_result result;
-    int folders[4];
+    int folders[5];
     uint8_t *data;
     size_t size;
 
     if (source < 0 || above < 0)
         return 2;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         folders[i] = make_folder(above, ways[i]);
     copy_with_rules(source, folders[0]);
     want(pb_copy_rootfs(source, folders[1], 1, &result, &error), "copy");
@@ -137,7 +162,8 @@ int main(int count, char **arguments)
     data = pack(source, &size);
     want(unpack(folders[3], data, size, 313), "unpack");
     free(data);
-    for (int i = 0; i < 4; i++) {
+    copy_past(source, folders[4]);
+    for (int i = 0; i < 5; i++) {
         print_changes(folders[i]);
         close(folders[i]);
         want(pb_remove_tree(above, ways[i], &error), "remove");

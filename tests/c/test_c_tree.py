@@ -176,6 +176,20 @@ def test_copies_links_and_archives(tmp_path: Path) -> None:
         archives.append(tmp_path / f"broken{number}.tar")
         archives[-1].write_bytes(_damage(rng.choice(sound), rng))
     lines = run([str(program), str(root), str(tmp_path / "work"), *map(str, archives)])
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert len(set(lines)) == 1
     assert os.listdir(tmp_path / "work") == []
+
+
+def test_threads_do_not_race(tmp_path: Path) -> None:
+    program = build(tmp_path, "file_checks", FILE_SOURCES, "thread")
+    root = tmp_path / "root"
+    _make(root)
+    (root / "pipe").unlink()
+    for number in range(300):
+        (root / f"e{number % 7}").mkdir(exist_ok=True)
+        (root / f"e{number % 7}" / f"f{number}").write_text("x" * number)
+    (tmp_path / "work").mkdir()
+    lines = run([str(program), str(root), str(tmp_path / "work")])
+    assert len(lines) == 5
+    assert len(set(lines)) == 1
