@@ -26,6 +26,7 @@ class FolderPlace:
 
     def __init__(self, path: str, tag: str) -> None:
         self._path, self._tag = path, tag
+        self.repository: tuple[str, str] | None = None
         self.what = f"the folder {path}"
 
     def manifest(self) -> tuple[Descriptor, bytes]:

@@ -15,6 +15,8 @@ class Place(Protocol):
     """One place. Threads may share it. What it gives is verified by nobody yet; failures are `BuilderError`s."""
 
     what: str
+    # A registry and a repository of it, if that is what the place is.
+    repository: tuple[str, str] | None
 
     def manifest(self) -> tuple[Descriptor, bytes]:
         """The manifest of the cache; an error if there is none."""

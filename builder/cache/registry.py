@@ -29,6 +29,7 @@ class RegistryPlace:
         credentials = find_credentials(reference.registry, docker_config)
         self._client = Client(reference, credentials, timeout=spec.timeout, waits=_WAITS)
         self._source = RegistrySource(self._client)
+        self.repository: tuple[str, str] | None = (reference.registry, reference.repository)
         self.what = str(reference)
 
     def manifest(self) -> tuple[Descriptor, bytes]:

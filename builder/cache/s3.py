@@ -30,6 +30,7 @@ class S3Place:
         self._manifest = prefix + (spec.get("manifests_prefix") or "manifests/") + name
         if spec.scope:
             self._manifest += f"-{spec.scope}"
+        self.repository: tuple[str, str] | None = None
         self.what = f"the bucket {self._bucket}"
         config = Config(
             connect_timeout=spec.timeout,

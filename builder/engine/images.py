@@ -91,7 +91,16 @@ def push_image(
 
 
 def _opener(store: Store, blob: Descriptor) -> Callable[[], BinaryIO]:
-    return lambda: store.blobs.open(blob.digest)
+    def opened() -> BinaryIO:
+        if (
+            store.supplier is not None
+        ):  # a layer that a remote cache promised, and that the registry lacks after all
+            from builder.store.arrival import need_blob
+
+            need_blob(store, blob)
+        return store.blobs.open(blob.digest)
+
+    return opened
 
 
 def _mounts(store: Store, image: StoredImage, client: Client) -> dict[Any, list[str]]:
@@ -109,6 +118,12 @@ def _mounts(store: Store, image: StoredImage, client: Client) -> dict[Any, list[
             for layer in store.manifest_of(other).layers:
                 if layer.digest in wanted:
                     found.setdefault(layer.digest, []).append(reference.repository)
+    supplier = store.supplier
+    for digest in wanted if supplier is not None else ():
+        assert supplier is not None
+        for registry, repository in supplier.repositories(digest):
+            if registry == client.reference.registry and repository != client.reference.repository:
+                found.setdefault(digest, []).insert(0, repository)
     return found
 
 

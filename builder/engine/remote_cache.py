@@ -173,6 +173,14 @@ class RemoteCache:
         """The caches that have a blob."""
         return [source.place for source in self.sources if source.offers(digest)]
 
+    def repositories(self, digest: Digest) -> Sequence[tuple[str, str]]:
+        """The repositories among the caches that have a blob."""
+        return [
+            source.place.repository
+            for source in self.sources
+            if source.place.repository is not None and source.offers(digest)
+        ]
+
     def lost(self, place: ImageSource, error: BuilderError) -> None:
         """A cache broke its promise: nothing more is taken from it."""
         for source in self.sources:

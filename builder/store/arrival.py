@@ -30,6 +30,10 @@ class Supplier(Protocol):
         """Those that have a blob, the best first."""
         ...
 
+    def repositories(self, digest: Digest) -> Sequence[tuple[str, str]]:
+        """Registries and their repositories that have a blob, which a push to the same registry can mount."""
+        ...
+
     def lost(self, source: ImageSource, error: BuilderError) -> None:
         """A source did not give what it promised: it is not to be offered any more."""
         ...
