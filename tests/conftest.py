@@ -104,3 +104,21 @@ def unprivileged() -> Iterator[str]:
             with path.open("a") as stream:
                 stream.write(f"{name}:3000000:65536\n")
     yield name
+
+
+@pytest.fixture
+def machine(pybuild: Run, tmp_path: Path, context: Path) -> Callable[[], object]:
+    """Makes machines that share nothing but remote caches, each with a copy of a project (tests/integration)."""
+    from remote_machines import BUILDFILE, Machine
+
+    (context / "Buildfile").write_text(BUILDFILE)
+    (context / "src").mkdir()
+    (context / "src" / "a").write_text("a\n")
+    (context / "src" / "b").write_text("b\n")
+    made: list[object] = []
+
+    def new() -> object:
+        made.append(Machine(pybuild, tmp_path / f"machine-{len(made)}", context, len(made)))
+        return made[-1]
+
+    return new

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
 from builder.digest import Digest
-from builder.errors import BuilderError, CacheLostError
-from builder.image.compression import CHUNK
+from builder.errors import BuilderError, CacheLostError, ImageError
+from builder.image.compression import CHUNK, decompress_bounded
 from builder.image.manifest import Descriptor
 from builder.store.importing import ImageSource, bounded, read_layers
 from builder.store.layers import Layer
@@ -168,8 +169,24 @@ def need_blob(store: Store, layer: Layer | Descriptor) -> None:
 
 
 def _fetch_blob(store: Store, source: ImageSource, layer: Layer | Descriptor) -> None:
+    """Bring a blob here. Of a layer what it unpacks to is verified too: an image's config will speak of that."""
     descriptor = Descriptor(layer.media_type, layer.digest, layer.size)
+    known = layer if isinstance(layer, Layer) else store.layers.by_digest(layer.digest)
     with store.blobs.writer() as blob:
-        for chunk in bounded(source.read(descriptor), descriptor):
-            blob.write(chunk)
+
+        def kept() -> Iterator[bytes]:
+            for chunk in bounded(source.read(descriptor), descriptor):
+                blob.write(chunk)
+                yield chunk
+
+        if known is None:
+            for _ in kept():
+                pass
+        else:
+            what = f"layer {layer.digest.short}"
+            plain = hashlib.new(known.diff_id.algorithm)
+            for data in decompress_bounded(kept(), what=what):
+                plain.update(data)
+            if plain.hexdigest() != known.diff_id.hex:
+                raise ImageError(f"{what} unpacks to something else than its record says ({known.diff_id})")
         blob.commit(layer.digest)

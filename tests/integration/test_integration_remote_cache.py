@@ -2,95 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Run
 from registry_server import Registry, run_registry
+from remote_machines import BUILDFILE, NewMachine
 from s3_server import Bucket, run_s3
-
-BUILDFILE = """\
-FROM base AS build
-WORKDIR /w
-COPY src /w/src
-RUN cat src/* > out && date +%N > stamp
-RUN echo side > /side
-FROM base
-COPY --from=build /w/out /out
-RUN echo done > /done
-"""
-
-
-class Machine:
-    """A store of its own, a copy of the project at a place of its own, a time zone and a umask."""
-
-    def __init__(self, run: Run, folder: Path, project: Path, number: int) -> None:
-        self._run = run
-        self.store = folder / "data" / "store"
-        self.project = folder / "checkout"
-        shutil.copytree(project, self.project)
-        self._zone = ("UTC", "Asia/Tokyo", "America/New_York")[number % 3]
-        self._umask = (0o022, 0o077, 0o002)[number % 3]
-
-    def build(self, *args: str | Path, ok: bool = True, **options: object) -> Built:
-        report = self.store.parent / "report.json"
-        report.parent.mkdir(parents=True, exist_ok=True)
-        before = os.umask(self._umask)
-        os.environ["TZ"] = self._zone
-        words = ["--store", self.store, "--progress", "plain", "--report", report, *args, self.project]
-        try:
-            done = self._run("build", *words, ok=ok, **options)
-        finally:
-            os.umask(before)
-            del os.environ["TZ"]
-        return Built(json.loads(report.read_text()), done.stderr, done.returncode)
-
-    def command(self, *args: str | Path) -> str:
-        return self._run(args[0], "--store", self.store, *args[1:]).stdout
-
-    def write(self, path: str, text: str) -> None:
-        (self.project / path).write_text(text)
-
-    def layers(self) -> int:
-        """How many snapshots the store has."""
-        return len(os.listdir(self.store / "snapshots"))
-
-
-class Built:
-    def __init__(self, report: dict, text: str, status: int) -> None:  # type: ignore[type-arg]
-        self.report, self.text, self.status = report, text, status
-        self.steps = {step["title"].split("] ")[-1]: step for step in report["steps"]}
-
-    def outcomes(self) -> list[str]:
-        return [
-            step["outcome"] for title, step in self.steps.items() if not title.startswith(("FROM", "export"))
-        ]
-
-    def reasons(self, title: str) -> list[str]:
-        (step,) = [step for name, step in self.steps.items() if name.startswith(title)]
-        return [reason["detail"] for reason in step["reasons"]]
-
-
-NewMachine = Callable[[], Machine]
-
-
-@pytest.fixture
-def machine(pybuild: Run, tmp_path: Path, context: Path) -> NewMachine:
-    (context / "Buildfile").write_text(BUILDFILE)
-    (context / "src").mkdir()
-    (context / "src" / "a").write_text("a\n")
-    (context / "src" / "b").write_text("b\n")
-    made: list[Machine] = []
-
-    def new() -> Machine:
-        made.append(Machine(pybuild, tmp_path / f"machine-{len(made)}", context, len(made)))
-        return made[-1]
-
-    return new
 
 
 @pytest.fixture
@@ -288,6 +207,3 @@ def test_a_bucket_takes_a_build_to_another_machine(machine: NewMachine, bucket: 
     wrong = third.build("--cache-from", spec.replace("bucket=cache", "bucket=nosuch"))
     assert "hit" not in wrong.outcomes()
     assert "cache import failed: s3 nosuch: " in wrong.text
-
-
-# --- caches that fail, and caches that lie ---

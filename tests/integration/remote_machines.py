@@ -1,0 +1,108 @@
+"""Machines that share nothing but a remote cache: stores at different places, another umask, another time zone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conftest import Run
+
+BUILDFILE = """\
+FROM base AS build
+WORKDIR /w
+COPY src /w/src
+RUN cat src/* > out && date +%N > stamp
+RUN echo side > /side
+FROM base
+COPY --from=build /w/out /out
+RUN echo done > /done
+"""
+
+
+class Built:
+    """How a build ended: its report, its log and its exit status."""
+
+    def __init__(self, report: dict[str, Any], text: str, status: int) -> None:
+        self.report, self.text, self.status = report, text, status
+        self.steps = {step["title"].split("] ")[-1]: step for step in report["steps"]}
+
+    def outcomes(self) -> list[str]:
+        return [
+            step["outcome"] for title, step in self.steps.items() if not title.startswith(("FROM", "export"))
+        ]
+
+    def reasons(self, title: str) -> list[str]:
+        (step,) = [step for name, step in self.steps.items() if name.startswith(title)]
+        return [reason["detail"] for reason in step["reasons"]]
+
+
+class Machine:
+    """A store of its own, a copy of the project at a place of its own, a time zone and a umask."""
+
+    def __init__(self, run: Run, folder: Path, project: Path, number: int) -> None:
+        self._run = run
+        self.store = folder / "data" / "store"
+        self.project = folder / "checkout"
+        shutil.copytree(project, self.project)
+        self._zone = ("UTC", "Asia/Tokyo", "America/New_York")[number % 3]
+        self._umask = (0o022, 0o077, 0o002)[number % 3]
+
+    def build(self, *args: str | Path, ok: bool = True, **options: object) -> Built:
+        report = self.store.parent / "report.json"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        before = os.umask(self._umask)
+        os.environ["TZ"] = self._zone
+        words = ["--store", self.store, "--progress", "plain", "--report", report, *args, self.project]
+        try:
+            done = self._run("build", *words, ok=ok, **options)
+        finally:
+            os.umask(before)
+            del os.environ["TZ"]
+        assert "Traceback" not in done.stderr
+        return Built(json.loads(report.read_text()), done.stderr, done.returncode)
+
+    def command(self, *args: str | Path) -> str:
+        return self._run(args[0], "--store", self.store, *args[1:]).stdout
+
+    def write(self, path: str, text: str) -> None:
+        (self.project / path).write_text(text)
+
+    def layers(self) -> int:
+        """How many snapshots the store has."""
+        return len(os.listdir(self.store / "snapshots"))
+
+
+NewMachine = Callable[[], Machine]
+
+
+def rewrite_records(
+    cache: Path, change: Callable[[dict[str, Any]], object], *, signature: str | None = None
+) -> None:
+    """Change the document of a cache in a folder, with digests that are right again, as whoever may write there can."""
+    index = json.loads((cache / "index.json").read_text())
+    entry = index["manifests"][-1]
+    manifest = json.loads(blob(cache, entry["digest"]).read_text())
+    document = json.loads(blob(cache, manifest["config"]["digest"]).read_text())
+    changed = change(document)
+    data = changed if isinstance(changed, bytes) else json.dumps(document).encode()
+    manifest["config"] |= {"digest": put(cache, data), "size": len(data)}
+    if signature is not None:
+        manifest["annotations"] = {"io.pybuild.cache.signature": signature}
+    text = json.dumps(manifest).encode()
+    entry |= {"digest": put(cache, text), "size": len(text)}
+    (cache / "index.json").write_text(json.dumps(index))
+
+
+def blob(cache: Path, digest: str) -> Path:
+    return cache / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def put(cache: Path, data: bytes) -> str:
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    blob(cache, digest).write_bytes(data)
+    return digest
