@@ -35,6 +35,7 @@ COMMANDS = {
     "logout": "Forget the password of a registry",
     "save": "Write images to an archive",
     "load": "Bring the images of an archive into the store",
+    "cache": "Make keys for remote caches, and look after cache mounts",
     "fmt": "Bring build files into one form",
 }
 """All commands, each a module of this package, with the line that the overview shows."""

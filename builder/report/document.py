@@ -38,6 +38,7 @@ class ReportStep:
     reasons: tuple[Reason, ...] = ()
     error: str = ""
     same: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def _step_object(step: ReportStep) -> dict[str, Any]:
         "reasons": [asdict(reason) for reason in step.reasons],
         "error": step.error,
         "same": step.same,
+        "origin": step.origin,
     }
 
 

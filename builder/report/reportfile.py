@@ -69,6 +69,7 @@ class Recorder:
                 reasons=event.reasons,
                 error=event.error,
                 same=event.same,
+                origin=event.origin,
             )
         elif isinstance(event, Warned):
             self._warnings.append(event)

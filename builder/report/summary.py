@@ -75,6 +75,8 @@ def _why(step: StepFinished) -> Iterator[str]:
         return
     if step.same:
         yield SAME
+    if step.origin:
+        yield shorten(f"from {one_line(step.origin)}", _WHY)
     listed = step.reasons if len(step.reasons) <= _REASONS else step.reasons[: _REASONS - 1]
     for reason in listed:
         yield shorten(one_line(reason.detail or reason.part or reason.kind), _WHY)

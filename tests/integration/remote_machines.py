@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ class Machine:
         assert "Traceback" not in done.stderr
         return Built(json.loads(report.read_text()), done.stderr, done.returncode)
 
+    def refused(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
+        """A build that ends before it began."""
+        return self._run("build", "--store", self.store, *args, self.project, ok=False)
+
     def command(self, *args: str | Path) -> str:
         return self._run(args[0], "--store", self.store, *args[1:]).stdout
 
@@ -95,6 +100,20 @@ def rewrite_records(
         manifest["annotations"] = {"io.pybuild.cache.signature": signature}
     text = json.dumps(manifest).encode()
     entry |= {"digest": put(cache, text), "size": len(text)}
+    (cache / "index.json").write_text(json.dumps(index))
+
+
+def manifest_of(cache: Path) -> dict[str, Any]:
+    """The manifest of the last cache that a folder names."""
+    index = json.loads((cache / "index.json").read_text())
+    manifest: dict[str, Any] = json.loads(blob(cache, index["manifests"][-1]["digest"]).read_text())
+    return manifest
+
+
+def rename_cache(cache: Path, name: str) -> None:
+    """Give the last cache of a folder another name."""
+    index = json.loads((cache / "index.json").read_text())
+    index["manifests"][-1]["annotations"]["org.opencontainers.image.ref.name"] = name
     (cache / "index.json").write_text(json.dumps(index))
 
 

@@ -277,4 +277,6 @@ def test_layers_that_lead_out_stay_inside(machine: NewMachine, cache: Path, tmp_
     second.build("--cache-from", f"type=local,src={cache}", "-o", tmp_path / "out")
     assert (tmp_path / "out" / "way").is_symlink()  # it was unpacked
     assert not list(Path("/tmp").glob("h-escaped*"))
-    assert not list(second.store.rglob("../h-escaped"))
+    for path in tmp_path.rglob("h-escaped"):
+        inside = path.relative_to(tmp_path).parts
+        assert inside[0] == "out" or (inside[3], inside[5]) == ("snapshots", "fs"), path

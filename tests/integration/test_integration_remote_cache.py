@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from registry_server import Registry, run_registry
-from remote_machines import BUILDFILE, NewMachine
+from remote_machines import BUILDFILE, NewMachine, manifest_of, rename_cache, rewrite_records
 from s3_server import Bucket, run_s3
 
 
@@ -207,3 +207,92 @@ def test_a_bucket_takes_a_build_to_another_machine(machine: NewMachine, bucket: 
     wrong = third.build("--cache-from", spec.replace("bucket=cache", "bucket=nosuch"))
     assert "hit" not in wrong.outcomes()
     assert "cache import failed: s3 nosuch: " in wrong.text
+
+
+# --- inline ---
+
+
+def test_an_image_carries_its_own_records(machine: NewMachine, registry: Registry) -> None:
+    name = f"{registry.host}/app/inline:1"
+    first, second, third = machine(), machine(), machine()
+    plain = first.build("-t", name)
+    one = first.build("--cache-to", "type=inline", "-t", name, "--push")
+    assert (
+        one.report["image"] == plain.report["image"]
+    )  # the id is the same, the manifest has one annotation more
+    two = second.build("--cache-from", name)
+    assert two.report["image"] == one.report["image"]
+    assert two.steps["RUN echo done > /done"]["outcome"] == "hit"
+    assert two.steps["COPY --from=build /w/out /out"]["outcome"] == "hit"
+    assert two.steps["RUN echo side > /side"]["outcome"] == "miss"  # of another stage: mode=max has it
+    third.build("-t", name, "--push")
+    without = second.build("--cache-from", name)
+    assert "cache import failed" in without.text
+    assert "it is an image that carries no records" in without.text
+
+
+# --- who may say what a step led to ---
+
+
+def test_only_records_that_a_trusted_key_signed_are_taken(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second, third = machine(), machine(), machine()
+    for name in ("main", "other"):
+        first.command("cache", "keygen", tmp_path / name)
+    assert (tmp_path / "main").stat().st_mode & 0o777 == 0o600
+    trusting = f"type=local,src={cache},trust={tmp_path / 'main.pub'}"
+    first.build("--cache-to", f"type=local,dest={cache},mode=max,sign={tmp_path / 'main'}")
+    good = cache.parent / "good"
+    shutil.copytree(cache, good)
+    assert set(second.build("--cache-from", trusting).outcomes()) == {"hit"}
+
+    def refused(why: str) -> None:
+        built = third.build("--no-cache-filter", "nosuch", "--cache-from", trusting)
+        assert f"cache import failed: local {cache}: {why}" in built.text
+        assert not any(step["origin"] for step in built.report["steps"])
+
+    # A pull request writes to the same place: unsigned, then with a key of its own.
+    third.build("--cache-to", f"type=local,dest={cache},mode=max")
+    refused("it is not signed, and only signed entries are trusted")
+    third.build("--cache-to", f"type=local,dest={cache},mode=max,sign={tmp_path / 'other'}")
+    refused("it is signed by no key that is trusted")
+    # Records are changed, and the signature of the right key is put on them.
+    shutil.rmtree(cache)
+    shutil.copytree(good, cache)
+    signature = manifest_of(cache)["annotations"]["io.pybuild.cache.signature"]
+    rewrite_records(cache, lambda document: document["records"].pop(), signature=signature)
+    refused("it is signed by no key that is trusted")
+    rewrite_records(cache, lambda document: None, signature="%%%")
+    refused("it is signed by no key that is trusted")
+    # What was signed for one scope is not taken for another.
+    shutil.rmtree(cache)
+    shutil.copytree(good, cache)
+    rename_cache(cache, "latest-main")
+    built = third.build("--cache-from", f"{trusting},scope=main")
+    assert 'its records are those of the scope ""' in built.text
+    # Several keys may be trusted.
+    fourth = machine()
+    both = f"type=local,src={good},trust={tmp_path / 'other.pub'};{tmp_path / 'main.pub'}"
+    assert set(fourth.build("--cache-from", both).outcomes()) == {"hit"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("type=local,src=x,trust=nosuch.pub", 'the key "nosuch.pub" cannot be read'),
+        ("type=local,src=x,trust=/etc/hostname", "is no public ed25519 key"),
+        ("type=local", "type=local needs src=FOLDER"),
+        ("type=gha", "is not supported"),
+        ("type=inline", "an inline cache is read from its image"),
+        ("type=registry,ref=x,mode=max", 'type=registry knows no "mode"'),
+        ("type=registry,ref=UPPER CASE", "not an image name"),
+        ("type=s3,region=x", "type=s3 needs bucket="),
+        ("type=local,src=x,scope=a/b", "a scope is made of letters"),
+        ("type=local,src=x,timeout=never", "timeout is a number of seconds"),
+    ],
+)
+def test_a_cache_that_cannot_be_meant_is_refused_at_once(machine: NewMachine, spec: str, words: str) -> None:
+    one = machine()
+    failed = one.refused("--cache-from", spec)
+    assert failed.returncode == 2
+    assert words in failed.stderr
