@@ -26,7 +26,7 @@ class Reason:
     """One cause of a miss: the `part` of the key that differs, and how.
 
     `kind` is one of `first-build`, `changed`, `added`, `removed`, `no-cache`, `broken-record`, `evicted`,
-    `import-failed`; `part` is the name of the key's part (`file src/a.py`, `arg VERSION`, `parent`); `detail` is for
+    `import-failed`, `expired`; `part` is the name of the key's part (`file src/a.py`, `arg VERSION`, `parent`); `detail` is for
     people. `step` is the number of the step of this build that is the cause, 0 if none is.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from builder.buildfile.blanks import BLANKS, PLAIN_WORD
+from builder.buildfile.controls import find_controls
 from builder.buildfile.flags import split_line
 from builder.buildfile.heredocs import find_heredocs
 from builder.buildfile.instructions import MAKERS
@@ -47,6 +48,7 @@ def parse(text: bytes, name: str) -> BuildFile:
                 f"{name} is empty: the file contains no instructions", hint="begin it with a FROM line"
             )
         )
+    controls = find_controls(source, instructions, errors) if not errors else ()
     if errors:
         errors.sort(key=lambda error: error.location.line if error.location else 0)
         if len(errors) > _MOST_ERRORS:
@@ -56,7 +58,12 @@ def parse(text: bytes, name: str) -> BuildFile:
             first.message, hint=first.hint, location=first.location, others=tuple(errors[1:])
         )
     return BuildFile(
-        name, tuple(source.directives), tuple(instructions), tuple(source.warnings), source.lines
+        name,
+        tuple(source.directives),
+        tuple(instructions),
+        tuple(source.warnings),
+        source.lines,
+        controls,
     )
 
 

@@ -303,11 +303,24 @@ class Directive:
 
 
 @dataclass(frozen=True, slots=True)
+class StepControl:
+    """A setting of a comment `# pybuild: name=value` above an instruction, which is an index into the file's."""
+
+    instruction: int
+    name: str
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFile:
-    """A parsed build file. `name` is how messages call it; `lines` are its source lines for excerpts."""
+    """A parsed build file. `name` is how messages call it; `lines` are its source lines for excerpts. `controls` say how
+    single steps are cached.
+    """
 
     name: str
     directives: tuple[Directive, ...]
     instructions: tuple[Instruction, ...]
     warnings: tuple[tuple[str, Span], ...]
     lines: tuple[str, ...]
+    controls: tuple[StepControl, ...] = ()

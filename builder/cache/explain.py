@@ -10,7 +10,7 @@ from builder.events import Reason
 # Longest values that a message repeats; longer ones are shown by their beginning.
 _SHOWN = 60
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.,:/@+=%")
-_LABELS = {"argument": "command", "arg": "ARG", "env": "ENV"}
+_LABELS = {"argument": "command", "arg": "ARG", "env": "ENV", "recheck": "output of"}
 
 
 def nearest(parts: Sequence[Part], earlier: Sequence[Sequence[Part]]) -> Sequence[Part] | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from builder.engine.request import BuildRequest
 from builder.engine.session import Session
 from builder.graph.naming import is_called
 from builder.graph.stages import Stage
+from builder.graph.steps import Control
+from builder.store.records import Record
 
 
 def refusal(request: BuildRequest, stage: Stage, title: str) -> str:
@@ -16,6 +20,33 @@ def refusal(request: BuildRequest, stage: Stage, title: str) -> str:
         if _is_stage(stage, name) or is_called(title, name, stage=stage.name or ""):
             return f"the cache was not asked: --no-cache-filter {name}"
     return ""
+
+
+def decided_anew(control: Control) -> str:
+    """Why a step is carried out whatever the cache has, by the comment above it; empty if it need not be."""
+    return "cache=never stands above it" if control.never else ""
+
+
+def expired(control: Control, record: Record) -> str:
+    """Why a record does not count any more, by the comment above its step; empty if it does.
+
+    One that seems to be made in the future, because the clock was set back, counts.
+    """
+    if not control.expires or time.time() - record.created < control.expires:
+        return ""
+    return f"expired: made {day(record.created)}, and expires={_time(control.expires)} stands above it"
+
+
+def _time(seconds: int) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def day(seconds: float) -> str:
+    """A moment as reasons tell it."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
 def _is_stage(stage: Stage, name: str) -> bool:

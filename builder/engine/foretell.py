@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from builder.cache.explain import explain, nearest
 from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
-from builder.engine.control import refusal
+from builder.engine.control import decided_anew, expired, refusal
 from builder.engine.planning import NotFetched, PlannedStep, Verdict
 from builder.engine.reasons import Above, why_another_base, why_missed
 from builder.engine.reporter import StepReporter
@@ -182,6 +182,11 @@ class Foretelling:
         reasons: tuple[Reason, ...]
         if refused:
             verdict, reasons = Verdict.MISS, (Reason("no-cache", "", refused),)
+        elif why := decided_anew(step.control):
+            verdict, reasons = Verdict.MISS, (Reason("no-cache", "", why),)
+        elif step.control.recheck:
+            verdict = Verdict.DEPENDS
+            reasons = (Reason("depends", "recheck", f"depends on what it says now: {step.control.command}"),)
         elif far:
             verdict, reasons = (
                 Verdict.DEPENDS,
@@ -241,6 +246,8 @@ class Foretelling:
                 if record is not None and (
                     record.state == SCRATCH or session.store.is_available(record.state)
                 ):
+                    if why := expired(step.control, record):
+                        return Verdict.MISS, (Reason("expired", "", why),), record, keys[-1]
                     return Verdict.HIT, (), record, keys[-1]
             listing = self._listing if state is not None and work.save_listing(self._listing) else ""
         except BuilderError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from builder.cache.explain import because, explain, nearest
 from builder.cache.key import Part
 from builder.core.tree import listing_diff
+from builder.engine.control import day
 from builder.engine.recording import context_name
 from builder.engine.session import Session
 from builder.errors import CoreError
@@ -64,7 +64,7 @@ def why_missed(
     gone = next((when for key in keys if (when := store.evictions.when(key)) is not None), None)
     closest = _nearest(store, slot, parts, session.begun)
     if gone is not None:
-        return Miss((Reason("evicted", "", f"evicted by prune on {_day(gone)}"),), closest)
+        return Miss((Reason("evicted", "", f"evicted by prune on {day(gone)}"),), closest)
     if closest is None:
         return Miss(explain(parts, None))
     parent = _parent_reason(session, closest, above)
@@ -169,7 +169,3 @@ def _of_context(session: Session, rows: Sequence[BuildStep]) -> BuildStep | None
 
 def _short(digest: str) -> str:
     return digest[: len("sha256:") + 12]
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -62,6 +62,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             step_slot(session, stage, step),
             locate(graph.file, step.span),
             refusal(session.request, stage, step.title),
+            step.control,
             above,
             sources,
         )

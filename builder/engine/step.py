@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from builder.cache.key import SCRATCH, Part, key_of, state_after
+from builder.engine.control import decided_anew, expired
 from builder.engine.reasons import Above, Miss, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.work import Work
 from builder.errors import BuilderError, CacheLostError, Cancelled, CoreError, Location, StepError
 from builder.events import Outcome, Reason
+from builder.graph.steps import Control
 from builder.store.records import Record
 from builder.store.runs import Run
 from builder.value import dataclass, field, replace
@@ -39,20 +41,27 @@ class Done:
 class Place:
     """Where a step stands, across builds (`slot`) and in this one.
 
-    `refusal` says why the cache is not asked, empty if it is. `above` is what it stands on, the lowest first; `sources` are,
-    by their states, the stages and images that it takes files from, as far as its work has asked for them.
+    `refusal` says why the cache is not asked, empty if it is; `control` is what a comment above the step says. `above` is what
+    it stands on, the lowest first; `sources` are, by their states, the stages and images that it takes files from, as far as
+    its work has asked for them.
     """
 
     slot: str
     location: Location
     refusal: str = ""
+    control: Control = Control()
     above: Sequence[Above] = ()
     sources: Mapping[str, Above] = field(default_factory=dict)
 
     @property
     def cached(self) -> bool:
-        """Whether the cache is asked."""
+        """Whether results of other builds may be used."""
         return not self.refusal
+
+    @property
+    def asked(self) -> bool:
+        """Whether the cache is asked for this step."""
+        return self.cached and not decided_anew(self.control)
 
 
 def perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
@@ -82,11 +91,11 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     parts: tuple[Part, ...] = ()
     for parts in work.key_parts():
         keys.append(key_of(parts, store.secret))
-        record, origin = _look_up(session, keys[-1]) if place.cached else None, ""
+        record, origin = _look_up(session, place, keys[-1]), ""
         if remote is not None and record is None:
             shared.append(remote.shared_key(work.portable_parts(remote.portables)))
-            found = remote.look_up(shared[-1], keys[-1], place.slot, parts, parent) if place.cached else None
-            if found is not None:
+            found = remote.look_up(shared[-1], keys[-1], place.slot, parts, parent) if place.asked else None
+            if found is not None and not expired(place.control, found.record):
                 record, origin, shared = found.record, found.origin, list(found.shared)
                 store.records.put(record)
         if record is not None:
@@ -96,7 +105,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             return _hit(reporter, record, origin)
     with store.step_lock(keys[-1]):
         # Another build may have done it while this one waited.
-        if place.cached and (record := _look_up(session, keys[-1])):
+        if record := _look_up(session, place, keys[-1]):
             _note(session, work, place, parent, record, keys, shared)
             return _hit(reporter, record)
         with session.workers:
@@ -127,11 +136,13 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     return Done(state, record.created, changed=not same)
 
 
-def _look_up(session: Session, key: bytes) -> Record | None:
+def _look_up(session: Session, place: Place, key: bytes) -> Record | None:
     """The record of a key whose files are there; one that points to something missing is a miss."""
     store = session.store
-    record = store.records.get(key)
-    if record is None or record.state == SCRATCH or store.is_available(record.state):
+    record = store.records.get(key) if place.asked else None
+    if record is None or expired(place.control, record):
+        return None
+    if record.state == SCRATCH or store.is_available(record.state):
         return record
     if store.states.get(record.state) is not None:
         return None  # promised by a remote cache that this build does not use
@@ -255,6 +266,13 @@ def _why(
     miss = why_missed(
         session, place.slot, parts, keys, above=place.above, sources=place.sources, listing=listing
     )
+    if place.control.never or place.control.expires:
+        # What it is compared with is its last run, even one that was made of just the same.
+        own = session.store.records.find(keys[-1])
+        if why := decided_anew(place.control):
+            return Miss((Reason("no-cache", "", why),), own or miss.compared)
+        if own is not None and (why := expired(place.control, own)):
+            return Miss((Reason("expired", "", why),), own)
     if session.remote is None:
         return miss
     here = miss.compared.parts if miss.compared is not None else ()

@@ -63,7 +63,7 @@ def work_for(
 ) -> Work:
     """The work of a step on a parent state; `reporter` is told how far its downloads are."""
     if isinstance(step, RunStep):
-        return _RunWork(session, step, parent, platform, state_of)
+        return _RunWork(session, reporter, step, parent, platform, state_of)
     if isinstance(step, CopyStep):
         from builder.engine.copy_work import CopyWork
 
@@ -106,14 +106,27 @@ class _RunWork:
     process = True
 
     def __init__(
-        self, session: Session, step: RunStep, parent: bytes, platform: str, state_of: StateOf
+        self,
+        session: Session,
+        reporter: StepReporter,
+        step: RunStep,
+        parent: bytes,
+        platform: str,
+        state_of: StateOf,
     ) -> None:
         if session.fixed_time is not None and EPOCH not in dict(step.env):
             step = replace(step, env=(*step.env, (EPOCH, str(session.fixed_time))))
         self._session, self._step, self._parent = session, step, parent
         self._platform, self._state_of = platform, state_of
+        self._reporter = reporter
+        self._rechecked: tuple[Part, ...] = ()
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
+        if self._step.control.recheck:
+            # Late: few steps ask the world outside.
+            from builder.engine.recheck import recheck
+
+            self._rechecked = (recheck(self._session, self._step, self._parent, self._reporter),)
         yield self.portable_parts(LOCAL)
 
     def portable_parts(self, names: Names) -> tuple[Part, ...]:
@@ -125,6 +138,7 @@ class _RunWork:
         if around.network != "default" and self._step.network == "default":
             surroundings.append(Part("network", "build", around.network))
         surroundings += self._session.normal.parts()
+        surroundings += self._rechecked
         return run_parts(
             self._step,
             names.of_state(self._parent),

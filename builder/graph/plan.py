@@ -33,7 +33,7 @@ from builder.graph.places import mistake, together
 from builder.graph.run import plan_run
 from builder.graph.scope import Scope, proxy_environment
 from builder.graph.stages import ContextBase, Graph, ImageBase, Stage, StageBase
-from builder.graph.steps import StagePlan
+from builder.graph.steps import Control, StagePlan
 from builder.graph.titles import count_steps, step_title
 from builder.image.config import DEFAULT_PATH, ImageConfig
 from builder.image.platform import Platform, compatible
@@ -121,15 +121,41 @@ def plan_stage(
 def _plan_lines(draft: Draft, lines: Iterable[Instruction]) -> None:
     """Plan lines in order; all that are wrong are told at once, up to one that later lines depend on."""
     mistakes: list[BuildFileError] = []
+    controlled = _controlled(draft.graph)
     for line in lines:
         try:
             _PLANNERS[type(line)](draft, line)
+            if controlled and line.span.line in controlled:
+                draft.steps[-1] = replace(
+                    draft.steps[-1], control=_control(draft, controlled[line.span.line])
+                )
         except BuildFileError as error:
             mistakes.append(error)
             if isinstance(line, Arg | Env):
                 break
     if mistakes:
         raise together(mistakes)
+
+
+def _controlled(graph: Graph) -> dict[int, dict[str, str]]:
+    """The settings of comments above instructions, by the first line of those."""
+    found: dict[int, dict[str, str]] = {}
+    for item in graph.file.controls:
+        line = graph.file.instructions[item.instruction].span.line
+        found.setdefault(line, {})[item.name] = item.value
+    return found
+
+
+def _control(draft: Draft, settings: Mapping[str, str]) -> Control:
+    from builder.buildfile.controls import expiry  # late: few files have one
+
+    command = settings.get("recheck", "")
+    return Control(
+        never="cache" in settings,
+        expires=expiry(settings["expires"]) if "expires" in settings else 0,
+        recheck=configs.in_shell(draft, command) if command else (),
+        command=command,
+    )
 
 
 def finish_config(

@@ -84,6 +84,19 @@ class DeviceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """How a step is cached, by a comment above it: `never`, or only for so many seconds (`expires`, 0 for ever).
+
+    `recheck` is a process whose output counts as part of the key, empty for none; `command` is its text.
+    """
+
+    never: bool = False
+    expires: int = 0
+    recheck: tuple[str, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStep:
     """Run one process. `env` is its environment; where it has no HOME, the rootfs decides that.
 
@@ -107,6 +120,7 @@ class RunStep:
     security: str = "sandbox"
     devices: tuple[DeviceSpec, ...] = ()
     hostname: str = ""
+    control: Control = Control()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,7 @@ class CopyStep:
     unpack: bool | None = None
     checksum: str | None = None
     keep_git_dir: bool | None = None
+    control: Control = Control()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,7 @@ class WorkdirStep:
     span: Span
     path: str
     user: str
+    control: Control = Control()
 
 
 Step = RunStep | CopyStep | WorkdirStep
