@@ -209,6 +209,22 @@ int pb_remove_tree(int dir_fd, const char *name, pb_error *error);
 /* Bring all that was written to a descriptor's file system to the disk. */
 int pb_sync_file_system(int fd, pb_error *error);
 
+/* --- room on the disk (usage.c) ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t bytes;   /* allocated on the disk for all entries, a file with several names once */
+    uint64_t fresh;   /* of them, those of files that no folder added before has */
+    uint64_t own;     /* of them, those of files that have no name elsewhere: what removing the folder gives back */
+    uint64_t entries; /* itself among them */
+} pb_usage;
+
+/* Measures folders one after the other and remembers the files with several names in all of them. */
+typedef struct pb_usages pb_usages;
+int pb_usages_new(pb_usages **ret, pb_error *error);
+/* What `name` in dir_fd takes, and all below it; links are not followed. -ENOENT if it is not there. */
+int pb_usages_add(pb_usages *usages, int dir_fd, const char *name, pb_usage *ret, pb_error *error);
+void pb_usages_free(pb_usages *usages);
+
 /* --- changes (upper.c): what a step changed --------------------------------------------------------- */
 
 typedef struct {
