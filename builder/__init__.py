@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from builder.engine.api import build as build
     from builder.engine.explaining import Explanation as Explanation
     from builder.engine.explaining import explain as explain
+    from builder.engine.housekeeping import du as du
+    from builder.engine.housekeeping import prune as prune
     from builder.engine.planning import BuildPlan as BuildPlan
     from builder.engine.planning import plan as plan
     from builder.engine.request import Output as Output
@@ -36,13 +38,17 @@ __all__ = [
     "Recorder",
     "__version__",
     "build",
+    "du",
     "explain",
     "plan",
+    "prune",
 ]
 
 _PLACES = {
     "CacheSpec": "builder.cache.spec",
     "build": "builder.engine.api",
+    "du": "builder.engine.housekeeping",
+    "prune": "builder.engine.housekeeping",
     "explain": "builder.engine.explaining",
     "Explanation": "builder.engine.explaining",
     "plan": "builder.engine.planning",

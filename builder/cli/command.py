@@ -36,6 +36,8 @@ COMMANDS = {
     "save": "Write images to an archive",
     "load": "Bring the images of an archive into the store",
     "cache": "Make keys for remote caches, and look after cache mounts",
+    "du": "Show what the store holds and how large it is",
+    "prune": "Remove what no image needs from the store",
     "fmt": "Bring build files into one form",
 }
 """All commands, each a module of this package, with the line that the overview shows."""

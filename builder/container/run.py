@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builder.core.process import overlay_mount
-from builder.errors import UsageError
+from builder.errors import ImageError, UsageError
 from builder.image.config import ImageConfig
 from builder.sandbox.process import Process
 from builder.sandbox.run import run_foreground
@@ -70,8 +70,11 @@ def run_container(store: Store, image: StoredImage, config: ImageConfig, options
         terminal=options.terminal,
         interactive=options.interactive,
     )
+    if not store.use_image(image):
+        raise ImageError("files of the image are missing from the store", hint="pull or build it again")
     lowers = store.lowers(image.state)
     with store.new_run() as run:
+        store.holds.leave()  # a container may run for weeks
         root = overlay_mount(store.fd, lowers, run.upper, run.work, userxattr=store.userxattr)
         result = run_foreground(process, root, scratch=run.scratch)
     return result.status if result.signal is None else 128 + result.signal

@@ -89,6 +89,8 @@ class Contexts:
             if source.local:  # what was fetched is new each time
                 real = os.path.realpath(path)
                 index = self._store.index_path(hash_bytes(os.fsencode(real)).hex())
+                if not self._store.reading:
+                    _touch(index)
             tree = Tree(fd, ignore=ignore, secret=self._store.secret, index=index or None)
         except BaseException:
             os.close(fd)
@@ -107,6 +109,14 @@ class Contexts:
                 folder.tree.close()
                 os.close(folder.fd)
         self._folders.clear()
+
+
+def _touch(index: str) -> None:
+    """Tell that an index is of use."""
+    try:
+        os.utime(index)
+    except OSError:  # there is none yet
+        pass
 
 
 def open_folder(path: str) -> int:

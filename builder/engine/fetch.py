@@ -18,7 +18,11 @@ def fetch_image(session: Session, reference: str, platform: Platform, reporter: 
     if not session.request.pull:
         image = store.find_image(reference, platform=platform)
         if image is not None:
-            return image
+            if store.use_image(image):
+                return image
+            session.events.warn(
+                f"files of the image {reference} are missing from the store: it is fetched again"
+            )
     # Late: a build whose images are at hand needs no HTTP.
     from builder.engine.images import pull_image
 

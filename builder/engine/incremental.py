@@ -125,6 +125,7 @@ def prepare(store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Reco
         if not is_plain_folder(before, step.destination):
             return False
         link_tree(before, upper)
+        store.sizes.linked(state.snapshot)
         for path in delta.removed:
             _remove(upper, f"{step.destination}/{path}")
     except (CoreError, OSError):  # too many links of a file, or none on this file system: begin anew

@@ -156,9 +156,9 @@ def fetch_url(
     from builder.remote.http import Transfer, download
 
     known = store.downloads.get(url)
-    if known is not None and not store.blobs.has(known.digest):
+    if known is not None and not store.downloads.use(known):
         known = None
-    if checksum is not None and store.blobs.has(checksum):
+    if checksum is not None and store.blobs.hold(checksum):
         if known is not None and known.digest == checksum:
             return known
         return Download(checksum, "", 0)
@@ -191,6 +191,8 @@ def fetch_url(
         )
     if answer.fresh:
         store.downloads.put(url, found)
+        if not store.downloads.use(found):
+            raise StepError(f"{shown} was removed from the store meanwhile", hint="build once more")
     return found
 
 

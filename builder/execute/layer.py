@@ -74,10 +74,12 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
         snapshot = store.snapshot(state)
         if snapshot is None:
             raise ImageError(f"the store has no files for state {state.hex()[:12]}")
-        layer = _write(store, store.states.path(snapshot), compression, max_mtime)
-        store.meter.count(read=snapshot.size)
-        store.layers.put(_clamped(store, state, max_mtime), layer)
-        return layer
+        while True:
+            layer = _write(store, store.states.path(snapshot), compression, max_mtime)
+            store.meter.count(read=snapshot.size)
+            store.layers.put(_clamped(store, state, max_mtime), layer)
+            if store.blobs.has(layer.digest):  # else it was another state's, too, which was just removed
+                return layer
 
 
 def promised_layer(store: Store, state: bytes) -> Layer | None:

@@ -18,6 +18,8 @@ from builder.execute.rootfs import open_state
 from builder.execute.sources import clamp
 from builder.graph.steps import FromContext, FromScratch, InlineFile, MountSpec, Origin
 from builder.sandbox.process import Mount
+from builder.store.locks import alone
+from builder.store.locks import lock as flock
 from builder.store.runs import Run
 from builder.store.store import Store
 
@@ -152,16 +154,29 @@ class Mounts:
             lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._stack.callback(os.close, lock)
             if spec.sharing == "locked":
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            elif spec.sharing == "private":
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    continue
+                flock(lock, fcntl.LOCK_EX)
+            elif spec.sharing == "private" and not alone(lock):
+                continue
             break
-        if not os.path.isdir(path):
-            self._fill(path, spec)
-        return path
+        os.utime(lock)  # when it was last used
+        while True:
+            if not os.path.isdir(path):
+                self._fill(path, spec)
+            if self._use(path):
+                return path
+
+    def _use(self, path: str) -> bool:
+        """Keep others from removing a cache while it is used; False if somebody just did."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        self._stack.callback(os.close, fd)
+        flock(fd, fcntl.LOCK_SH)
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(path))
+        except FileNotFoundError:
+            return False
 
     def _fill(self, path: str, spec: MountSpec) -> None:
         """Make a cache's folder, from what `from=` names if it does."""

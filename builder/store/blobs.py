@@ -8,6 +8,8 @@ from types import TracebackType
 
 from builder.digest import Digest, digest_of
 from builder.errors import ImageError, StoreError
+from builder.store.holds import Holds
+from builder.store.locks import lock
 from builder.store.meter import Meter
 
 TYPE_CHECKING = False
@@ -73,7 +75,7 @@ def _new_file(fd: int) -> tuple[str, int]:
     while True:
         name = f"runs/{os.urandom(8).hex()}"
         opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=fd)
-        fcntl.flock(opened, fcntl.LOCK_EX)
+        lock(opened, fcntl.LOCK_EX)
         if os.fstat(opened).st_nlink:  # else it was swept before it was locked
             return name, opened
         os.close(opened)
@@ -82,9 +84,10 @@ def _new_file(fd: int) -> tuple[str, int]:
 class Blobs:
     """All blobs of a store."""
 
-    def __init__(self, fd: int, meter: Meter) -> None:
+    def __init__(self, fd: int, meter: Meter, holds: Holds) -> None:
         self._fd = fd
         self._meter = meter
+        self._holds = holds
 
     @staticmethod
     def path(digest: Digest) -> str:
@@ -128,13 +131,22 @@ class Blobs:
         return data
 
     def put(self, data: bytes) -> Digest:
-        """Keep some bytes."""
+        """Keep some bytes, which nobody removes while this store is open."""
         digest = digest_of(data)
-        if not self.has(digest):
+        while not (self.hold(digest) and self._is(digest, data)):
             with self.writer() as writer:
                 writer.write(data)
+                self._holds.let_go(self.path(digest))  # of one that was damaged
                 writer.commit()
         return digest
+
+    def _is(self, digest: Digest, data: bytes) -> bool:
+        with self.open(digest) as stream:
+            return stream.read(len(data) + 1) == data
+
+    def hold(self, digest: Digest) -> bool:
+        """Whether a blob is there; if it is, nobody removes it while this store is open."""
+        return self._holds.file(self.path(digest))
 
     def writer(self) -> BlobWriter:
         """A blob to be."""

@@ -21,7 +21,7 @@ else:
     except ImportError:
         import sqlite3
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -72,6 +72,12 @@ CREATE TABLE IF NOT EXISTS build_steps (
 CREATE INDEX IF NOT EXISTS build_steps_by_text ON build_steps (text, build);
 CREATE TABLE IF NOT EXISTS details (id TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS build_details (build INTEGER PRIMARY KEY, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sizes (
+    name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, fresh INTEGER NOT NULL, linked INTEGER NOT NULL,
+    seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS records_by_state ON records (state);
+CREATE INDEX IF NOT EXISTS states_by_parent ON states (parent);
 """
 
 

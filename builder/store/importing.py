@@ -12,7 +12,7 @@ from typing import Protocol
 from builder.core.process import overlay_mount
 from builder.core.tar import Untar
 from builder.digest import Digest, digest_of
-from builder.errors import BuilderError, CoreError, ImageError
+from builder.errors import CoreError, ImageError
 from builder.image.compression import decompress
 from builder.image.config import parse_document
 from builder.image.manifest import (
@@ -73,7 +73,7 @@ def import_image(
     """
     descriptor, document = _choose(source, platform)
     known = store.images.by_manifest(descriptor.digest)
-    if known is not None and store.blobs.has(known.config) and _is_whole(store, known):
+    if known is not None and is_whole(store, known):
         return known
     manifest = parse_manifest(document)
     assert isinstance(manifest, Manifest)
@@ -95,15 +95,18 @@ def known_image(store: Store, source: ImageSource, *, platform: Platform) -> Sto
     """The image of a source if the store has all of it; only its manifest is read."""
     descriptor, _ = _choose(source, platform)
     known = store.images.by_manifest(descriptor.digest)
-    return known if known is not None and store.blobs.has(known.config) and _is_whole(store, known) else None
+    return known if known is not None and is_whole(store, known) else None
 
 
-def _is_whole(store: Store, image: StoredImage) -> bool:
-    try:
-        store.chain(image.state)
-    except BuilderError:
+def is_whole(store: Store, image: StoredImage) -> bool:
+    """Whether all of an image is in the store and sound, as far as its documents go; if so, nobody removes it now."""
+    if not store.use_image(image):
         return False
-    return all(store.blobs.has(layer.digest) for layer in store.manifest_of(image).layers)
+    try:
+        store.read_blob(image.config)
+        return all(store.blobs.has(layer.digest) for layer in store.manifest_of(image).layers)
+    except ImageError:
+        return False
 
 
 def _choose(source: ImageSource, platform: Platform) -> tuple[Descriptor, bytes]:
@@ -183,7 +186,7 @@ def _import_layers(
     missing = [
         number
         for number, state in enumerate(states)
-        if store.states.get(state) is None or not store.blobs.has(layers[number].digest)
+        if not _is_there(store, state, layers[number], diff_ids[number])
     ]
     parents = [SCRATCH, *states]
     read = [(states[number], parents[number], layers[number], diff_ids[number]) for number in missing]
@@ -226,6 +229,16 @@ def _read_all(
             for future in futures:
                 future.cancel()
             raise
+
+
+def _is_there(store: Store, state: bytes, layer: Descriptor, diff_id: Digest) -> bool:
+    """Whether the store has a layer, unpacked and as this very blob, which then stays."""
+    if store.states.get(state) is None or not store.blobs.has(layer.digest):
+        return False
+    if all(known.digest != layer.digest for known in store.layers.of_state(state)):
+        # A blob of another state: it must not go with that one.
+        store.layers.put(state, Layer(diff_id, layer.digest, layer.media_type, layer.size, pulled=True))
+    return store.blobs.has(layer.digest)
 
 
 def _read_layer(
@@ -293,3 +306,7 @@ def _adopt(store: Store, unpacked: _Unpacked, state: bytes, parent: bytes) -> No
             os.close(lower)
     store.states.adopt(unpacked.run, state, parent, entries=unpacked.entries, size=unpacked.size)
     store.layers.put(state, unpacked.layer)
+    if not store.blobs.has(unpacked.layer.digest):  # it was another state's, too, which was just removed
+        raise ImageError(
+            f"layer {unpacked.layer.digest.short} was removed meanwhile", hint="do the same once more"
+        )

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from builder.core.files import remove_tree
 from builder.errors import CoreError
+from builder.store.locks import lock
 from builder.value import dataclass
 
 
@@ -54,21 +55,25 @@ class Run:
 
 def new_run(store_fd: int, store_path: str) -> Run:
     """Make the folders of a run, locked from the first moment on."""
+    name, fd = _new_folder(store_fd)
+    for part in ("upper", "work", "scratch"):
+        os.mkdir(part, 0o755, dir_fd=fd)
+        os.chmod(part, 0o755, dir_fd=fd)
+    return Run(name, store_fd, os.path.join(store_path, "runs", name, "scratch"), fd)
+
+
+def _new_folder(store_fd: int) -> tuple[str, int]:
     while True:
         name = os.urandom(8).hex()
         os.mkdir(f"runs/{name}", 0o700, dir_fd=store_fd)
         try:
-            lock = os.open(f"runs/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store_fd)
-        except FileNotFoundError:  # somebody swept it before it was locked
+            fd = os.open(f"runs/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store_fd)
+        except FileNotFoundError:  # swept before it was locked
             continue
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.fstat(lock).st_nlink:
-            break
-        os.close(lock)
-    for part in ("upper", "work", "scratch"):
-        os.mkdir(part, 0o755, dir_fd=lock)
-        os.chmod(part, 0o755, dir_fd=lock)
-    return Run(name, store_fd, os.path.join(store_path, "runs", name, "scratch"), lock)
+        lock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return name, fd
+        os.close(fd)
 
 
 def sweep(store_fd: int) -> int:

@@ -8,12 +8,14 @@ from contextlib import suppress
 
 from builder.errors import StoreError
 from builder.store.database import Database
+from builder.store.holds import Holds, exists
 from builder.store.runs import Run
 from builder.value import dataclass
 
 SCRATCH = bytes(16)
 _HEX = frozenset("0123456789abcdef")
 _LONGEST_CHAIN = 500
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +36,52 @@ class State:
 class States:
     """All states of a store and their snapshots, `snapshots/ID/fs` each."""
 
-    def __init__(self, database: Database, fd: int, boot: str) -> None:
+    def __init__(self, database: Database, fd: int, boot: str, holds: Holds) -> None:
         self._database = database
         self._fd = fd
         self._boot = boot
+        self._holds = holds
         self._known: dict[bytes, State] = {}
 
     def get(self, state: bytes) -> State | None:
-        """A state that can be trusted and whose snapshot is there, None for any other."""
-        if state in self._known:
-            return self._known[state]
+        """A state that can be trusted and whose snapshot is there, None for any other.
+
+        Nobody removes it, or a state below it, while this store is open.
+        """
+        known = self._known.get(state)
+        if known is not None:
+            return known
+        found = self._find(state)
+        if found is None:
+            return self._promised(state)
+        if not self._holds.state(state, found.snapshot):
+            if not self._database.reading:
+                self._database.run(
+                    "DELETE FROM states WHERE id = ? AND snapshot = ?", (state, found.snapshot)
+                )
+            return self._promised(state)
+        self._holds.drop(found.parent)
+        self._known[state] = found
+        return found
+
+    def _find(self, state: bytes) -> State | None:
         row = self._database.one(
             "SELECT id, parent, snapshot, entries, size, created FROM states WHERE id = ? AND (durable OR boot = ?)",
             (state, self._boot),
         )
         if row is None or not isinstance(row[2], str) or not _is_name(row[2]):
-            return self._promised(state)
-        found = State(*row)
-        if not _exists(self._fd, self.path(found)):
-            if not self._database.reading:
-                self._database.run("DELETE FROM states WHERE id = ?", (state,))
-            return self._promised(state)
-        self._known[state] = found
-        return found
+            return None
+        return State(*row)
+
+    def _below(self, state: bytes) -> State | None:
+        """A state below one that is held, which keeps it."""
+        known = self._known.get(state)
+        if known is None:
+            known = self._find(state)
+            if known is None or not exists(self._fd, self.path(known)):
+                return self._promised(state)
+            self._known[state] = known
+        return known
 
     def _promised(self, state: bytes) -> State | None:
         row = self._database.one(
@@ -85,7 +110,8 @@ class States:
         """The states that a state is made of, the lowest first; none for the empty state."""
         found: list[State] = []
         while state != SCRATCH:
-            now = self.get(state)
+            # A state whose files are elsewhere keeps nothing.
+            now = self._below(state) if found and found[-1].snapshot else self.get(state)
             if now is None or len(found) >= _LONGEST_CHAIN:
                 raise StoreError(
                     f"the files of state {state.hex()[:12]} are not in the store any more",
@@ -109,44 +135,46 @@ class States:
 
         If another build made the same state meanwhile, its snapshot stays and this one goes with the run.
         """
-        existing = self.get(state)
-        if existing is not None and existing.snapshot:
-            return existing
-        name = os.urandom(8).hex()
-        os.mkdir(f"snapshots/{name}", 0o700, dir_fd=self._fd)
-        os.rename(run.upper, f"snapshots/{name}/fs", src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        for _ in range(_TRIES):
+            existing = self.get(state)
+            if existing is not None and existing.snapshot:
+                return existing
+            found = self._insert(run, State(state, parent, os.urandom(8).hex(), entries, size, time.time()))
+            if found is not None:
+                return found
+        raise StoreError(f"state {state.hex()[:12]} vanished while it was made")
+
+    def _insert(self, run: Run, made: State) -> State | None:
+        """Move the files to their place and make the row; None if another build was first."""
+        folder = f"snapshots/{made.snapshot}"
+        os.mkdir(folder, 0o700, dir_fd=self._fd)
+        os.rename(run.upper, f"{folder}/fs", src_dir_fd=self._fd, dst_dir_fd=self._fd)
         with suppress(FileNotFoundError):
-            os.rename(run.facts, f"snapshots/{name}/facts", src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        created = time.time()
-        changed = self._database.run(
-            "INSERT INTO states (id, parent, snapshot, entries, size, created, boot, durable) VALUES (?,?,?,?,?,?,?,0) "
-            "ON CONFLICT (id) DO UPDATE SET parent=excluded.parent, snapshot=excluded.snapshot, entries=excluded.entries, "
-            "size=excluded.size, created=excluded.created, boot=excluded.boot, durable=0 "
-            "WHERE NOT (states.durable OR states.boot = excluded.boot)",
-            (state, parent, name, entries, size, created, self._boot),
-        )
+            os.rename(run.facts, f"{folder}/facts", src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        self._holds.state(made.id, made.snapshot)
+        changed = 0
+        try:
+            changed = self._database.run(
+                "INSERT INTO states (id, parent, snapshot, entries, size, created, boot, durable) VALUES (?,?,?,?,?,?,?,0) "
+                "ON CONFLICT (id) DO UPDATE SET parent=excluded.parent, snapshot=excluded.snapshot, "
+                "entries=excluded.entries, size=excluded.size, created=excluded.created, boot=excluded.boot, durable=0 "
+                "WHERE NOT (states.durable OR states.boot = excluded.boot)",
+                (made.id, made.parent, made.snapshot, made.entries, made.size, made.created, self._boot),
+            )
+        finally:
+            if not changed:
+                self._holds.drop(made.id)
+                os.rename(f"{folder}/fs", run.upper, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                with suppress(FileNotFoundError):
+                    os.rename(f"{folder}/facts", run.facts, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                os.rmdir(folder, dir_fd=self._fd)
         if not changed:
-            os.rename(f"snapshots/{name}/fs", run.upper, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-            with suppress(FileNotFoundError):
-                os.unlink(f"snapshots/{name}/facts", dir_fd=self._fd)
-            os.rmdir(f"snapshots/{name}", dir_fd=self._fd)
-            won = self.get(state)
-            if won is not None and won.snapshot:
-                return won
-            raise StoreError(f"state {state.hex()[:12]} vanished while it was made")
-        found = State(state, parent, name, entries, size, created)
-        self._known[state] = found
-        return found
+            return None
+        self._holds.drop(made.parent)
+        self._known[made.id] = made
+        return made
 
 
 def _is_name(text: str) -> bool:
     """Whether a snapshot may be called so: it becomes part of a path."""
     return 12 <= len(text) <= 32 and _HEX.issuperset(text)
-
-
-def _exists(fd: int, path: str) -> bool:
-    try:
-        os.stat(path, dir_fd=fd, follow_symlinks=False)
-    except OSError:
-        return False
-    return True

@@ -19,6 +19,7 @@ from builder.store.database import Database
 from builder.store.downloads import Downloads
 from builder.store.evictions import Evictions
 from builder.store.history import History
+from builder.store.holds import Holds
 from builder.store.images import Images, StoredImage
 from builder.store.layers import Layers
 from builder.store.locks import locked
@@ -26,6 +27,7 @@ from builder.store.meter import Meter
 from builder.store.outputs import Outputs
 from builder.store.records import Records
 from builder.store.runs import Run, new_run, sweep
+from builder.store.sizes import Sizes
 from builder.store.states import State, States
 
 TYPE_CHECKING = False
@@ -45,27 +47,32 @@ _LOCKS = 256
 class Store:
     """An open store; threads may share it. `fd` is its folder, `secret` what its fingerprints are made with.
 
-    `userxattr` tells that overlay marks are those of a user namespace.
+    `userxattr` tells that overlay marks are those of a user namespace. `boot` is the machine's last start, `holds` what
+    this process uses.
     """
 
-    def __init__(self, path: str, fd: int, secret: bytes, database: Database, *, userxattr: bool) -> None:
+    def __init__(
+        self, path: str, fd: int, secret: bytes, database: Database, holds: Holds, *, userxattr: bool
+    ) -> None:
         self.path = path
         self.fd = fd
         self.secret = secret
         self.userxattr = userxattr
         self.reading = database.reading
-        self._database = database
+        self.database = database
+        self.holds = holds
         boot = _boot_id()
-        self._boot = boot
+        self.boot = boot
         self.meter = Meter()
         self.records = Records(database, boot)
-        self.states = States(database, fd, boot)
+        self.states = States(database, fd, boot, holds)
         self.layers = Layers(database)
         self.outputs = Outputs(database)
-        self.downloads = Downloads(database, secret)
         self.history = History(database)
         self.evictions = Evictions(database)
-        self.blobs = Blobs(fd, self.meter)
+        self.blobs = Blobs(fd, self.meter, holds)
+        self.downloads = Downloads(database, secret, fd, self.blobs)
+        self.sizes = Sizes(database)
         self.supplier: Supplier | None = None
         """Where promised layers come from, if a build has remote caches."""
         self.images = Images(database, fd, self.blobs)
@@ -80,7 +87,8 @@ class Store:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._database.close()
+        self.database.close()
+        self.holds.close()
         os.close(self.fd)
 
     def flush(self) -> None:
@@ -89,29 +97,29 @@ class Store:
         One sync for a whole build, none for a file: until then records count only in this boot, in which nothing can
         be lost that a process has written.
         """
-        mine = (self._boot,)
-        pending = self._database.one(
+        mine = (self.boot,)
+        pending = self.database.one(
             "SELECT (SELECT count(*) FROM records WHERE boot = ? AND NOT durable) + "
             "(SELECT count(*) FROM states WHERE boot = ? AND NOT durable)",
             mine * 2,
         )
         if pending is None or not pending[0]:
             return
-        keys = self._database.all("SELECT key FROM records WHERE boot = ? AND NOT durable", mine)
-        states = self._database.all("SELECT id FROM states WHERE boot = ? AND NOT durable", mine)
+        keys = self.database.all("SELECT key FROM records WHERE boot = ? AND NOT durable", mine)
+        states = self.database.all("SELECT id FROM states WHERE boot = ? AND NOT durable", mine)
         sync_file_system(self.fd)
-        with self._database.transaction():
+        with self.database.transaction():
             for state in states:
-                self._database.run("UPDATE states SET durable = 1 WHERE id = ?", state)
+                self.database.run("UPDATE states SET durable = 1 WHERE id = ?", state)
             for key in keys:
-                self._database.run("UPDATE records SET durable = 1 WHERE key = ?", key)
+                self.database.run("UPDATE records SET durable = 1 WHERE key = ?", key)
 
     @property
     def portables(self) -> Portables:
         """What is remembered of the names that states and keys have on every machine."""
         from builder.store.portables import Portables
 
-        return Portables(self._database)
+        return Portables(self.database)
 
     # --- files of builds ---
 
@@ -175,20 +183,30 @@ class Store:
 
     def get_parsed(self, digest: Digest) -> str | None:
         """The syntax tree kept for a build file's text."""
-        row = self._database.one("SELECT tree FROM parsed WHERE digest = ?", (str(digest),))
+        row = self.database.one("SELECT tree FROM parsed WHERE digest = ?", (str(digest),))
         return None if row is None else str(row[0])
 
     def put_parsed(self, digest: Digest, tree: str) -> None:
         """Keep a syntax tree, if this store is not only looked at."""
         if self.reading:
             return
-        self._database.run("INSERT OR REPLACE INTO parsed (digest, tree) VALUES (?,?)", (str(digest), tree))
+        self.database.run("INSERT OR REPLACE INTO parsed (digest, tree) VALUES (?,?)", (str(digest), tree))
 
     # --- images ---
 
     def find_image(self, text: str, platform: Platform | None = None) -> StoredImage | None:
         """An image by name or id; see `Images.find`."""
         return self.images.find(text, platform)
+
+    def use_image(self, image: StoredImage) -> bool:
+        """Whether an image that was found is still there, with all its files; if so, nobody removes them now."""
+        if not self.blobs.hold(image.manifest) or self.images.by_manifest(image.manifest) is None:
+            return False
+        try:
+            self.chain(image.state)
+        except StoreError:
+            return False
+        return True
 
     def put_image(
         self, manifest: bytes, config: bytes, *, state: bytes, platform: Platform, keep: bool = True
@@ -197,9 +215,10 @@ class Store:
         parsed = parse_manifest(manifest)
         assert isinstance(parsed, Manifest)
         config_digest = self.blobs.put(config)
+        manifest_digest = self.blobs.put(manifest)
         size = sum(layer.size for layer in parsed.layers)
         return self.images.put(
-            self.blobs.put(manifest),
+            manifest_digest,
             config_digest,
             state=state,
             platform=platform,
@@ -236,21 +255,26 @@ def open_store(path: str, *, userxattr: bool = False, reading: bool = False) -> 
             f'the store "{path}" cannot be used: {error.strerror}',
             hint="choose a folder that you can write to, with --store or PYBUILD_STORE",
         ) from None
+    holds = Holds(fd)
     try:
         secret = _read_secret(fd)
+        if not reading:
+            holds.store()
         database = Database(os.path.join(path, "pybuild.db"), locked(fd, "database"), reading=reading)
         if not new:
             sweep(fd)
     except OSError as error:
+        holds.close()
         os.close(fd)
         raise StoreError(
             f'the store "{path}" cannot be used: {error.strerror}',
             hint="choose another folder with --store or PYBUILD_STORE",
         ) from None
     except BaseException:
+        holds.close()
         os.close(fd)
         raise
-    return Store(path, fd, secret, database, userxattr=userxattr)
+    return Store(path, fd, secret, database, holds, userxattr=userxattr)
 
 
 def _prepare(path: str) -> bool:

@@ -6,6 +6,7 @@
 #include "pybuild.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,22 @@ static void unpack_file(int above, const char *path, int number)
     want(pb_remove_tree(above, name, &error), "remove");
 }
 
+/* The folder that was linked from another takes no room of its own. */
+static void measure(int above, const char *const *ways)
+{
+    pb_usages *usages;
+    pb_usage usage[4];
+
+    want(pb_usages_new(&usages, &error), "measure");
+    for (int i = 0; i < 4; i++)
+        want(pb_usages_add(usages, above, ways[i], &usage[i], &error), "measure");
+    assert(usage[0].fresh == usage[0].bytes && usage[1].own == usage[1].bytes);
+    assert(usage[2].fresh == usage[2].own && usage[2].fresh < usage[2].bytes);
+    assert(usage[2].bytes == usage[0].bytes && usage[2].entries == usage[0].entries);
+    assert(pb_usages_add(usages, above, "missing", &usage[0], &error) == -ENOENT);
+    pb_usages_free(usages);
+}
+
 int main(int count, char **arguments)
 {
     int source = count > 2 ? open(arguments[1], O_RDONLY | O_DIRECTORY) : -1;
@@ -163,6 +180,7 @@ int main(int count, char **arguments)
     want(unpack(folders[3], data, size, 313), "unpack");
     free(data);
     copy_past(source, folders[4]);
+    measure(above, ways);
     for (int i = 0; i < 5; i++) {
         print_changes(folders[i]);
         close(folders[i]);

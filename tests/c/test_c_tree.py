@@ -36,6 +36,7 @@ FILE_SOURCES = [
         "tarwrite",
         "unpack",
         "upper",
+        "usage",
     ),
 ]
 
