@@ -44,6 +44,7 @@ void pb_copier_free(pb_copier *copier)
     for (size_t i = 0; i < copier->top_count; i++)
         close(copier->tops[i]);
     pb_linkmap_free(&copier->links);
+    pb_linkmap_free(&copier->taken);
     free(copier->tops);
     free(copier->buffer);
     free(copier->symbolic);

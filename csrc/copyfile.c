@@ -14,13 +14,29 @@ enum { WORTH_A_RANGE_COPY = 128 * 1024 };
 
 /* --- hard links ------------------------------------------------------------------------------------------- */
 
-/* Link to an earlier copy of the same file: 1 if that was done; 0 if this is the first, which is then remembered. */
+/* What is known of a copy that was replaced by another source of the same name: nothing, its number may be another file's by
+ * now; or only that one of its names is gone. */
+enum { TAKEN_NOT = 0, TAKEN_WHOLLY = 1, TAKEN_A_NAME = 2 };
+
+/* Whether what was copied first of a file is still where it was: another source may have taken its place. */
+static int is_there(const pb_copier *copier, const pb_link *first, int folder, const char *name)
+{
+    const pb_link *taken = pb_linkmap_find(&copier->taken, first->copy_device, first->copy_inode);
+    struct stat stat;
+    if (taken && taken->number == TAKEN_WHOLLY)
+        return 0;
+    return !fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) && stat.st_dev == first->copy_device &&
+           stat.st_ino == first->copy_inode;
+}
+
+/* Link to an earlier copy of the same file: 1 if that was done; 0 if this is the first (that is left), which is then
+ * remembered. */
 static int link_earlier(pb_copier *copier, const pb_node *node, const pb_place *place)
 {
     PB_FREE char *path = NULL, *above = NULL;
     PB_CLOSE int folder = -1;
-    const pb_link *first;
-    const char *slash;
+    pb_link *first;
+    const char *slash, *name;
     int known;
 
     if (asprintf(&path, "%s%s%s", place->folder, *place->folder ? "/" : "", place->name) < 0) {
@@ -31,13 +47,36 @@ static int link_earlier(pb_copier *copier, const pb_node *node, const pb_place *
     if (known <= 0)
         return known;
     slash = strrchr(first->path, '/');
+    name = slash ? slash + 1 : first->path;
     above = slash ? strndup(first->path, (size_t)(slash - first->path)) : strdup("");
     if (!above)
         return -ENOMEM;
     folder = pb_path_open_below(copier->tops[first->number], above, O_PATH | O_DIRECTORY);
     if (folder < 0)
         return folder;
-    return linkat(folder, slash ? slash + 1 : first->path, place->dir_fd, place->name, 0) ? -errno : 1;
+    if (is_there(copier, first, folder, name))
+        return linkat(folder, name, place->dir_fd, place->name, 0) ? -errno : 1;
+    free(first->path);
+    first->path = path;
+    first->number = place->top;
+    path = NULL;
+    return 0;
+}
+
+/* Remember which copy is the first of a file with several names. */
+static int remember_copy(pb_copier *copier, const pb_node *node, const pb_place *place)
+{
+    pb_link *first = pb_linkmap_find(&copier->links, node->device, node->inode), *taken;
+    struct stat stat;
+
+    if (!first || fstatat(place->dir_fd, place->name, &stat, AT_SYMLINK_NOFOLLOW))
+        return first ? -errno : 0;
+    first->copy_device = stat.st_dev;
+    first->copy_inode = stat.st_ino;
+    taken = pb_linkmap_find(&copier->taken, stat.st_dev, stat.st_ino);
+    if (taken)
+        taken->number = TAKEN_NOT; /* the number of a file that is gone, given anew */
+    return 0;
 }
 
 /* --- attributes ------------------------------------------------------------------------------------------- */
@@ -199,20 +238,26 @@ static int copy_data(pb_copier *copier, int source, int dest, const struct stat 
 /* --- entries ------------------------------------------------------------------------------------------------------ */
 
 /* Take away what is in a file's place, unless it is a directory. */
-static int clear_place(int dir_fd, const char *name, pb_error *error)
+static int clear_place(pb_copier *copier, int dir_fd, const char *name, pb_error *error)
 {
     struct stat stat;
+    pb_link *taken;
     if (fstatat(dir_fd, name, &stat, AT_SYMLINK_NOFOLLOW))
         return errno == ENOENT ? 0 : pb_fail(error, errno, "stat", "%s", name);
     if (S_ISDIR(stat.st_mode))
         return pb_fail_detail(error, EISDIR, "copy", name, "the destination has a directory there");
     if (unlinkat(dir_fd, name, 0))
         return pb_fail(error, errno, "replace", "%s", name);
+    if (!copier->links.count)
+        return 0;
+    if (pb_linkmap_add(&copier->taken, stat.st_dev, stat.st_ino, "", TAKEN_NOT, &taken) < 0)
+        return pb_fail(error, ENOMEM, "replace", "%s", name);
+    taken->number = stat.st_nlink > 1 ? TAKEN_A_NAME : TAKEN_WHOLLY;
     return 0;
 }
 
 /* A new file, with those of the mode's bits that give no rights of its owner; a umask may take more of them. */
-static int create(int dir_fd, const char *name, uint32_t mode, pb_error *error)
+static int create(pb_copier *copier, int dir_fd, const char *name, uint32_t mode, pb_error *error)
 {
     for (int try = 0;; try++) {
         int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode & 0777), failed;
@@ -220,7 +265,7 @@ static int create(int dir_fd, const char *name, uint32_t mode, pb_error *error)
             return fd;
         if (errno != EEXIST || try > 2)
             return pb_fail(error, errno, "create", "%s", name);
-        failed = clear_place(dir_fd, name, error);
+        failed = clear_place(copier, dir_fd, name, error);
         if (failed)
             return failed;
     }
@@ -251,7 +296,7 @@ static int copy_file(pb_copier *copier, pb_tree *tree, uint32_t node, int source
     failed = final_mode(copier, tree->nodes[node].mode, 0, &mode);
     if (failed)
         return pb_fail(error, -failed, "set the attributes of", "%s", name);
-    dest = create(place->dir_fd, place->name, mode, error);
+    dest = create(copier, place->dir_fd, place->name, mode, error);
     if (dest < 0)
         return dest;
     failed = fstat(dest, &made) ? -errno : S_ISREG(before.st_mode) ? copy_data(copier, source, dest, &before) : -ESTALE;
@@ -304,7 +349,7 @@ static int copy_special(pb_copier *copier, pb_tree *tree, uint32_t node, int sou
 {
     const pb_node *from = &tree->nodes[node];
     const char *name = pb_tree_name(tree, node);
-    int failed = clear_place(place->dir_fd, place->name, error);
+    int failed = clear_place(copier, place->dir_fd, place->name, error);
 
     if (failed)
         return failed;
@@ -329,26 +374,35 @@ static int copy_special(pb_copier *copier, pb_tree *tree, uint32_t node, int sou
 int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error)
 {
     const pb_node *from = &tree->nodes[node];
+    int failed;
 
     if (S_ISSOCK(from->mode)) /* means nothing without the process that listens */
         return 0;
     if (from->nlink > 1) {
-        int failed = clear_place(place->dir_fd, place->name, error);
-        int linked = failed ? failed : link_earlier(copier, from, place);
+        int linked;
+        failed = clear_place(copier, place->dir_fd, place->name, error);
         if (failed)
             return failed;
+        linked = link_earlier(copier, from, place);
         if (linked)
             return linked < 0 ? pb_fail(error, -linked, "link", "%s", place->name) : 0;
     }
     if (S_ISREG(from->mode))
-        return copy_file(copier, tree, node, source_dir, place, error);
-    return copy_special(copier, tree, node, source_dir, place, error);
+        failed = copy_file(copier, tree, node, source_dir, place, error);
+    else
+        failed = copy_special(copier, tree, node, source_dir, place, error);
+    if (!failed && from->nlink > 1) {
+        failed = remember_copy(copier, from, place);
+        if (failed)
+            return pb_fail(error, -failed, "stat", "%s", place->name);
+    }
+    return failed;
 }
 
 int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_fd, const char *name, uint32_t mode,
                   pb_error *error)
 {
-    PB_CLOSE int dest = create(dir_fd, name, 0600, error);
+    PB_CLOSE int dest = create(copier, dir_fd, name, 0600, error);
     pb_node node = {.mode = S_IFREG | mode, .uid = 0, .gid = 0};
     uint32_t final;
     uid_t uid;

@@ -18,6 +18,7 @@ struct pb_copier {
     int *tops;
     size_t top_count;
     pb_linkmap links; /* their number says which top the path begins at */
+    pb_linkmap taken; /* copies that were taken away again for others of their names; the number is one of TAKEN_… */
     pb_copy_result result;
     pb_fact_list *facts; /* where to note the hashes of what was copied; NULL: nobody wants them */
 };

@@ -29,7 +29,7 @@ static int grow(pb_linkmap *map)
     return 0;
 }
 
-int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, const pb_link **ret)
+int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, pb_link **ret)
 {
     int failed = map->count * 2 >= map->capacity ? grow(map) : 0;
     pb_link *found;
@@ -49,6 +49,12 @@ int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char 
     found->number = number;
     map->count++;
     return 0;
+}
+
+pb_link *pb_linkmap_find(const pb_linkmap *map, uint64_t device, uint64_t inode)
+{
+    pb_link *found = map->capacity ? slot_of(map, device, inode) : NULL;
+    return found && found->path ? found : NULL;
 }
 
 void pb_linkmap_free(pb_linkmap *map)

@@ -7,7 +7,7 @@
 
 typedef struct {
     uint64_t device, inode;
-    uint64_t number; /* the caller's */
+    uint64_t number, copy_device, copy_inode; /* the caller's */
     char *path;      /* malloc'ed; NULL: an empty slot */
 } pb_link;
 
@@ -17,8 +17,11 @@ typedef struct {
     size_t count, capacity;
 } pb_linkmap;
 
-/* 1 and the link if the file is known; 0 if it was added now with this path (copied) and number; or -ENOMEM. */
-int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, const pb_link **ret);
+/* 1 and the link if the file is known; 0 and the link if it was added now with this path (copied) and number; or -ENOMEM. `ret` may
+ * be NULL; the link moves with the next addition. */
+int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, pb_link **ret);
+/* The link of a file, NULL if it is not known. */
+pb_link *pb_linkmap_find(const pb_linkmap *map, uint64_t device, uint64_t inode);
 void pb_linkmap_free(pb_linkmap *map);
 
 #endif

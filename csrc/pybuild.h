@@ -241,6 +241,11 @@ typedef struct {
  * has all files of the upper directory. */
 int pb_upper_settle(int upper_fd, int lower_fd, const pb_secret *secret, pb_facts *known, pb_changes *ret, pb_error *error);
 
+/* What differs between two overlay upper directories that should be equal, as pb_listing_diff tells it. Further kinds: link (names
+ * of one file), opaque, and, with `newest` (ns) not negative, time: in seconds, later ones count as `newest`. The DETAIL of
+ * added and removed says what it is; a whiteout is a "removal". (treediff.c) */
+int pb_changes_diff(int first_fd, int second_fd, const pb_secret *secret, int64_t newest, size_t limit, char **ret,
+                    uint64_t *total, pb_error *error);
 /* Give everything at and below a directory whose mtime is later than `newest` (ns, not negative) that time; whiteouts are left
  * alone. (times.c) */
 int pb_clamp_times(int dir_fd, int64_t newest, pb_error *error);

@@ -1,19 +1,39 @@
-/* What differs between two listings: one line of text for each difference, going down only where fingerprints differ. */
+/* What differs between two listings, going down only where fingerprints differ, or between two folders of changes: one line of
+ * text for each difference. */
 #include "error.h"
+#include "linkmap.h"
 #include "tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+/* The nodes of a listing or tree. */
+typedef struct {
+    const pb_node *nodes;
+    const char *names;
+} side;
+
+/* What is compared of folders of changes beyond what listings have. For each node the first name of its file, if it is a
+ * further one, else PB_NONE; and whether it is opaque. */
+typedef struct {
+    uint32_t *first;
+    uint8_t *opaque;
+} marks;
 
 typedef struct {
-    const pb_index *old, *new;
+    side old, new;
     char *text;
     size_t size, capacity;
     size_t limit;
     uint64_t total;
+    const pb_tree *old_tree, *new_tree; /* of changes, else NULL */
+    marks old_marks, new_marks;
+    int64_t newest; /* times are compared as they are with this bound; -1: not at all */
 } report;
 
 static int append(report *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -79,9 +99,11 @@ static char *join(const char *folder, const char *name)
     return asprintf(&path, "%s%s%s", folder, *folder ? "/" : "", name) < 0 ? NULL : path;
 }
 
-static const char *kind_of(uint32_t mode)
+static const char *kind_of(const pb_node *node)
 {
-    switch (mode & S_IFMT) {
+    if (S_ISCHR(node->mode) && node->rdev == 0)
+        return "removal"; /* an overlay's whiteout */
+    switch (node->mode & S_IFMT) {
     case S_IFREG:
         return "file";
     case S_IFDIR:
@@ -109,8 +131,8 @@ static int tell_content(report *out, const pb_node *old, const pb_node *new, con
 static int compare(report *out, const pb_node *old, const pb_node *new, const char *path)
 {
     int failed = 0;
-    if ((old->mode & S_IFMT) != (new->mode & S_IFMT))
-        return tell(out, "type", path, "%s → %s", kind_of(old->mode), kind_of(new->mode));
+    if ((old->mode & S_IFMT) != (new->mode & S_IFMT) || strcmp(kind_of(old), kind_of(new)))
+        return tell(out, "type", path, "%s → %s", kind_of(old), kind_of(new));
     if ((S_ISCHR(new->mode) || S_ISBLK(new->mode)) && old->rdev != new->rdev)
         failed = tell(out, "type", path, "device %u:%u → %u:%u", major(old->rdev), minor(old->rdev), major(new->rdev),
                       minor(new->rdev));
@@ -122,6 +144,38 @@ static int compare(report *out, const pb_node *old, const pb_node *new, const ch
         failed = tell(out, "owner", path, "%u:%u → %u:%u", old->uid, old->gid, new->uid, new->gid);
     if (!failed && memcmp(&old->xattrs, &new->xattrs, sizeof old->xattrs))
         failed = tell(out, "xattrs", path, "%s", "");
+    return failed;
+}
+
+static int64_t as_written(const report *out, const pb_node *node)
+{
+    return (node->mtime < out->newest ? node->mtime : out->newest) / INT64_C(1000000000);
+}
+
+/* The path of the first name of a file, NULL for one that has one name here or is the first itself. */
+static int same_link(const report *out, uint32_t old, uint32_t new)
+{
+    uint32_t a = out->old_marks.first[old], b = out->new_marks.first[new];
+    PB_FREE char *left = a == PB_NONE ? NULL : pb_tree_path(out->old_tree, a);
+    PB_FREE char *right = b == PB_NONE ? NULL : pb_tree_path(out->new_tree, b);
+    if ((a != PB_NONE && !left) || (b != PB_NONE && !right))
+        return -ENOMEM;
+    return left && right ? !strcmp(left, right) : left == right;
+}
+
+static int compare_marks(report *out, uint32_t a, uint32_t b, const char *path)
+{
+    const pb_node *old = &out->old.nodes[a], *new = &out->new.nodes[b];
+    int same = same_link(out, a, b), failed = 0;
+
+    if (same < 0)
+        return same;
+    if (!same)
+        failed = tell(out, "link", path, "%s", "");
+    if (!failed && out->old_marks.opaque[a] != out->new_marks.opaque[b])
+        failed = tell(out, "opaque", path, "%s", "");
+    if (!failed && out->newest >= 0 && strcmp(kind_of(old), "removal") && as_written(out, old) != as_written(out, new))
+        failed = tell(out, "time", path, "%lld → %lld", (long long)as_written(out, old), (long long)as_written(out, new));
     return failed;
 }
 
@@ -153,28 +207,30 @@ static int push(stack *left, uint32_t old, uint32_t new, const char *path)
 static int merge(report *out, stack *left, pair now)
 {
     size_t pushed = left->count;
-    const pb_node *old_folder = &out->old->nodes[now.old], *new_folder = &out->new->nodes[now.new];
+    const pb_node *old_folder = &out->old.nodes[now.old], *new_folder = &out->new.nodes[now.new];
     uint32_t a = old_folder->first_child, a_end = a + old_folder->child_count;
     uint32_t b = new_folder->first_child, b_end = b + new_folder->child_count;
     int failed = 0;
 
     while (!failed && (a < a_end || b < b_end)) {
-        const pb_node *old = a < a_end ? &out->old->nodes[a] : NULL, *new = b < b_end ? &out->new->nodes[b] : NULL;
-        const char *old_name = old ? out->old->names + old->name : NULL, *new_name = new ? out->new->names + new->name : NULL;
+        const pb_node *old = a < a_end ? &out->old.nodes[a] : NULL, *new = b < b_end ? &out->new.nodes[b] : NULL;
+        const char *old_name = old ? out->old.names + old->name : NULL, *new_name = new ? out->new.names + new->name : NULL;
         int order = !old ? 1 : !new ? -1 : strcmp(old_name, new_name);
         PB_FREE char *path = join(now.path, order > 0 ? new_name : old_name);
         if (!path)
             return -ENOMEM;
         if (order < 0) {
-            failed = tell(out, "removed", path, "%s", "");
+            failed = tell(out, "removed", path, "%s", out->old_tree ? kind_of(old) : "");
             a++;
         } else if (order > 0) {
-            failed = tell(out, "added", path, "%s", "");
+            failed = tell(out, "added", path, "%s", out->old_tree ? kind_of(new) : "");
             b++;
         } else {
             failed = compare(out, old, new, path);
+            if (!failed && out->old_tree)
+                failed = compare_marks(out, a, b, path);
             if (!failed && S_ISDIR(old->mode) && S_ISDIR(new->mode) &&
-                memcmp(&old->content, &new->content, sizeof old->content))
+                (out->old_tree || memcmp(&old->content, &new->content, sizeof old->content)))
                 failed = push(left, a, b, path);
             a++;
             b++;
@@ -208,7 +264,7 @@ int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret 
                     uint64_t *total, pb_error *error)
 {
     pb_index old, new;
-    report out = {.old = &old, .new = &new, .limit = limit};
+    report out = {.limit = limit, .newest = -1};
     int failed;
 
     pb_index_load(old_file, secret, &old);
@@ -219,6 +275,8 @@ int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret 
         pb_index_close(&old);
         return pb_fail_detail(error, EBADMSG, "read listing", new_file, "it is missing or damaged");
     }
+    out.old = (side){old.nodes, old.names};
+    out.new = (side){new.nodes, new.names};
     failed = append(&out, "%s", "");
     if (!failed)
         failed = diff(&out);
@@ -227,6 +285,101 @@ int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret 
     if (failed) {
         free(out.text);
         return pb_fail(error, -failed, "compare listings", "%s", new_file);
+    }
+    *ret = out.text;
+    *total = out.total;
+    return 0;
+}
+
+/* --- folders of changes -------------------------------------------------------------------------------------- */
+
+static int is_opaque(const pb_tree *tree, uint32_t node, pb_error *error)
+{
+    static const char *const OPAQUE[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
+    PB_CLOSE int fd = pb_tree_open_node(tree, node, O_RDONLY | O_DIRECTORY, error);
+    char value[8];
+
+    if (fd < 0)
+        return fd;
+    for (size_t i = 0; i < 2; i++)
+        if (fgetxattr(fd, OPAQUE[i], value, sizeof value) > 0 && value[0] == 'y')
+            return 1;
+    return 0;
+}
+
+static int mark(const pb_tree *tree, const pb_nodes *list, marks *ret, pb_error *error)
+{
+    pb_linkmap links = {0};
+    int failed = 0;
+
+    ret->first = malloc((tree->count + 1) * sizeof *ret->first);
+    ret->opaque = calloc(tree->count + 1, 1);
+    if (!ret->first || !ret->opaque)
+        return pb_fail(error, ENOMEM, "compare", "%s", "");
+    for (uint32_t i = 0; i < tree->count; i++)
+        ret->first[i] = PB_NONE;
+    for (size_t i = 0; !failed && i < list->count; i++) {
+        uint32_t node = list->items[i];
+        pb_link *first;
+        int known;
+        if (S_ISDIR(tree->nodes[node].mode)) {
+            known = is_opaque(tree, node, error);
+            if (known < 0)
+                failed = known;
+            ret->opaque[node] = known > 0;
+        } else if (tree->nodes[node].nlink > 1) {
+            known = pb_linkmap_add(&links, tree->nodes[node].device, tree->nodes[node].inode, "", node, &first);
+            if (known > 0)
+                ret->first[node] = (uint32_t)first->number;
+            failed = known < 0 ? pb_fail(error, -known, "compare", "%s", "") : 0;
+        }
+    }
+    pb_linkmap_free(&links);
+    return failed;
+}
+
+/* Everything below a folder, with all hashes. */
+static int look(int fd, const pb_secret *secret, pb_tree **tree, marks *ret, pb_error *error)
+{
+    PB_NODES pb_nodes list = {0};
+    int failed = pb_tree_open(fd, NULL, secret, NULL, tree, error);
+
+    if (!failed)
+        failed = pb_tree_collect(*tree, 0, NULL, &list, error);
+    if (!failed)
+        failed = pb_tree_hash(*tree, list.items, list.count, error);
+    return failed ? failed : mark(*tree, &list, ret, error);
+}
+
+int pb_changes_diff(int first_fd, int second_fd, const pb_secret *secret, int64_t newest, size_t limit, char **ret,
+                    uint64_t *total, pb_error *error)
+{
+    pb_tree *old = NULL, *new = NULL;
+    report out = {.limit = limit, .newest = newest};
+    int failed = look(first_fd, secret, &old, &out.old_marks, error);
+
+    if (!failed)
+        failed = look(second_fd, secret, &new, &out.new_marks, error);
+    if (!failed) {
+        out.old = (side){old->nodes, old->names};
+        out.new = (side){new->nodes, new->names};
+        out.old_tree = old;
+        out.new_tree = new;
+        failed = append(&out, "%s", "");
+        if (!failed)
+            failed = diff(&out);
+        if (failed)
+            failed = pb_fail(error, -failed, "compare", "%s", "");
+    }
+    pb_tree_free(old);
+    pb_tree_free(new);
+    free(out.old_marks.first);
+    free(out.old_marks.opaque);
+    free(out.new_marks.first);
+    free(out.new_marks.opaque);
+    if (failed) {
+        free(out.text);
+        return failed;
     }
     *ret = out.text;
     *total = out.total;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from builder.core.binding import check, ffi, lib, new_error
+from builder.core.tree import Change, read_changes
 from builder.value import dataclass
 
 TYPE_CHECKING = False
@@ -43,3 +44,19 @@ def clamp_times(dir_fd: int, newest: int) -> None:
     """Give everything at and below a directory that is newer than `newest` (nanoseconds) that time."""
     error = new_error()
     check(lib.pb_clamp_times(dir_fd, newest, error), error)
+
+
+def changes_diff(
+    first_fd: int, second_fd: int, secret: bytes, *, newest: int = -1, limit: int = 100
+) -> tuple[tuple[Change, ...], int]:
+    """What differs between two upper directories that should be equal: at most `limit` differences; how many in all.
+
+    With `newest` (nanoseconds) times are compared too, later ones as `newest`.
+    """
+    text = ffi.new("char **")
+    total = ffi.new("uint64_t *")
+    held = ffi.from_buffer("uint8_t[]", secret)
+    key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
+    error = new_error()
+    check(lib.pb_changes_diff(first_fd, second_fd, key, newest, limit, text, total, error), error)
+    return read_changes(text), int(total[0])

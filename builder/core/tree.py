@@ -292,11 +292,16 @@ def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[t
     key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
     files = [name.encode("utf-8", "surrogateescape") for name in (old, new)]
     check(lib.pb_listing_diff(files[0], files[1], key, limit, text, total, error), error)
+    return read_changes(text), int(total[0])
+
+
+def read_changes(text: Any) -> tuple[Change, ...]:
+    """The changes that the core wrote, a line each, to a `char **`; frees it."""
     try:
         lines = ffi.string(text[0]).decode("utf-8", "surrogateescape").split("\n")[:-1]
     finally:
         lib.pb_free(text[0])
     changes = [line.split("\t") for line in lines]
     if any(len(change) != 3 for change in changes):
-        raise CoreError("compare listings", 22, new, "compare listings: unreadable answer")
-    return tuple(Change(*change) for change in changes), int(total[0])
+        raise CoreError("compare", 22, "", "compare: unreadable answer")
+    return tuple(Change(*change) for change in changes)

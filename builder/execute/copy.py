@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from builder.core.files import Copier, CopyOptions, make_directory, open_in_root
 from builder.core.tree import Ignore, Tree
@@ -115,7 +116,9 @@ def _is_there(root_fd: int, path: str) -> bool:
 def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude, options: CopyOptions) -> int:
     tree, destination = bundle.tree, os.fsencode(step.destination)
     made: set[str] = set()
-    with Copier(root_fd, _for_bundle(step, options, bundle)) as copier:
+    copied, options = 0, _for_bundle(step, options, bundle)
+    with ExitStack() as stack:
+        copier = stack.enter_context(Copier(root_fd, options))
         for source in bundle.sources:
             try:
                 if (
@@ -124,7 +127,10 @@ def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude,
                     and is_archive(bundle.fd, source.path)
                 ):
                     owner = {"uid": options.uid, "gid": options.gid} if step.chown else {}
+                    copied += copier.finish().bytes
                     unpack_archive(bundle.fd, source.path, root_fd, step.destination, **owner)
+                    # What the archive replaced, nothing may be linked to.
+                    copier = stack.enter_context(Copier(root_fd, options))
                     continue
                 rules = exclude(source)
                 if step.parents and rules and not tree.measure(source.node, exclude=rules)[0]:
@@ -133,7 +139,7 @@ def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude,
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=rules)
             except CoreError as error:
                 raise step_error(step, source, error) from error
-        return copier.finish().bytes
+        return copied + copier.finish().bytes
 
 
 def _options(step: CopyStep, users_fd: int, *, to_root: bool, on_unknown: OnUnknown) -> CopyOptions:

@@ -16,7 +16,7 @@ from builder.core.tree import Tree
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 SOURCES = [
-    "collect", "directory", "error", "glob", "hash", "hashing", "ignore", "index", "listing", "lookup", "pattern", "rule",
+    "collect", "directory", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing", "lookup", "pattern", "rule",
     "save", "select", "tree", "treediff", "walk", "xattrs",
 ]  # fmt: skip
 
@@ -28,12 +28,12 @@ FILE_SOURCES = [
         "copyfile",
         "copyfolder",
         "facts",
-        "linkmap",
         "linktree",
         "mode",
         "path",
         "tarread",
         "tarwrite",
+        "times",
         "unpack",
         "upper",
         "usage",
