@@ -43,9 +43,10 @@ static int link_earlier(pb_copier *copier, const pb_node *node, const pb_place *
         path = NULL;
         return -ENOMEM;
     }
-    known = pb_linkmap_add(&copier->links, node->device, node->inode, path, place->top, &first);
+    known = pb_linkmap_add(&copier->links, node->device, node->inode, path, place->top, NULL);
     if (known <= 0)
         return known;
+    first = pb_linkmap_find(&copier->links, node->device, node->inode);
     slash = strrchr(first->path, '/');
     name = slash ? slash + 1 : first->path;
     above = slash ? strndup(first->path, (size_t)(slash - first->path)) : strdup("");
@@ -250,8 +251,9 @@ static int clear_place(pb_copier *copier, int dir_fd, const char *name, pb_error
         return pb_fail(error, errno, "replace", "%s", name);
     if (!copier->links.count)
         return 0;
-    if (pb_linkmap_add(&copier->taken, stat.st_dev, stat.st_ino, "", TAKEN_NOT, &taken) < 0)
+    if (pb_linkmap_add(&copier->taken, stat.st_dev, stat.st_ino, "", TAKEN_NOT, NULL) < 0)
         return pb_fail(error, ENOMEM, "replace", "%s", name);
+    taken = pb_linkmap_find(&copier->taken, stat.st_dev, stat.st_ino);
     taken->number = stat.st_nlink > 1 ? TAKEN_A_NAME : TAKEN_WHOLLY;
     return 0;
 }

@@ -29,7 +29,7 @@ static int grow(pb_linkmap *map)
     return 0;
 }
 
-int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, pb_link **ret)
+int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, const pb_link **ret)
 {
     int failed = map->count * 2 >= map->capacity ? grow(map) : 0;
     pb_link *found;

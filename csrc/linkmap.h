@@ -18,9 +18,9 @@ typedef struct {
 } pb_linkmap;
 
 /* 1 and the link if the file is known; 0 and the link if it was added now with this path (copied) and number; or -ENOMEM. `ret` may
- * be NULL; the link moves with the next addition. */
-int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, pb_link **ret);
-/* The link of a file, NULL if it is not known. */
+ * be NULL. */
+int pb_linkmap_add(pb_linkmap *map, uint64_t device, uint64_t inode, const char *path, uint64_t number, const pb_link **ret);
+/* The link of a file, NULL if it is not known; it moves with the next addition. */
 pb_link *pb_linkmap_find(const pb_linkmap *map, uint64_t device, uint64_t inode);
 void pb_linkmap_free(pb_linkmap *map);
 

@@ -380,7 +380,7 @@ static int put_node(pb_tar_writer *writer, uint32_t node, pb_error *error)
     if (S_ISSOCK(from->mode))
         return 0;
     if (from->nlink > 1) {
-        pb_link *first;
+        const pb_link *first;
         int known = pb_linkmap_add(&writer->links, from->device, from->inode, path, 0, &first);
         if (known > 0) {
             out.type = '1';

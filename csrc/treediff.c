@@ -320,7 +320,7 @@ static int mark(const pb_tree *tree, const pb_nodes *list, marks *ret, pb_error 
         ret->first[i] = PB_NONE;
     for (size_t i = 0; !failed && i < list->count; i++) {
         uint32_t node = list->items[i];
-        pb_link *first;
+        const pb_link *first;
         int known;
         if (S_ISDIR(tree->nodes[node].mode)) {
             known = is_opaque(tree, node, error);

@@ -224,7 +224,7 @@ static int find_groups(const settling *work, uint64_t *groups)
 
     for (size_t i = 1; !failed && i < work->list.count; i++) {
         const pb_node *node = &work->tree->nodes[work->list.items[i]];
-        pb_link *first;
+        const pb_link *first;
         int known;
         if (node->flags & PB_NODE_GONE)
             continue;
