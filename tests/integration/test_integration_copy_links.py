@@ -30,13 +30,18 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_link_to_a_copy_that_was_replaced(context: Path, out: Path) -> None:
+# Links are kept between sources only with --parents; contents are right either way.
+LINES = ("COPY src/* /flat/", "COPY --parents src/*/./* /flat/")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_link_to_a_copy_that_was_replaced(context: Path, out: Path, line: str) -> None:
     first = write(context / "src/d1/same", "A")
     write(context / "src/d2/same", "B")
     (context / "src/d3").mkdir()
     os.link(first, context / "src/d3/other")
     os.link(first, context / "src/d3/third")
-    found = build(context, out, "COPY src/* /flat/") / "flat"
+    found = build(context, out, line) / "flat"
     assert {path.name: path.read_text() for path in found.iterdir()} == {
         "same": "B",
         "other": "A",
@@ -46,34 +51,38 @@ def test_a_link_to_a_copy_that_was_replaced(context: Path, out: Path) -> None:
     assert (found / "same").stat().st_nlink == 1
 
 
-def test_two_names_of_one_file_in_one_place(context: Path, out: Path) -> None:
+@pytest.mark.parametrize("line", LINES)
+def test_two_names_of_one_file_in_one_place(context: Path, out: Path, line: str) -> None:
     first = write(context / "src/d1/same", "A")
     (context / "src/d2").mkdir()
     os.link(first, context / "src/d2/same")
     os.link(first, context / "src/d2/too")
-    found = build(context, out, "COPY src/* /flat/") / "flat"
+    found = build(context, out, line) / "flat"
     assert (found / "same").read_text() == "A"
     assert (found / "same").stat().st_ino == (found / "too").stat().st_ino
 
 
-def test_one_name_of_several_is_replaced(context: Path, out: Path) -> None:
+@pytest.mark.parametrize("line", LINES)
+def test_one_name_of_several_is_replaced(context: Path, out: Path, line: str) -> None:
     first = write(context / "src/d1/same", "A")
     os.link(first, context / "src/d1/a")  # copied before "same", and stays
     write(context / "src/d2/same", "B")
     (context / "src/d3").mkdir()
     os.link(first, context / "src/d3/late")
-    found = build(context, out, "COPY src/* /flat/") / "flat"
+    found = build(context, out, line) / "flat"
     assert {path.name: path.read_text() for path in found.iterdir()} == {"same": "B", "a": "A", "late": "A"}
-    assert (found / "a").stat().st_ino == (found / "late").stat().st_ino
+    linked = (found / "a").stat().st_ino == (found / "late").stat().st_ino
+    assert linked is ("--parents" in line)
 
 
-def test_many_replaced_copies_whose_numbers_are_given_anew(context: Path, out: Path) -> None:
+@pytest.mark.parametrize("line", LINES)
+def test_many_replaced_copies_whose_numbers_are_given_anew(context: Path, out: Path, line: str) -> None:
     for number in range(40):
         file = write(context / f"src/d{number:02}/same", f"content {number}")
         os.link(file, context / f"src/d{number:02}/keep{number}")
         (context / f"src/e{number:02}").mkdir()
         os.link(file, context / f"src/e{number:02}/late{number}")
-    found = build(context, out, "COPY src/* /flat/") / "flat"
+    found = build(context, out, line) / "flat"
     for number in range(40):
         assert (found / f"keep{number}").read_text() == f"content {number}"
         assert (found / f"late{number}").read_text() == f"content {number}"
