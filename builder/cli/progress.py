@@ -82,7 +82,7 @@ class Progress:
         from builder.cli.reports import write_reports
 
         try:
-            write_reports(self._recorder.report(), self._reports, self._around, self._store)
+            write_reports(self._recorder.report(), self._reports, self._around, store=self._store)
         except BuilderError as unwritten:
             if error is None:
                 raise

@@ -80,13 +80,19 @@ def _parse(text: str, summary: str | None) -> ReportFile:
     return ReportFile(form, "-")
 
 
-def write_reports(report: Report, reports: Iterable[ReportFile], around: Surroundings, store: str) -> None:
+def write_reports(
+    report: Report,
+    reports: Iterable[ReportFile],
+    around: Surroundings,
+    *,
+    store: str = "",
+    trend: Trend | None = None,
+) -> None:
     """Write a build's report to all places; raises what went wrong with the first that was asked for, after the others."""
     failure: BuilderError | None = None
-    trend: Trend | None = None
     for wanted in reports:
         try:
-            if wanted.form == "html" and trend is None:
+            if wanted.form == "html" and trend is None and store:
                 trend = _trend(report, around, store)
             _write(report, wanted, around, trend)
         except BuilderError as error:

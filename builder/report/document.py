@@ -6,8 +6,6 @@ know means fields with other meanings; new fields may come without a new number.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from builder.errors import BuilderError, BuildFileError, CommandError
 from builder.events import Condition, LayerSize, Outcome, Reason, StageNode, Traffic, Warned
 from builder.value import dataclass, field
@@ -91,6 +89,9 @@ class Report:
 
 def report_object(report: Report) -> dict[str, Any]:
     """The report as JSON has it."""
+    # Late: it costs more than all else here.
+    from dataclasses import asdict
+
     return {
         "schema": SCHEMA,
         "ok": report.ok,
@@ -129,7 +130,10 @@ def _step_object(step: ReportStep) -> dict[str, Any]:
         "size": step.size,
         "key": step.key,
         "state": step.state,
-        "reasons": [asdict(reason) for reason in step.reasons],
+        "reasons": [
+            {"kind": one.kind, "part": one.part, "detail": one.detail, "step": one.step}
+            for one in step.reasons
+        ],
         "error": step.error,
         "same": step.same,
         "origin": step.origin,
