@@ -93,6 +93,7 @@ def test_the_report_of_a_build(tmp_path: Path) -> None:
         "reasons": [{"kind": "changed", "part": "file f0", "detail": "f0 (content)", "step": 0}],
         "error": "",
         "same": False,
+        "origin": "",
     }
     # Every step has every field, also one that did not come to its end.
     assert {frozenset(step) for step in document["steps"]} == {frozenset(document["steps"][1])}
