@@ -255,13 +255,16 @@ int pb_clamp_times(int dir_fd, int64_t newest, pb_error *error);
 typedef struct pb_tar_writer pb_tar_writer;
 enum {
     PB_TAR_LAYER = 1,  /* overlay whiteouts and opaque marks become .wh. entries; the root itself is not written */
-    PB_TAR_ROOTFS = 2  /* a merged view: everything is content */
+    PB_TAR_ROOTFS = 2, /* a merged view: everything is content */
+    PB_TAR_PIECES = 4  /* pb_tar_read stops early at places that depend on the entries there only: see it */
 };
 /* A deterministic tar of `dir_fd` (dup'ed): sorted bytewise, ustar with pax where needed (times with nanoseconds are cut
  * to seconds; xattrs as SCHILY.xattr.), parents before children, whiteouts before siblings. Times later than `max_mtime`
  * (ns, -1: none) are clamped. Sockets are skipped. */
 int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error);
-/* Fill `buffer` with the next bytes: how many, 0 at the end (after the two zero blocks). */
+/* Fill `buffer` with the next bytes: how many, 0 at the end (after the two zero blocks). With PB_TAR_PIECES these are pieces of some
+ * 320 KiB, at least 64, that begin with an entry or behind a full buffer. Where one ends depends on nothing before its beginning,
+ * so that the same entries make the same pieces wherever they stand. */
 int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error);
 void pb_tar_free(pb_tar_writer *writer);
 

@@ -8,6 +8,7 @@
 #include "tarheader.h"
 #include "tree.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/xattr.h>
 
 enum { FINISHED = 1, LARGEST_OCTAL_ID = 07777777 };
+enum { PIECE = 256 * 1024, SMALLEST_PIECE = 64 * 1024 };
 
 typedef struct {
     uint8_t *bytes;
@@ -29,6 +31,8 @@ struct pb_tar_writer {
     pb_nodes stack;     /* what is still to come, the next one last */
     pb_linkmap links;
     text pending;       /* headers, or the end */
+    uint32_t folder;    /* whose descriptor is kept: the files of a folder come one after the other */
+    int folder_fd;      /* or -1 */
     int file;           /* whose contents are next, or -1 */
     uint64_t file_left;
     size_t padding;
@@ -304,15 +308,31 @@ static int put_folder(pb_tar_writer *writer, uint32_t node, entry *out, const ch
     return failed ? pb_fail(error, -failed, "archive", "%s", path) : push_children(writer, node, error);
 }
 
+/* The descriptor of a folder; it belongs to the writer. */
+static int open_folder(pb_tar_writer *writer, uint32_t node, pb_error *error)
+{
+    if (writer->folder_fd >= 0 && writer->folder == node)
+        return writer->folder_fd;
+    if (writer->folder_fd >= 0)
+        close(writer->folder_fd);
+    writer->folder_fd = pb_tree_open_node(writer->tree, node, O_PATH | O_DIRECTORY, error);
+    writer->folder = node;
+    return writer->folder_fd;
+}
+
 static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
 {
-    PB_CLOSE int fd = pb_tree_open_node(writer->tree, node, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
+    int folder = open_folder(writer, writer->tree->nodes[node].parent, error);
+    PB_CLOSE int fd = -1;
     text xattrs = {0};
     struct stat now;
     int failed;
 
+    if (folder < 0)
+        return folder;
+    fd = openat(folder, pb_tree_name(writer->tree, node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return fd;
+        return pb_fail(error, errno, "open", "%s", out->name);
     if (fstat(fd, &now))
         return pb_fail(error, errno, "stat", "%s", out->name);
     if (!S_ISREG(now.st_mode) || (uint64_t)now.st_size != out->size)
@@ -352,7 +372,19 @@ static int put_link(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *
     return failed ? pb_fail(error, -failed, "archive", "%s", out->name) : 0;
 }
 
-static int put_node(pb_tar_writer *writer, uint32_t node, pb_error *error)
+/* Whether a piece ends in front of an entry: so often that pieces have about that size, whatever the sizes of files. */
+static int is_cut(const char *path, const pb_node *node)
+{
+    pb_fingerprint hash;
+    uint64_t number;
+
+    pb_hash_bytes((const uint8_t *)path, strlen(path), NULL, &hash);
+    memcpy(&number, hash.bytes, sizeof number);
+    return be64toh(number) % PIECE < (S_ISREG(node->mode) ? node->size : 0) + PB_TAR_BLOCK;
+}
+
+/* 1 with nothing done if a piece ends in front of the node and `filled` is enough for one. */
+static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_error *error)
 {
     static const text none;
     const pb_node *from = &writer->tree->nodes[node];
@@ -369,6 +401,8 @@ static int put_node(pb_tar_writer *writer, uint32_t node, pb_error *error)
 
     if (!path)
         return pb_fail(error, ENOMEM, "archive", "%s", "");
+    if (writer->flags & PB_TAR_PIECES && filled >= SMALLEST_PIECE && is_cut(path, from))
+        return 1;
     if (is_whiteout(writer, from)) {
         failed = put_whiteout(writer, path, name);
         return failed ? pb_fail(error, -failed, "archive", "%s", path) : 0;
@@ -413,7 +447,7 @@ int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, p
 
     if (!writer)
         return pb_fail(error, ENOMEM, "archive", "%s", "");
-    writer->file = -1;
+    writer->file = writer->folder_fd = -1;
     writer->flags = flags;
     writer->max_mtime = max_mtime;
     failed = pb_tree_open(dir_fd, NULL, NULL, NULL, &writer->tree, error);
@@ -433,6 +467,8 @@ void pb_tar_free(pb_tar_writer *writer)
         return;
     if (writer->file >= 0)
         close(writer->file);
+    if (writer->folder_fd >= 0)
+        close(writer->folder_fd);
     pb_tree_free(writer->tree);
     pb_linkmap_free(&writer->links);
     free(writer->stack.items);
@@ -484,9 +520,13 @@ int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_erro
         if (writer->state == FINISHED)
             break;
         if (writer->stack.count) {
-            failed = put_node(writer, writer->stack.items[--writer->stack.count], error);
-            if (failed)
+            failed = put_node(writer, writer->stack.items[--writer->stack.count], filled, error);
+            if (failed < 0)
                 return failed;
+            if (failed) {
+                writer->stack.count++; /* it begins the next piece */
+                break;
+            }
             continue;
         }
         writer->state = FINISHED;

@@ -11,20 +11,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_LAYER, _ROOTFS = 1, 2
+_LAYER, _ROOTFS, _PIECES = 1, 2, 4
 _UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2
 
 
 class TarWriter:
     """The tar of the files below a descriptor: the same files give the same bytes.
 
-    With `layer` overlay whiteouts become `.wh.` entries. `max_mtime` (nanoseconds, -1: none) clamps times.
+    With `layer` overlay whiteouts become `.wh.` entries. `max_mtime` (nanoseconds, -1: none) clamps times. With `pieces` each
+    `read` ends where a piece does, of which the same entries make the same ones wherever they stand.
     """
 
-    def __init__(self, dir_fd: int, *, layer: bool, max_mtime: int = -1) -> None:
+    def __init__(self, dir_fd: int, *, layer: bool, max_mtime: int = -1, pieces: bool = False) -> None:
         found = ffi.new("pb_tar_writer **")
         error = new_error()
-        check(lib.pb_tar_open(dir_fd, _LAYER if layer else _ROOTFS, max_mtime, found, error), error)
+        flags = (_LAYER if layer else _ROOTFS) | (_PIECES if pieces else 0)
+        check(lib.pb_tar_open(dir_fd, flags, max_mtime, found, error), error)
         self._handle: Any = ffi.gc(found[0], lib.pb_tar_free)
         self._buffer: Any = None
         self._error = error
@@ -43,6 +45,11 @@ class TarWriter:
             self._buffer = ffi.new("uint8_t[]", size)
         count = check(lib.pb_tar_read(self._handle, self._buffer, size, self._error), self._error)
         return memoryview(ffi.buffer(self._buffer, count))
+
+    def read_into(self, buffer: bytearray) -> int:
+        """As `read`, into the caller's bytes; how many they are."""
+        held = ffi.from_buffer("uint8_t[]", buffer)
+        return check(lib.pb_tar_read(self._handle, held, len(buffer), self._error), self._error)
 
     def close(self) -> None:
         """Let go of it; safe to call twice."""

@@ -64,7 +64,7 @@ class Change:
     detail: str
 
 
-def hash_bytes(data: bytes, secret: bytes = b"") -> bytes:
+def hash_bytes(data: bytes | memoryview, secret: bytes = b"") -> bytes:
     """XXH3-128 of some bytes, canonical form; the secret is empty or at least 136 bytes."""
     found = ffi.new("pb_fingerprint *")
     held = ffi.from_buffer("uint8_t[]", secret)

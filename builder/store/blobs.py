@@ -41,7 +41,7 @@ class BlobWriter:
         if not self._done:
             os.unlink(self._name, dir_fd=self._fd)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """More bytes."""
         left = memoryview(data)
         try:

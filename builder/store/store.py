@@ -25,6 +25,7 @@ from builder.store.layers import Layers
 from builder.store.locks import locked
 from builder.store.meter import Meter
 from builder.store.outputs import Outputs
+from builder.store.pieces import Pieces
 from builder.store.records import Records
 from builder.store.runs import Run, new_run, sweep
 from builder.store.sizes import Sizes
@@ -67,6 +68,7 @@ class Store:
         self.records = Records(database, boot)
         self.states = States(database, fd, boot, holds)
         self.layers = Layers(database)
+        self.pieces = Pieces(database)
         self.outputs = Outputs(database)
         self.history = History(database)
         self.evictions = Evictions(database)
