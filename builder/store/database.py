@@ -21,7 +21,7 @@ else:
     except ImportError:
         import sqlite3
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (

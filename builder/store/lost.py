@@ -58,7 +58,11 @@ def _drop_rows(store: Store) -> None:
     needed = _image_blobs(store)
     rows = database.all(f"SELECT DISTINCT digest FROM layers WHERE state NOT IN ({_STATES})")
     unneeded = [row for row in rows if row[0] not in needed]
+    blobs = set(names(store.fd, "blobs/sha256"))
+    rows = database.all("SELECT DISTINCT digest FROM pieces")
+    cut_from = [row for row in rows if str(row[0]).removeprefix("sha256:") not in blobs]
     with database.transaction():
+        database.many("DELETE FROM pieces WHERE digest = ?", cut_from)
         database.many("DELETE FROM states WHERE id = ?", ((row[0],) for row in gone))
         database.run(f"DELETE FROM records WHERE state != ? AND state NOT IN ({_STATES})", (SCRATCH,))
         database.run("DELETE FROM records WHERE NOT durable AND boot != ?", (store.boot,))
