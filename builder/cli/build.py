@@ -37,7 +37,7 @@ def run(args: Arguments, around: Surroundings) -> int:
         from builder.cli.call import run_call
 
         return run_call(args, around)
-    mode = _mode(args, around)
+    mode = progress_mode(args, around)
     request = build_arguments(args, around)
     reports = parse_reports(args.texts("--report"), around)
     to_stdout = check_standard_output(
@@ -81,7 +81,8 @@ def _builds(args: Arguments) -> bool:
     return builds(args)
 
 
-def _mode(args: Arguments, around: Surroundings) -> str:
+def progress_mode(args: Arguments, around: Surroundings) -> str:
+    """How progress is to be shown."""
     if args.switch("--quiet"):
         return "quiet"
     chosen = args.text("--progress")

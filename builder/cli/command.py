@@ -21,6 +21,7 @@ COMMANDS = {
     "build": "Build an image from a build file",
     "check": "Check a build file for mistakes and bad habits, without building",
     "plan": "Say what a build would find in the cache now, without building",
+    "verify": "Run steps twice and name what they make differently",
     "explain": "Say why the steps of a build were not found in the cache",
     "report": "Show past builds, their trend, and what could be better",
     "context": "List the files that COPY and ADD take, and say why a path is left out",

@@ -40,6 +40,7 @@ def build(
     cache_to: Sequence[CacheSpec] = (),
     jobs: int | None = None,
     reproducible: bool = False,
+    verify: Sequence[str] | None = None,
     require: Sequence[str] = (),
     store: str | None = None,
     docker_config: str | None = None,
@@ -78,6 +79,8 @@ def build(
         reproducible: The same files give the same image anywhere: times are SOURCE_DATE_EPOCH (1980 without one), files
             of contexts have the modes that git keeps; see docs/reproducible.md.
         require: Conditions on the result, such as `hit-rate>=0.8`; the result says which are not met.
+        verify: Run these steps twice more and compare what they leave: names such as `build/2`, of a stage (its RUNs) or text
+            of instructions; without any every RUN. What is found is `verified` in the result.
         store: The store's folder; default is the user's own, `default_store_path()` says which.
         docker_config: Path of Docker's config.json, for credentials.
         stdin: Where `file="-"` reads.
@@ -116,6 +119,7 @@ def build(
         cache_to=tuple(cache_to),
         jobs=jobs,
         reproducible=reproducible,
+        verify=None if verify is None else tuple(verify),
         require=tuple(require),
         store=store,
         docker_config=docker_config,

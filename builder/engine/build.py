@@ -73,6 +73,10 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
                 store.flush()
                 traffic = traffic_of(store, events)
             result = _result(session, made, time.monotonic() - begin, traffic)
+            if session.verified:
+                # Stages run side by side: the order is that of the build file.
+                verified = sorted(session.verified, key=lambda step: step.line)
+                result = replace(result, verified=tuple(verified))
             if required:
                 result = judged(session, result, required)
             recording.result = result
@@ -101,8 +105,15 @@ def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | Non
 
 
 def _run_stages(session: Session) -> StageResult:
+    session.stood.clear()
+    session.verified.clear()
     stages = Stages(lambda index: run_stage(session, index, stages.result), session.cancelled)
-    return stages.run(session.graph.needed, session.graph.target)
+    result = stages.run(session.graph.needed, session.graph.target)
+    if session.request.verify:
+        from builder.engine.verify import check_names
+
+        check_names(session.request.verify, session.stood)
+    return result
 
 
 def _outputs(request: BuildRequest) -> tuple[Output, ...]:

@@ -57,20 +57,21 @@ def _difference(store: Store, reason: Reason, before: Record | None, after: Reco
     if isinstance(old, str) or isinstance(new, str):
         note = old if isinstance(old, str) else f"the newer version is {new!s}"
         return FileDifference(path, note=str(note))
+    names = (
+        "/dev/null" if reason.kind == "added" else f"a/{path}",
+        "/dev/null" if reason.kind == "removed" else f"b/{path}",
+    )
+    return text_difference(path, old, new, names)
+
+
+def text_difference(path: str, old: bytes, new: bytes, names: tuple[str, str]) -> FileDifference:
+    """How two versions of a file differ, as far as they are text; `names` is what the diff calls them."""
     if b"\0" in old[:8192] or b"\0" in new[:8192]:
         return FileDifference(path, note=f"binary: {len(old)} → {len(new)} bytes")
     before_lines, after_lines = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
     if max(len(before_lines), len(after_lines)) > _MOST_LINES:
         return FileDifference(path, note="too many lines")
-    told = list(
-        difflib.unified_diff(
-            before_lines,
-            after_lines,
-            "/dev/null" if reason.kind == "added" else f"a/{path}",
-            "/dev/null" if reason.kind == "removed" else f"b/{path}",
-            lineterm="",
-        )
-    )
+    told = list(difflib.unified_diff(before_lines, after_lines, *names, lineterm=""))
     if len(told) > _TOLD:
         told[_TOLD:] = [f"… {len(told) - _TOLD} more lines"]
     return FileDifference(path, tuple(told))
@@ -117,13 +118,13 @@ def _read(store: Store, state: bytes, path: str) -> bytes | str | None:
         finally:
             os.close(root)
         try:
-            return _regular(fd)
+            return read_regular(fd)
         finally:
             os.close(fd)
     return None
 
 
-def _regular(fd: int) -> bytes | str:
+def read_regular(fd: int) -> bytes | str:
     """The content of a file; of a device or the like nothing is opened."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):

@@ -52,6 +52,7 @@ class BuildRequest:
     jobs: int | None = None
     store: str | None = None
     reproducible: bool = False
+    verify: tuple[str, ...] | None = None
     require: tuple[str, ...] = ()
     docker_config: str | None = None
     stdin: BinaryIO | None = None

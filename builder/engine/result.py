@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from builder.engine.verified import VerifiedStep
+
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
@@ -19,7 +21,7 @@ class BuildResult:
     `image_id` is the digest of the config, `digest` that of the manifest; both are empty if no output asked for an
     image. `metadata` is what `--metadata-file` writes, with buildx's keys. `build` is the build's number in the store's history.
     `layers` are those of the image, `traffic` the bytes that were moved, `conditions` what the caller required and what
-    became of it.
+    became of it. `verified` are the steps that were to be verified.
     """
 
     image_id: str
@@ -32,6 +34,7 @@ class BuildResult:
     layers: tuple[LayerSize, ...] = ()
     traffic: Traffic = field(default_factory=Traffic)
     conditions: tuple[Condition, ...] = ()
+    verified: tuple[VerifiedStep, ...] = ()
 
     @property
     def unmet(self) -> tuple[Condition, ...]:

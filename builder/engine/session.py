@@ -19,6 +19,18 @@ from builder.value import dataclass, field
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.engine.remote_cache import RemoteCache
+    from builder.engine.verified import VerifiedStep
+    from builder.graph.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a step stands in a build: the state that it begins with, its stage by name (or empty) and index."""
+
+    step: Step
+    parent: bytes
+    stage: str
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,10 @@ class Session:
     begun: float = field(default_factory=time.time)
     # How many steps may work at once: waiting for another stage does not count.
     workers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
+
+    # What a verification is about: all steps, as they come, and what was found of those that were verified.
+    stood: list[Stand] = field(default_factory=list)
+    verified: list[VerifiedStep] = field(default_factory=list)
 
     @property
     def fixed_time(self) -> int | None:

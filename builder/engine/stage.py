@@ -11,7 +11,7 @@ from builder.engine.control import refusal
 from builder.engine.moment import moment, seconds_of
 from builder.engine.reasons import Above, why_another_base
 from builder.engine.reporter import StepReporter
-from builder.engine.session import Session
+from builder.engine.session import Session, Stand
 from builder.engine.step import Place, perform
 from builder.engine.work import work_for
 from builder.errors import BuilderError, Cancelled
@@ -23,6 +23,11 @@ from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, Fro
 from builder.image.config import ImageConfig
 from builder.image.history import COMMENT, HistoryEntry
 from builder.value import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.engine.copy_work import StateOf
+    from builder.engine.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             reporter.finish(outcome, error=error.message)
             raise
         done = perform(session, place, reporter, state, work)
+        if session.request.verify is not None:
+            _verify(session, Stand(step, state, stage.name or "", index), stage, state_of)
         states.append((state, done.state))
         state = done.state
         above.append(Above(reporter.number, reporter.title, state, done.changed))
@@ -103,6 +110,19 @@ def step_slot(session: Session, stage: Stage, step: Step) -> str:
 def slot_of(session: Session, stage: Stage, instruction: str) -> str:
     """The slot of an instruction of a stage; see `step_slot`."""
     return f"{session.inputs.slot}\n{stage.name or stage.index}\n{instruction}"
+
+
+def _verify(session: Session, stand: Stand, stage: Stage, state_of: StateOf) -> None:
+    """Run a step that was done twice more, if it is one of those that are to be verified."""
+    # Late: builds do not.
+    from builder.engine.verify import is_chosen, verify_step
+
+    def make_work(reporter: StepReporter) -> Work:
+        return work_for(session, reporter, stand.step, stand.parent, str(stage.platform), state_of)
+
+    session.stood.append(stand)
+    if is_chosen(session.request.verify or (), stand):
+        session.verified.append(verify_step(session, stand, make_work))
 
 
 def _entry(item: HistoryItem, states: list[tuple[bytes, bytes]], created: str) -> HistoryEntry:
