@@ -262,6 +262,9 @@ enum {
  * to seconds; xattrs as SCHILY.xattr.), parents before children, whiteouts before siblings. Times later than `max_mtime`
  * (ns, -1: none) are clamped. Sockets are skipped. */
 int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error);
+/* Begin anew with a part of the entries: 0 has all that are no files, 1 to `parts` the files, told apart by their names alone, so
+ * that a change touches few parts. Each is an archive of its own; the folder is read once for all of them. */
+int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t max_mtime, pb_error *error);
 /* Fill `buffer` with the next bytes: how many, 0 at the end (after the two zero blocks). With PB_TAR_PIECES these are pieces of some
  * 320 KiB, at least 64, that begin with an entry or behind a full buffer. Where one ends depends on nothing before its beginning,
  * so that the same entries make the same pieces wherever they stand. */

@@ -37,6 +37,7 @@ struct pb_tar_writer {
     uint64_t file_left;
     size_t padding;
     int state;
+    uint32_t part, parts; /* parts 0: everything */
 };
 
 static int append(text *out, const void *data, size_t size)
@@ -440,6 +441,47 @@ static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_erro
 
 /* --- pulling --------------------------------------------------------------------------------------------------- */
 
+/* Whether an entry is in the part that was asked for. Folders are gone through in any case. */
+static int is_selected(const pb_tar_writer *writer, uint32_t node)
+{
+    const char *name = pb_tree_name(writer->tree, node);
+    pb_fingerprint hash;
+    uint32_t number;
+
+    if (!writer->parts)
+        return 1;
+    if (!S_ISREG(writer->tree->nodes[node].mode))
+        return writer->part == 0;
+    pb_hash_bytes((const uint8_t *)name, strlen(name), NULL, &hash);
+    number = (uint32_t)hash.bytes[12] << 24 | (uint32_t)hash.bytes[13] << 16 | (uint32_t)hash.bytes[14] << 8 | hash.bytes[15];
+    return writer->part == 1 + number % writer->parts;
+}
+
+static int put_selected(pb_tar_writer *writer, uint32_t node, size_t filled, pb_error *error)
+{
+    if (is_selected(writer, node))
+        return put_node(writer, node, filled, error);
+    return S_ISDIR(writer->tree->nodes[node].mode) ? push_children(writer, node, error) : 0;
+}
+
+int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t max_mtime, pb_error *error)
+{
+    if (!parts || part > parts)
+        return pb_fail(error, EINVAL, "archive", "part %u of %u", part, parts);
+    if (writer->file >= 0)
+        close(writer->file);
+    writer->file = -1;
+    pb_linkmap_free(&writer->links);
+    memset(&writer->links, 0, sizeof writer->links);
+    writer->pending.size = writer->pending.taken = 0;
+    writer->stack.count = 0;
+    writer->state = 0;
+    writer->part = part;
+    writer->parts = parts;
+    writer->max_mtime = max_mtime;
+    return push_children(writer, 0, error);
+}
+
 int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error)
 {
     pb_tar_writer *writer = calloc(1, sizeof *writer);
@@ -520,7 +562,7 @@ int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_erro
         if (writer->state == FINISHED)
             break;
         if (writer->stack.count) {
-            failed = put_node(writer, writer->stack.items[--writer->stack.count], filled, error);
+            failed = put_selected(writer, writer->stack.items[--writer->stack.count], filled, error);
             if (failed < 0)
                 return failed;
             if (failed) {

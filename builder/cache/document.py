@@ -55,14 +55,12 @@ class RemoteRecord:
 
 @dataclass(frozen=True, slots=True)
 class RemoteMount:
-    """The folder of a cache mount: its name in the store, the id that people know it by, and its packs of files.
-
-    Each pack is a layer-like tar; later ones go over earlier ones. `tree` is the portable digest of the whole.
+    """The folder of a cache mount: its name in every store, the id that people know it by, and its packs: tars, of which the
+    first has the folders and the others the files.
     """
 
     name: str
     id: str
-    tree: bytes
     packs: tuple[Layer, ...]
 
 
@@ -132,7 +130,6 @@ def _mount_object(mount: RemoteMount) -> dict[str, Any]:
     return {
         "name": mount.name,
         "id": mount.id,
-        "tree": mount.tree.hex(),
         "packs": [_layer_object(pack) for pack in mount.packs],
     }
 
@@ -239,6 +236,5 @@ def _mount(item: object) -> RemoteMount:
     return RemoteMount(
         name=name,
         id=_text(item, "id", 1024),
-        tree=_hex(item["tree"]),
         packs=tuple(_layer(pack) for pack in _list(item, "packs", 1000)),
     )

@@ -15,7 +15,7 @@ import os
 import threading
 
 from builder.core.portable import Known
-from builder.core.tree import Ignore, Tree
+from builder.core.tree import Ignore, Tree, hash_bytes
 from builder.errors import StoreError
 from builder.store.importing import next_chain, state_of_chain
 from builder.store.states import SCRATCH
@@ -85,7 +85,9 @@ class Portables:
 
     def _digests(self) -> Known:
         if self._known is None:
-            self._known = Known(self._store.index_path("portable"), self._store.secret)
+            self._known = Known(
+                self._store.index_path(hash_bytes(b"portable digests").hex()), self._store.secret
+            )
         return self._known
 
     def _find(self, state: bytes) -> tuple[bytes, bytes]:

@@ -39,6 +39,10 @@ class TarWriter:
     ) -> None:
         self.close()
 
+    def select(self, part: int, parts: int, *, max_mtime: int = -1) -> None:
+        """Begin anew with a part of the entries: 0 has all that are no files, 1 to `parts` the files, by their names."""
+        check(lib.pb_tar_select(self._handle, part, parts, max_mtime, self._error), self._error)
+
     def read(self, size: int = 1 << 20) -> memoryview:
         """The next bytes, none at the end; they are valid until the next call."""
         if self._buffer is None or len(self._buffer) != size:

@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -24,6 +25,7 @@ from builder.engine.stage import StageResult
 from builder.errors import BuilderError, CacheLostError, Cancelled
 from builder.events import Outcome
 from builder.execute.layer import ensure_layer, promised_layer
+from builder.graph.steps import RunStep
 from builder.image.manifest import Descriptor, Manifest, describe, parse_manifest, render_manifest
 from builder.store.layers import Layer
 from builder.store.states import SCRATCH
@@ -94,6 +96,11 @@ class CacheExport:
             for spec in request.cache_to
             if spec.type != "inline"
         ]
+        self.mounts: dict[str, str] = {}
+        """The ids of this build's cache mounts by the names of their folders."""
+        self._mounted: dict[tuple[str, str], RemoteMount] = {}
+        self._files: dict[Digest, str] = {}
+        self._stack = ExitStack()
         self._steps: list[DoneStep] = []
         self._lock = threading.Lock()
         self._queue: queue.Queue[bytes | None] = queue.Queue()
@@ -117,6 +124,7 @@ class CacheExport:
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join()
+        self._stack.close()
         for target in self.targets:
             target.place.close()
 
@@ -160,6 +168,8 @@ class CacheExport:
 
     def _opener(self, layer: Layer | Descriptor) -> Callable[[], BinaryIO]:
         def opened() -> BinaryIO:
+            if (path := self._files.get(layer.digest)) is not None:
+                return open(path, "rb")
             from builder.store.arrival import need_blob
 
             need_blob(self._store, layer)
@@ -260,9 +270,54 @@ class CacheExport:
 
         return ((SIGNATURE, sign(data, key)),)
 
+    # --- cache mounts ---
+
     def _mounts(self, target: _Target) -> tuple[RemoteMount, ...]:
-        del target
-        return ()
+        """The cache mounts of this build: those that are here, and those that came along with a cache that was read."""
+        found = []
+        for name, text in self.mounts.items() if target.spec.mounts else ():
+            mount = self._packed(target, name, text)
+            if mount is None:
+                elsewhere = self._remote.mount(name)
+                mount = elsewhere[1] if elsewhere is not None else None
+            if mount is not None:
+                found.append(mount)
+        return tuple(found)
+
+    def _packed(self, target: _Target, name: str, text: str) -> RemoteMount | None:
+        """A mount of this store, in packs that are written once for all targets with one compression."""
+        from builder.execute.packs import pack_folder
+        from builder.store.cache_mounts import has_files, in_use, opened
+
+        if not has_files(self._store, name):
+            return None
+        key = (name, target.spec.compression)
+        if key not in self._mounted:
+            folder = os.path.join(self._scratch(), os.urandom(4).hex())
+            os.mkdir(folder)
+            try:
+                with in_use(self._store, name), opened(self._store, name) as fd:
+                    packs = list(pack_folder(fd, folder, compression=target.spec.compression))
+            except BuilderError as error:
+                self._warn(f"the cache mount {text} is not exported: {error.message}")
+                return None
+            self._files.update({pack.layer.digest: pack.path for pack in packs})
+            self._mounted[key] = RemoteMount(name, text, tuple(pack.layer for pack in packs))
+        return self._mounted[key]
+
+    def _scratch(self) -> str:
+        return self._stack.enter_context(self._store.new_run()).scratch
+
+
+def mounts_of(session: Session) -> dict[str, str]:
+    """The ids of the cache mounts that steps of a build have, by the names of their folders."""
+    from builder.execute.mounts import cache_name, shown_id
+
+    plans = [session.plans.planned(index) for index in session.graph.needed]
+    steps = [step for plan in plans if plan is not None for step in plan.steps if isinstance(step, RunStep)]
+    return {
+        cache_name(mount): shown_id(mount) for step in steps for mount in step.mounts if mount.kind == "cache"
+    }
 
 
 def export_caches(session: Session, result: StageResult) -> None:
@@ -270,6 +325,8 @@ def export_caches(session: Session, result: StageResult) -> None:
     export = session.remote.export if session.remote is not None else None
     if export is None:
         return
+    if any(target.spec.mounts for target in export.targets):
+        export.mounts = mounts_of(session)
     chain = frozenset(state.id for state in session.store.chain(result.state))
     for target in export.targets:
         reporter = session.events.start(f"exporting cache to {target.spec}", "")

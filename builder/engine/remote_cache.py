@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from builder.cache.document import RemoteRecord, portable_key
+from builder.cache.document import RemoteMount, RemoteRecord, portable_key
 from builder.cache.explain import because, explain, nearest
 from builder.cache.imported import ImportedCache
 from builder.cache.key import Part, state_after
@@ -186,6 +186,35 @@ class RemoteCache:
         for source in self.sources:
             if source.place is place:
                 source.give_up(error.message)
+
+    # --- cache mounts ---
+
+    def mount(self, name: str) -> tuple[ImageSource, RemoteMount] | None:
+        """The cache mount of a name that one of the caches has."""
+        for source in self.sources:
+            document = source.document()
+            for mount in document.mounts if document is not None else ():
+                if mount.name == name:
+                    return source.place, mount
+        return None
+
+    def restore(self, name: str, fd: int) -> bool:
+        """Fill an empty folder with the cache mount of a name, if one of the caches has it; whether it is whole."""
+        found = self.mount(name)
+        if found is None:
+            return False
+        from builder.execute.packs import unpack_mount
+
+        place, mount = found
+        try:
+            unpack_mount(place, mount, fd)
+        except BuilderError as error:
+            self.lost(place, error)
+            return False
+        except OSError as error:
+            self.lost(place, BuilderError(error.strerror or str(error)))
+            return False
+        return True
 
     # --- what was done ---
 

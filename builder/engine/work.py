@@ -163,6 +163,7 @@ class _RunWork:
             copy_folder=self._copy_folder,
             state_of=self._state_of,
             secrets=session.request.secrets,
+            restore=session.remote.restore if session.remote is not None else None,
         ) as mounts:
             prepared = mounts.prepare(self._step.mounts, self._step.scripts)
             run_command(

@@ -26,6 +26,19 @@ from builder.store.store import Store
 # Copies what a source of a folder on this machine holds into an empty directory, as its ignore rules let it be seen.
 CopyFolder = Callable[[Origin, str, int], None]
 StateOf = Callable[[object], bytes]
+# Fills the empty folder of a cache mount, by its name, from elsewhere; whether that was done whole.
+Restore = Callable[[str, int], bool]
+
+
+def shown_id(spec: MountSpec) -> str:
+    """The id of a cache mount as the build file has it, behind its namespace if there is one."""
+    return spec.id.removeprefix("/")
+
+
+def cache_name(spec: MountSpec) -> str:
+    """The name of a cache mount's folder, the same in every store."""
+    identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{spec.origin}\0{spec.source}"
+    return digest_of(identity.encode()).hex[:32]
 
 
 class Mounts:
@@ -40,10 +53,11 @@ class Mounts:
         copy_folder: CopyFolder,
         state_of: StateOf,
         secrets: Mapping[str, bytes],
+        restore: Restore | None = None,
     ) -> None:
         self._store, self._run = store, run
         self._is_folder, self._copy_folder = is_folder, copy_folder
-        self._state_of, self._secrets = state_of, secrets
+        self._state_of, self._secrets, self._restore = state_of, secrets, restore
         self._stack = ExitStack()
         self._count = 0
         self.env: dict[str, str] = {}
@@ -145,8 +159,7 @@ class Mounts:
 
     def _cache(self, spec: MountSpec) -> str:
         """The folder of a cache, new ones made as asked; `locked` waits for others, `private` gets one nobody else uses."""
-        identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{spec.origin}\0{spec.source}"
-        name = digest_of(identity.encode()).hex[:32]
+        name = cache_name(spec)
         caches = os.path.join(self._store.path, "caches")
         os.makedirs(caches, mode=0o711, exist_ok=True)
         for number in range(1000):
@@ -161,7 +174,10 @@ class Mounts:
         os.utime(lock)  # when it was last used
         while True:
             if not os.path.isdir(path):
+                self._store.name_cache(name, shown_id(spec))
                 self._fill(path, spec)
+            elif self._restore is not None:
+                self._refill(path, spec)
             if self._use(path):
                 return path
 
@@ -178,11 +194,31 @@ class Mounts:
         except FileNotFoundError:
             return False
 
+    def _refill(self, path: str, spec: MountSpec) -> None:
+        """Fill a cache that is there, but empty, unless somebody uses it."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            if not os.listdir(fd) and alone(fd):
+                self._fill(path, spec)
+        finally:
+            os.close(fd)
+
     def _fill(self, path: str, spec: MountSpec) -> None:
-        """Make a cache's folder, from what `from=` names if it does."""
-        fresh = self._folder()
-        os.chown(fresh, spec.uid, spec.gid)
-        os.chmod(fresh, 0o755 if spec.mode is None else spec.mode)
+        """Make a cache's folder: from a remote cache that has it, or from what `from=` names if it does."""
+        fresh = self._fresh(spec)
+        if self._restore is not None:
+            fd = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                restored = self._restore(cache_name(spec), fd)
+            finally:
+                os.close(fd)
+            if restored:
+                self._place(fresh, path)
+                return
+            fresh = self._fresh(spec)  # without what came before it failed
         if spec.origin is not None and not isinstance(spec.origin, FromScratch):
             from builder.core.tree import Tree
 
@@ -195,6 +231,16 @@ class Mounts:
             finally:
                 os.close(readable)
                 os.close(dest)
+        self._place(fresh, path)
+
+    def _fresh(self, spec: MountSpec) -> str:
+        fresh = self._folder()
+        os.chown(fresh, spec.uid, spec.gid)
+        os.chmod(fresh, 0o755 if spec.mode is None else spec.mode)
+        return fresh
+
+    @staticmethod
+    def _place(fresh: str, path: str) -> None:
         try:
             os.rename(fresh, path)
         except OSError:

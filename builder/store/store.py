@@ -123,6 +123,14 @@ class Store:
 
         return Portables(self.database)
 
+    def cache_ids(self) -> dict[str, str]:
+        """The ids of cache mounts by the names of their folders."""
+        return {str(name): str(text) for name, text in self.database.all("SELECT name, id FROM cache_mounts")}
+
+    def name_cache(self, name: str, text: str) -> None:
+        """Remember the id of a cache mount."""
+        self.database.run("INSERT OR REPLACE INTO cache_mounts (name, id) VALUES (?,?)", (name, text))
+
     # --- files of builds ---
 
     def chain(self, state: bytes) -> tuple[State, ...]:
