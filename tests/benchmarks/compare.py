@@ -1,10 +1,11 @@
-"""Whole commands side by side with `docker build` (BuildKit in Debian's dockerd, started here in a temporary folder).
+"""Whole commands side by side with docker build (BuildKit in Debian's dockerd) and buildah, in turns.
 
 Prints medians and ratios of the same run; nothing is judged. Data are made from a seed, so that each run has the same.
 
-    compare.py [--rounds N] [--json FILE] [ROW…]
+    compare.py [--rounds N] [--peers NAME,…|install] [--json FILE] [ROW…]
 
-A ROW is one of small, debian, large (100,000 files), run (a RUN that writes 50,000 files); default: all.
+A ROW is one of the functions in ROWS; default: all. With --json FILE rows of an earlier run that are not measured now stay.
+`figures.py FILE` makes the table and the plots of docs/performance.md from it.
 """
 
 from __future__ import annotations
@@ -12,74 +13,32 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import random
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PYBUILD = [sys.executable, "-m", "builder"]
-DOCKER = "/usr/bin/docker"
-Prepare = Callable[[], object]
+import peers
+from timing import (
+    ROOT,
+    Bench,
+    Prepare,
+    Row,
+    Target,
+    copy_limit,
+    start_limit,
+    walk_limit,
+    write_limit,
+)
 
-
-@dataclass(frozen=True)
-class Row:
-    """Medians of seconds; `limit` is what the machine itself needs for the like, 0 where nothing is like it."""
-
-    work: str
-    ours: float
-    theirs: float
-    limit: float = 0.0
-
-    def line(self) -> str:
-        limit = f"{self.ours / self.limit:>9.2f}" if self.limit else ""
-        return f"{self.work:<46}{self.ours:>8.3f}s{self.theirs:>8.3f}s{self.ours / self.theirs:>7.2f}{limit}"
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where the work happens, and how often."""
-
-    work: Path
-    env: dict[str, str]
-    rounds: int
-
-    def seconds(self, line: list[str]) -> float:
-        begin = time.perf_counter()
-        done = subprocess.run(line, env=self.env, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"{line}: {done.stderr[-2000:]}")
-        return time.perf_counter() - begin
-
-    def pair(
-        self,
-        title: str,
-        context: Path,
-        *flags: str,
-        archive: bool = False,
-        before: Prepare = lambda: None,
-        rounds: int | None = None,
-        limit: float = 0.0,
-    ) -> Row:
-        """Time both builders in turns; `before` runs before each pair. The first pair only warms up."""
-        out = ["-o", f"type=oci,dest={context}.tar"] if archive else []
-        ours = [*PYBUILD, "build", "-q", "-t", "bench:ours", *flags, *out, str(context)]
-        theirs = [DOCKER, "build", "-q", "-t", "bench:theirs", "--network", "host", *flags, str(context)]
-        times = []
-        for _ in range((rounds or self.rounds) + 1):
-            before()
-            times.append((self.seconds(ours), self.seconds(theirs)))
-        a, b = (statistics.median(column) for column in zip(*times[1:], strict=True))
-        row = Row(title, a, b, limit)
-        print(row.line(), flush=True)
-        return row
+STEPS = 50
+CURVE = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 
 def make_tree(root: Path, count: int, size: int, seed: int) -> None:
@@ -101,73 +60,78 @@ def editor(context: Path) -> Prepare:
     return lambda: (context / "src/d000/e00/f000003.py").write_text(f"x = {time.time_ns()}\n")
 
 
-def walk_limit(folder: Path) -> float:
-    """Seconds that `find -printf` needs, which looks at every entry once."""
-    times = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        subprocess.run(["find", folder, "-printf", "%s %m\n"], stdout=subprocess.DEVNULL, check=True)
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
-def copy_limit(folder: Path, target: Path) -> float:
-    begin = time.perf_counter()
-    subprocess.run(["cp", "-a", folder, target], check=True)
-    seconds = time.perf_counter() - begin
-    subprocess.run(["rm", "-r", target], check=True)
-    return seconds
-
-
 # --- rows ----------------------------------------------------------------------------------------------
 
 
 def small(bench: Bench) -> Iterator[Row]:
     context = bench.work / "small"
     context.mkdir()
-    steps = [f"RUN true {number}" for number in range(50)]
+    steps = [f"RUN true {number}" for number in range(STEPS)]
     (context / "Dockerfile").write_text("\n".join(["FROM busybox:local", *steps]) + "\n")
-    yield bench.pair("50 RUN steps, cold", context, "--no-cache")
-    yield bench.pair("… everything cached", context)
-
-
-def files(
-    bench: Bench, name: str, count: int, size: int, base: str, lines: str, rounds: int | None
-) -> Iterator[Row]:
-    context = bench.work / name
-    make_tree(context / "src", count, size, count)
-    (context / "Dockerfile").write_text(f"FROM {base}\n{lines}")
-    title = f"{count:,} files, {size >> 20} MB into {base.partition(':')[0]}"
-    copied = copy_limit(context / "src", bench.work / "copied")
-    flags = {"archive": True, "rounds": rounds}
-    yield bench.pair(f"{title}, cold", context, "--no-cache", limit=copied, **flags)  # type: ignore[arg-type]
-    yield bench.pair("… everything cached", context, archive=True, limit=walk_limit(context / "src"))
-    yield bench.pair("… one file edited", context, before=editor(context), **flags)  # type: ignore[arg-type]
+    wanted = {"limit": STEPS * 0.008, "limit_name": "8 ms a step", "target": Target(0.25, 1.0)}
+    yield bench.compare("50 `RUN` steps, cold", context, "--no-cache", **wanted)  # type: ignore[arg-type]
+    start = start_limit(bench)
+    wanted = {"limit": start, "limit_name": "Python's start", "target": Target(0.8, 6.0)}
+    yield bench.compare("… everything cached", context, **wanted)  # type: ignore[arg-type]
 
 
 def debian(bench: Bench) -> Iterator[Row]:
-    subprocess.run(
-        [str(ROOT / "examples/bases/debian"), *PYBUILD], env=bench.env, check=True, capture_output=True
+    line = [str(ROOT / "examples/bases/debian"), bench.pybuild]
+    subprocess.run(line, env=bench.env, check=True, capture_output=True)
+    give(bench, "debian:local")
+    context = bench.work / "debian"
+    make_tree(context / "src", 7_600, 81 << 20, 7_600)
+    (context / "Dockerfile").write_text(
+        "FROM debian:local\nCOPY src/d000 /app/a\nRUN ls /app/a > /x\nCOPY src /app/b\nRUN find /app/b | wc -l > /y\n"
     )
-    give_to_docker(bench, "debian:local")
-    lines = "COPY src/d000 /app/a\nRUN ls /app/a > /x\nCOPY src /app/b\nRUN find /app/b | wc -l > /y\n"
-    yield from files(bench, "debian", 7_600, 81 << 20, "debian:local", lines, None)
+    title = "7,600 files, 81 MB, 2 COPY + 2 RUN on Debian, cold"
+    yield bench.compare(title, context, "--no-cache", archive=True, target=Target(0.5))
+    floor = walk_limit(bench, context / "src") + start_limit(bench)
+    wanted = {"limit": floor, "limit_name": "walk + Python's start", "target": Target(0.4, 3.0)}
+    yield bench.compare("… everything cached", context, archive=True, **wanted)  # type: ignore[arg-type]
+    yield bench.compare(
+        "… one file edited", context, archive=True, before=editor(context), target=Target(0.2)
+    )
 
 
 def large(bench: Bench) -> Iterator[Row]:
-    lines = "COPY src /src\nRUN ls /src | wc -l > /n\n"
-    yield from files(bench, "large", 100_000, 362 << 20, "busybox:local", lines, 2)
+    context = bench.work / "large"
+    make_tree(context / "src", 100_000, 362 << 20, 100_000)
+    (context / "Dockerfile").write_text("FROM busybox:local\nCOPY src /src\nRUN ls /src | wc -l > /n\n")
+    title = "100,000 files, 362 MB, COPY + RUN, cold"
+    wanted = {"limit": copy_limit(context / "src", bench.work / "copied"), "limit_name": "`cp -a`"}
+    options = {"archive": True, "slow": True, "rounds": min(bench.rounds, 3)}
+    yield bench.compare(title, context, "--no-cache", **options, **wanted, target=Target(0.2, 1.7))  # type: ignore[arg-type]
+    wanted = {"limit": walk_limit(bench, context / "src"), "limit_name": "walk"}
+    title = "… everything cached"
+    yield bench.compare(title, context, archive=True, slow=True, **wanted, target=Target(0.1, 2.0))  # type: ignore[arg-type]
+    edit = editor(context)
+    yield bench.compare("… one file edited", context, before=edit, **options, target=Target(0.1))  # type: ignore[arg-type]
+    shutil.rmtree(context)
+
+
+SCRIPT = (
+    "i=0; while [ $i -lt 500 ]; do mkdir -p d/$i; j=0; while [ $j -lt 100 ]; do echo $i$j > d/$i/$j; "
+    "j=$((j+1)); done; i=$((i+1)); done"
+)
 
 
 def run(bench: Bench) -> Iterator[Row]:
     context = bench.work / "run"
     context.mkdir()
-    (context / "Dockerfile").write_text(
-        "FROM busybox:local\n"
-        "RUN i=0; while [ $i -lt 500 ]; do mkdir -p /d/$i; j=0; while [ $j -lt 100 ]; do echo $i$j > /d/$i/$j; "
-        "j=$((j+1)); done; i=$((i+1)); done\n"
+    (context / "Dockerfile").write_text(f"FROM busybox:local\nRUN {SCRIPT}\n")
+    limit = write_limit(SCRIPT, bench.work / "written")
+    yield bench.compare(
+        "a `RUN` that writes 50,000 files",
+        context,
+        "--no-cache",
+        archive=True,
+        slow=True,
+        rounds=min(bench.rounds, 3),
+        limit=limit,
+        limit_name="shell + tar + SHA-256 + gzip",
+        target=Target(0.3, 1.5),
     )
-    yield bench.pair("a RUN that writes 50,000 files", context, "--no-cache", archive=True, rounds=3)
 
 
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
@@ -178,60 +142,108 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 }
 
 
-# --- peers ---------------------------------------------------------------------------------------------
+# --- the curve -------------------------------------------------------------------------------------------
 
 
-def give_to_docker(bench: Bench, name: str) -> None:
+def curve(bench: Bench, most: int) -> Iterator[dict[str, float]]:
+    """Trees of small files of growing size: seconds of a cold COPY, of a cached build and of a bare walk; the most memory of
+    both builds in MiB.
+    """
+    for count in CURVE:
+        if count > most:
+            return
+        context, env = (
+            bench.work / f"curve{count}",
+            dict(bench.env, PYBUILD_STORE=str(bench.work / f"store{count}")),
+        )
+        make_tree(context / "src", count, count * 200, count)
+        (context / "Dockerfile").write_text("FROM scratch\nCOPY src /src\n")
+        line = [bench.pybuild, "build", "-q", "-o", "type=cacheonly", str(context)]
+        cold, cold_memory = bench.run(line, env)
+        rounds = [bench.run(line, env) for _ in range(4 if count > 100_000 else 8)][1:]
+        walk = walk_limit(bench, context / "src")
+        point = {
+            "files": count,
+            "cold": cold,
+            "cached": sorted(seconds for seconds, _ in rounds)[len(rounds) // 2],
+            "walk": walk,
+            "cold_memory": cold_memory / 1024,
+            "cached_memory": max(memory for _, memory in rounds) / 1024,
+        }
+        for path in (context, Path(env["PYBUILD_STORE"])):
+            subprocess.run(["rm", "-rf", path], check=True)
+        print(
+            f"{count:>9,} files: " + ", ".join(f"{name} {value:.3f}" for name, value in point.items()),
+            flush=True,
+        )
+        yield point
+
+
+# --- everything ------------------------------------------------------------------------------------------
+
+
+def give(bench: Bench, name: str) -> None:
+    """Let the peers have an image of our store."""
     archive = str(bench.work / "image.tar")
-    subprocess.run([*PYBUILD, "save", "-o", archive, name], env=bench.env, check=True)
-    subprocess.run([DOCKER, "load", "-q", "-i", archive], env=bench.env, check=True, capture_output=True)
+    subprocess.run(
+        [bench.pybuild, "save", "-o", archive, name], env=bench.env, check=True, capture_output=True
+    )
+    for peer in bench.peers:
+        peer.give(archive)
 
 
-@contextmanager
-def docker_daemon(work: Path, env: dict[str, str]) -> Iterator[None]:
-    line = [
-        "dockerd",
-        "--host",
-        env["DOCKER_HOST"],
-        "--data-root",
-        str(work / "data"),
-        "--exec-root",
-        str(work / "exec"),
-    ]
-    line += ["--pidfile", str(work / "pid"), "--bridge=none", "--iptables=false", "--ip6tables=false"]
-    daemon = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while subprocess.run([DOCKER, "version"], env=env, capture_output=True).returncode:
-            time.sleep(0.1)
-        yield
-    finally:
-        daemon.terminate()
-        daemon.wait(30)
+def machine() -> dict[str, object]:
+    return {
+        "day": time.strftime("%Y-%m-%d", time.gmtime()),
+        "processors": os.cpu_count() or 0,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def measure(bench: Bench, options: argparse.Namespace) -> dict[str, object]:
+    line = [str(ROOT / "examples/bases/busybox"), bench.pybuild]
+    subprocess.run(line, env=bench.env, check=True, capture_output=True)
+    give(bench, "busybox:local")
+    chosen = options.rows or [*ROWS, "curve"]
+    rows = {name: [asdict(row) for row in ROWS[name](bench)] for name in chosen if name in ROWS}
+    points = list(curve(bench, options.most)) if "curve" in chosen else []
+    return {"machine": machine(), "rows": rows, **({"curve": points} if points else {})}
+
+
+def keep(found: dict[str, object], file: Path) -> None:
+    """Write what was found; what was not measured now stays as it was."""
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    rows = {**kept.get("rows", {}), **found["rows"]}  # type: ignore[dict-item]
+    found = {**kept, **found, "rows": {name: rows[name] for name in ROWS if name in rows}}
+    file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rows", nargs="*", metavar="ROW", choices=[*ROWS, []])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("rows", nargs="*", metavar="ROW", choices=[*ROWS, "curve", []])
+    parser.add_argument("--rounds", type=int, default=7, help="turns that count")
+    parser.add_argument("--most", type=int, default=CURVE[-1], help="files of the largest tree of the curve")
+    parser.add_argument(
+        "--peers", default="", help="names, or `install` to install those that are missing; default: all here"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pb-bench-", dir="/tmp") as name:
-        work = Path(name)
-        env = dict(os.environ, PYBUILD_STORE=str(work / "store"), PYTHONPATH=str(ROOT), DOCKER_BUILDKIT="1")
-        env["DOCKER_HOST"] = f"unix://{work}/docker.sock"
+    if options.peers == "install":
+        peers.install(list(peers.PACKAGES))
+    names = options.peers.split(",") if options.peers not in ("", "install", "none") else peers.installed()
+    names = [] if options.peers == "none" else names
+    with tempfile.TemporaryDirectory(prefix="pb-bench-", ignore_cleanup_errors=True) as folder:
+        work = Path(folder)
+        env = dict(os.environ, PYBUILD_STORE=str(work / "store"), PYTHONPATH=str(ROOT))
         env.pop("PYTHONDONTWRITEBYTECODE", None)
-        bench = Bench(work, env, options.rounds)
-        with docker_daemon(work, env):
-            subprocess.run(
-                [str(ROOT / "examples/bases/busybox"), *PYBUILD], env=env, check=True, capture_output=True
-            )
-            give_to_docker(bench, "busybox:local")
-            print(f"{'work':<46}{'pybuild':>9}{'docker':>9}{'ratio':>7}{'of limit':>9}")
-            rows = [row for chosen in options.rows or ROWS for row in ROWS[chosen](bench)]
+        with peers.started(names, work, env) as ready:
+            print(f"peers: {', '.join(peer.name for peer in ready) or 'none'}", file=sys.stderr)
+            found = measure(Bench(work, env, options.rounds, ready), options)
     if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        keep(found, options.json)
 
 
 if __name__ == "__main__":
