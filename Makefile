@@ -5,14 +5,18 @@ VENV := .venv/bin
 # How long make fuzz looks for mistakes.
 SECONDS ?= 60
 
-.PHONY: help setup demo test lint fuzz bench wheel clean
+# Whom make bench compares with: names, none, install (install all with apt first); nothing: those that are here.
+PEERS ?=
+
+.PHONY: help setup demo test lint fuzz bench figures wheel clean
 
 help:
 	@echo "make demo    build the layered web application of examples/, show the cache report"
 	@echo "make test    lint and all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make fuzz    look for mistakes of the parser with atheris, for a minute (SECONDS=60)"
-	@echo "make bench   the benchmarks, and the comparison with docker build"
+	@echo "make bench   the benchmarks, and the comparison with docker build and buildah (PEERS=install)"
+	@echo "make figures the table and plots of docs/performance.md, from what make bench measured last"
 	@echo "make wheel   a source distribution and a wheel in dist/"
 	@echo "make clean   remove what was made here"
 
@@ -36,7 +40,11 @@ fuzz: setup
 
 bench: setup
 	$(VENV)/python -m pytest -q --benchmark-enable --benchmark-only tests/benchmarks
-	$(VENV)/python tests/benchmarks/compare.py
+	$(VENV)/python tests/benchmarks/compare.py --peers "$(PEERS)" --json docs/performance.json
+	$(VENV)/python tests/benchmarks/figures.py docs/performance.json
+
+figures: setup
+	$(VENV)/python tests/benchmarks/figures.py docs/performance.json
 
 wheel: setup
 	$(VENV)/python -m build

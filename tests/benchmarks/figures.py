@@ -110,8 +110,8 @@ def ratios(found: dict[str, Any]) -> str:
     """A bar for each row and peer: our time in parts of theirs; a tick where it is wanted to be."""
     rows = titles(found)
     names = [name for name in ("docker", "buildah") if any(name in row["theirs"] for _, row in rows)]
-    left, width, top, bar = 360, 380, 46, 9
-    step = bar * len(names) + 15
+    left, width, top, bar = 400, 380, 46, 11
+    step = bar * len(names) + 14
     height = top + step * len(rows) + 30
     most = max([1.0, *(row["ours"] / theirs for _, row in rows for theirs in row["theirs"].values())])
 
@@ -147,6 +147,12 @@ def ratios(found: dict[str, Any]) -> str:
     )
 
 
+def round_up(value: float) -> float:
+    """The next number that four parts of a scale make a whole of."""
+    power = 10.0 ** int(log10(value)) if value >= 1 else 0.1
+    return next(power * factor for factor in (1, 2, 4, 8, 10, 20) if power * factor >= value)
+
+
 # --- the curve -------------------------------------------------------------------------------------------
 
 
@@ -156,7 +162,7 @@ def panel(
     """One plot over the number of files (logarithmic), from zero."""
     width, top, height = 300, 60, 200
     values = [value(point) for _, _, value in series for point in points]
-    most = max(values) * 1.15
+    most = round_up(max(values))
     counts = [log10(point["files"]) for point in points]
     span = max(counts[-1] - counts[0], 1e-9)
 

@@ -11,8 +11,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import builder
 from builder.buildfile.parse import parse
+from builder.cache.key import Part, key_of
+from builder.core.changes import settle
+from builder.core.files import Copier, CopyOptions
 from builder.core.tar import TarWriter
-from builder.core.tree import Ignore, Tree
+from builder.core.tree import Ignore, Tree, hash_bytes, listing_diff
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,61 @@ def test_tar(benchmark: BenchmarkFixture, tree: Path) -> None:
         return size
 
     assert benchmark(write) > 10_000_000
+
+
+def test_hash_a_megabyte(benchmark: BenchmarkFixture) -> None:
+    data = random.Random(2).randbytes(1 << 20)
+    assert len(benchmark(hash_bytes, data, data[:192])) == 16
+
+
+def test_save_an_index(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -> None:
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    with Tree(fd) as found:
+        found.fingerprint(0)
+        benchmark(found.save, str(tmp_path / "index"))
+    os.close(fd)
+    assert (tmp_path / "index").stat().st_size > 10_000 * 100
+
+
+def test_diff_of_listings(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -> None:
+    fd, secret = os.open(tree, os.O_RDONLY | os.O_DIRECTORY), bytes(192)
+    for name, rules in (("old", None), ("new", Ignore(["d7/f107"]))):
+        with Tree(fd, ignore=rules, secret=secret) as found:
+            found.save_listing([0], str(tmp_path / name))
+    os.close(fd)
+    changes, total = benchmark(listing_diff, str(tmp_path / "old"), str(tmp_path / "new"), secret)
+    assert total == 1 and changes[0].path == "d7/f107"
+
+
+def test_copy(benchmark: BenchmarkFixture, tree: Path, tmp_path: Path) -> None:
+    copies = iter(range(1000))
+
+    def empty() -> tuple[tuple[Path], dict[str, object]]:
+        target = tmp_path / str(next(copies))
+        target.mkdir()
+        return (target,), {}
+
+    def copy(target: Path) -> int:
+        source, root = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (tree, target))
+        with Tree(source) as found, Copier(root, CopyOptions(uid=0, gid=0)) as copier:
+            copier.add(found, 0, b"/")
+            files = copier.finish().files
+        os.close(source)
+        os.close(root)
+        return files
+
+    assert benchmark.pedantic(copy, setup=empty, rounds=5) == 10_000
+
+
+def test_fingerprint_of_changes(benchmark: BenchmarkFixture, tree: Path) -> None:
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    assert benchmark(settle, fd, -1, bytes(192)).entries > 10_000
+    os.close(fd)
+
+
+def test_key(benchmark: BenchmarkFixture) -> None:
+    parts = [Part("env", f"NAME{number}", "value" * (number % 7)) for number in range(100)]
+    assert len(benchmark(key_of, parts, bytes(192))) == 16
 
 
 def test_parse_2000_lines(benchmark: BenchmarkFixture) -> None:
