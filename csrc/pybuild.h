@@ -250,6 +250,19 @@ int pb_changes_diff(int first_fd, int second_fd, const pb_secret *secret, int64_
  * alone. (times.c) */
 int pb_clamp_times(int dir_fd, int64_t newest, pb_error *error);
 
+/* --- waste (waste.c): bytes that an image carries twice or for nothing --------------------------------------- */
+
+/* What a layer has of the layers below: files again whose content is the same (`copied`), files whose content is another
+ * (`replaced`, with the sizes of those below), and what it takes away (`removed`). The paths are examples, the largest of
+ * their kind, or empty. */
+typedef struct {
+    uint64_t copied_files, copied_bytes, replaced_files, replaced_bytes, removed_entries, removed_bytes;
+    char copied_path[4096], removed_path[4096];
+} pb_waste;
+
+/* Compare a layer in overlay form with the merged view of those below it. Reads files that both have in the same size. */
+int pb_layer_waste(int upper_fd, int lower_fd, pb_waste *ret, pb_error *error);
+
 /* --- tar (tarwrite.c, tarread.c) ------------------------------------------------------------------------------ */
 
 typedef struct pb_tar_writer pb_tar_writer;

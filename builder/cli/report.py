@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.cli.command import STORE, Command
+from builder.cli.command import ISOLATION, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 
@@ -21,8 +21,10 @@ def run(args: Arguments, around: Surroundings) -> int:
     form = _format(args)
     number = _number(args)
     one = bool(args.words) or args.switch("--last") or bool(args.texts("--report"))
-    with around.open_store(args.text("--store"), reading=True) as store:
-        if args.switch("--trend"):
+    with around.open_store(args.text("--store"), reading=not args.switch("--advice")) as store:
+        if args.switch("--advice"):
+            text = _advice(store, number, form)
+        elif args.switch("--trend"):
             text = _trend(store, number, form)
         elif one or form not in ("text", "json"):
             text = _one(args, around, store, number, form)
@@ -42,6 +44,10 @@ def _format(args: Arguments) -> str:
         raise UsageError(
             "a trend is written as text or json", hint="an HTML report of a build shows its trend"
         )
+    if args.switch("--advice") and form not in ("text", "json"):
+        raise UsageError("advice is written as text or json")
+    if args.switch("--advice") and args.switch("--trend"):
+        raise UsageError("--advice and --trend are shown one by one")
     return form
 
 
@@ -101,6 +107,13 @@ def _trend(store: Store, number: int | None, form: str) -> str:
     return _json(trend_document(trend)) if form == "json" else render_trend(trend)
 
 
+def _advice(store: Store, number: int | None, form: str) -> str:
+    from builder.report.advice import advice_document, advise, render_advice
+
+    advised = advise(store, number)
+    return _json(advice_document(advised)) if form == "json" else render_advice(advised)
+
+
 def _width(around: Surroundings) -> int | None:
     if not around.out.isatty():
         return None
@@ -123,6 +136,11 @@ COMMAND = Command(
         Flag(
             "--trend", "", "Show how builds of its kind went: cache, time, size, and steps that keep missing"
         ),
+        Flag(
+            "--advice",
+            "",
+            "Say what made steps miss without need, and which bytes an image carries for nothing",
+        ),
         Flag("--format", "FORMAT", "text, json, markdown, junit, html or github (default: text)"),
         Flag(
             "--report",
@@ -132,6 +150,7 @@ COMMAND = Command(
         ),
         Flag("--limit", "N", f"List the last N builds (default: {_LISTED})"),
         Flag("--all", "", "List all builds"),
+        ISOLATION,
         STORE,
     ),
     run=run,
@@ -140,8 +159,11 @@ COMMAND = Command(
         ("pybuild report", "the last builds"),
         ("pybuild report --last", "what the last build did"),
         ("pybuild report 12 --report build.html", "a page about build 12"),
+        ("pybuild report --advice", "what could be better about the last build"),
         ("pybuild report --trend", "hit rate, time and size over builds, and which steps keep missing"),
     ),
     fewest=0,
     most=1,
+    isolated=True,
+    works=lambda args: args.switch("--advice"),
 )

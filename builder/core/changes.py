@@ -60,3 +60,37 @@ def changes_diff(
     error = new_error()
     check(lib.pb_changes_diff(first_fd, second_fd, key, newest, limit, text, total, error), error)
     return read_changes(text), int(total[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """What a layer has of those below: files with the same content again, files that it replaces, entries that it takes away.
+
+    The paths are the largest of their kind, or empty.
+    """
+
+    copied_files: int
+    copied_bytes: int
+    replaced_files: int
+    replaced_bytes: int
+    removed_entries: int
+    removed_bytes: int
+    copied_path: str
+    removed_path: str
+
+
+def waste(upper_fd: int, lower_fd: int) -> Waste:
+    """Compare a layer in overlay form with the merged view of those below it."""
+    found = ffi.new("pb_waste *")
+    error = new_error()
+    check(lib.pb_layer_waste(upper_fd, lower_fd, found, error), error)
+    return Waste(
+        found.copied_files,
+        found.copied_bytes,
+        found.replaced_files,
+        found.replaced_bytes,
+        found.removed_entries,
+        found.removed_bytes,
+        ffi.string(found.copied_path).decode("utf-8", "backslashreplace"),
+        ffi.string(found.removed_path).decode("utf-8", "backslashreplace"),
+    )

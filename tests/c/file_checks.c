@@ -158,6 +158,23 @@ static void measure(int above, const char *const *ways)
     pb_usages_free(usages);
 }
 
+/* A copy of the whole has everything twice, and an empty folder nothing; the other way round nothing is above anything. */
+static void compare(int above, int source, int copy)
+{
+    int empty = make_folder(above, "empty");
+    pb_waste found, none;
+
+    want(pb_layer_waste(copy, source, &found, &error), "waste");
+    assert(found.copied_files > 0 && !found.replaced_files && !found.removed_bytes && found.copied_path[0]);
+    want(pb_layer_waste(copy, empty, &none, &error), "waste");
+    assert(!none.copied_files && !none.replaced_files && !none.removed_entries && !none.copied_path[0]);
+    want(pb_layer_waste(empty, source, &none, &error), "waste");
+    assert(!none.copied_files && !none.removed_entries);
+    assert(pb_layer_waste(-1, source, &none, &error) < 0);
+    close(empty);
+    want(pb_remove_tree(above, "empty", &error), "remove");
+}
+
 int main(int count, char **arguments)
 {
     int source = count > 2 ? open(arguments[1], O_RDONLY | O_DIRECTORY) : -1;
@@ -181,6 +198,7 @@ int main(int count, char **arguments)
     free(data);
     copy_past(source, folders[4]);
     measure(above, ways);
+    compare(above, source, folders[1]);
     for (int i = 0; i < 5; i++) {
         print_changes(folders[i]);
         close(folders[i]);

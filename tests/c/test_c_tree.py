@@ -36,6 +36,7 @@ FILE_SOURCES = [
         "times",
         "unpack",
         "upper",
+        "waste",
         "usage",
     ),
 ]
