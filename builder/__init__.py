@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from builder.engine.explaining import explain as explain
     from builder.engine.housekeeping import du as du
     from builder.engine.housekeeping import prune as prune
+    from builder.engine.housekeeping import store_limit as store_limit
     from builder.engine.planning import BuildPlan as BuildPlan
     from builder.engine.planning import plan as plan
     from builder.engine.request import Output as Output
@@ -42,6 +43,7 @@ __all__ = [
     "explain",
     "plan",
     "prune",
+    "store_limit",
 ]
 
 _PLACES = {
@@ -49,6 +51,7 @@ _PLACES = {
     "build": "builder.engine.api",
     "du": "builder.engine.housekeeping",
     "prune": "builder.engine.housekeeping",
+    "store_limit": "builder.engine.housekeeping",
     "explain": "builder.engine.explaining",
     "Explanation": "builder.engine.explaining",
     "plan": "builder.engine.planning",

@@ -120,6 +120,9 @@ def build_arguments(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "secrets": dict(read_secret(text, around.env) for text in args.texts("--secret")),
         "require": args.texts("--require"),
         "jobs": values.count("--jobs", args.text("--jobs")),
+        "store_limit": values.size(
+            "--store-limit", args.text("--store-limit") or around.setting("PYBUILD_STORE_LIMIT")
+        ),
         "store": around.store_path(args.text("--store")),
         "userxattr": around.in_user_namespace(),
         "docker_config": around.docker_config(),

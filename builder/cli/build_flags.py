@@ -45,6 +45,7 @@ FLAGS = (
     Flag("--report", "FILE|SPEC", "Write how every step ended and why it missed: FILE.json, .md, .xml (JUnit) or .html, or type=json|markdown|junit|html|github[,dest=FILE]", many=True, group=_SHOWN),
     Flag("--require", "CONDITION", "End with status 3 unless the result meets it: hit-rate>=0.8, hit:STAGE/STEP, time<60s, size<200MB", many=True, group=_SHOWN),
     replace(STORE, group=_OTHER),
+    Flag("--store-limit", "SIZE", "Keep the store below SIZE, such as 20g (default: PYBUILD_STORE_LIMIT, or the store's own limit)", group=_OTHER),
     # Accepted because scripts have them; they mean nothing here.
     Flag("--builder", "NAME"),
     Flag("--debug", "", short="-D"),

@@ -10,6 +10,7 @@ from builder.cli import values
 from builder.cli.command import ISOLATION, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
+from builder.errors import UsageError
 from builder.report.text import human
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def run(args: Arguments, around: Surroundings) -> int:
     sizes = {name: values.size(name, args.text(name)) or 0 for name in _SPACES}
     parse_filters(args.texts("--filter"))  # before anybody is asked
     dry = args.switch("--dry-run")
+    if args.text("--set-limit") is not None:
+        return _set_limit(args, around)
     if not (dry or args.switch("--force") or _agreed(args, around)):
         around.err.write("nothing was removed\n")
         return 0
@@ -59,6 +62,17 @@ def run(args: Arguments, around: Surroundings) -> int:
 
         around.out.write(item_table(done.items, time.time(), whole=args.switch("--verbose")) + "\n")
     around.out.write(_told(done, dry=dry))
+    return 0
+
+
+def _set_limit(args: Arguments, around: Surroundings) -> int:
+    import builder
+
+    if others := [name for name in args.given() if name not in ("--set-limit", "--store", "--isolation")]:
+        raise UsageError(f"--set-limit removes nothing and does not go with {others[0]}")
+    limit = values.size("--set-limit", args.text("--set-limit")) or 0
+    builder.store_limit(limit, store=around.store_path(args.text("--store")))
+    around.out.write(f"builds keep the store below {human(limit)}\n" if limit else "the store has no limit\n")
     return 0
 
 
@@ -113,6 +127,11 @@ COMMAND = Command(
         Flag("--reserved-space", "SIZE", "Keep so much of the cache in any case"),
         Flag("--min-free-space", "SIZE", "Remove only until so much is free on the file system"),
         Flag("--keep-storage", "SIZE", "The older name of --reserved-space"),
+        Flag(
+            "--set-limit",
+            "SIZE",
+            "Remove nothing: from now on builds keep the store below SIZE (0: no limit)",
+        ),
         Flag("--verbose", "", "Show every item that went", "-v"),
         Flag("--format", "FORM", "table (default) or json"),
         ISOLATION,
@@ -125,6 +144,7 @@ COMMAND = Command(
         ("pybuild prune --filter until=7d", "what no build needed for a week"),
         ("pybuild prune --keep-storage 10g --force", "the cache shrinks to 10 GB"),
         ("pybuild prune --filter type=cache", "cache mounts only"),
+        ("pybuild prune --set-limit 20g", "builds keep the store below 20 GB from now on"),
     ),
     isolated=True,
 )

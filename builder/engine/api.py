@@ -39,6 +39,7 @@ def build(
     cache_from: Sequence[CacheSpec] = (),
     cache_to: Sequence[CacheSpec] = (),
     jobs: int | None = None,
+    store_limit: int | None = None,
     reproducible: bool = False,
     verify: Sequence[str] | None = None,
     require: Sequence[str] = (),
@@ -76,6 +77,7 @@ def build(
         cache_from: Remote caches to look steps up in: `CacheSpec("registry", {"ref": …})`, see docs/cache.md.
         cache_to: Remote caches to write to.
         jobs: Steps that may work at once; default is the number of processors.
+        store_limit: Bytes that the store is kept below; default is the limit that it has itself, 0 is none.
         reproducible: The same files give the same image anywhere: times are SOURCE_DATE_EPOCH (1980 without one), files
             of contexts have the modes that git keeps; see docs/reproducible.md.
         require: Conditions on the result, such as `hit-rate>=0.8`; the result says which are not met.
@@ -118,6 +120,7 @@ def build(
         cache_from=tuple(cache_from),
         cache_to=tuple(cache_to),
         jobs=jobs,
+        store_limit=store_limit,
         reproducible=reproducible,
         verify=None if verify is None else tuple(verify),
         require=tuple(require),

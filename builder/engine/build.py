@@ -96,6 +96,10 @@ def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | Non
                 from builder.engine.cache_export import export_caches
 
                 export_caches(session, target)
+            if session.store.meter.traffic.written:
+                from builder.engine.room import keep_limit
+
+                keep_limit(session)
             return made
         except CacheLostError:
             # Each time a cache less is trusted; the last one is that of promises whose cache is not read any more.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from builder.store.filters import parse_filters
 from builder.store.prune import Pruned, PrunePolicy
 from builder.store.prune import prune as prune_store
+from builder.store.settings import get_limit, set_limit
 from builder.store.store import default_store_path, open_store
 from builder.store.survey import Item, Survey
 from builder.store.survey import survey as look_through
@@ -67,3 +68,11 @@ def prune(
     )
     with open_store(store or default_store_path(), userxattr=userxattr) as opened:
         return prune_store(opened, policy, on_item=on_item)
+
+
+def store_limit(limit: int | None = None, *, store: str | None = None) -> int:
+    """The size that builds keep a store below, in bytes (0: none); with `limit` it is set."""
+    with open_store(store or default_store_path()) as opened:
+        if limit is not None:
+            set_limit(opened.database, limit)
+        return get_limit(opened.database)

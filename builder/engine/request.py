@@ -50,6 +50,7 @@ class BuildRequest:
     push: bool = False
     load: bool = False
     jobs: int | None = None
+    store_limit: int | None = None
     store: str | None = None
     reproducible: bool = False
     verify: tuple[str, ...] | None = None

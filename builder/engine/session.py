@@ -53,6 +53,9 @@ class Session:
     # What a verification is about: all steps, as they come, and what was found of those that were verified.
     stood: list[Stand] = field(default_factory=list)
     verified: list[VerifiedStep] = field(default_factory=list)
+    # Held while room is made in the store; what was told once.
+    room: threading.Lock = field(default_factory=threading.Lock)
+    told: set[str] = field(default_factory=set)
 
     @property
     def fixed_time(self) -> int | None:

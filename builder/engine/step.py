@@ -133,6 +133,9 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     _note(session, work, place, parent, record, keys, shared)
     same = miss.compared is not None and miss.compared.state == state
     reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, same=same)
+    from builder.engine.room import keep_limit  # late: a cached build makes nothing
+
+    keep_limit(session)
     return Done(state, record.created, changed=not same)
 
 

@@ -57,8 +57,17 @@ class Pruned:
     lost: int = 0
 
 
-def prune(store: Store, policy: PrunePolicy, *, on_item: Callable[[Item, int], None] | None = None) -> Pruned:
-    """Remove items by a policy while others may use the store; `on_item` gets each with the bytes it gave back."""
+def prune(
+    store: Store,
+    policy: PrunePolicy,
+    *,
+    on_item: Callable[[Item, int], None] | None = None,
+    sweep: bool = True,
+) -> Pruned:
+    """Remove items by a policy while others may use the store; `on_item` gets each with the bytes it gave back.
+
+    Without `sweep` files that nothing names stay, some of which a build of this process may be making.
+    """
     _mend_times(store)
     seen = survey(store)
     room = _Room(store, policy, seen)
@@ -80,6 +89,8 @@ def prune(store: Store, policy: PrunePolicy, *, on_item: Callable[[Item, int], N
         freed -= _still_linked(store, seen, removed)
         lost = 0 if policy.filters else seen.lost
         return Pruned(tuple(removed), freed + lost, seen.total - freed - lost, busy, lost=lost)
+    if not sweep:
+        return Pruned(tuple(removed), freed, max(0, seen.total - freed), busy)
     records = evictor.records(_kept_states(seen)) if policy.all and not policy.filters else 0
     lost = sweep_lost(store) or 0
     _shrink(store)

@@ -342,12 +342,14 @@ def survey(store: Store) -> Survey:
         *gathered.syntax_items(),
     ]
     database = sum(size for name, size in _files(store.fd, ".").items() if name.startswith("pybuild.db"))
-    work = _folder(store.fd, "runs")
+    work = folder_size(store.fd, "runs")
     lost = sum(gathered.blobs.values()) + sum(gathered.listings.values())
     lost -= sum(gathered.blobs.get(name, 0) + gathered.listings.get(name, 0) for name in gathered.taken)
     known = {state.snapshot for state in gathered.states.values()}
     lost += sum(
-        _folder(store.fd, f"snapshots/{name}") for name in names(store.fd, "snapshots") if name not in known
+        folder_size(store.fd, f"snapshots/{name}")
+        for name in names(store.fd, "snapshots")
+        if name not in known
     )
     items.sort(key=lambda item: item.used)
     total = sum(item.counted for item in items) + database + work + lost
@@ -394,7 +396,7 @@ def measure_caches(store: Store) -> dict[str, tuple[int, float]]:
         used = _time_ns(store.fd, f"{path}.lock")
         seen = known.get(path)
         if seen is None or seen.seen != used or _in_use(store.fd, path, folder=True):
-            seen = Measured(path, _folder(store.fd, path), 0, False, used)
+            seen = Measured(path, folder_size(store.fd, path), 0, False, used)
             new.append(seen)
         found[name] = (seen.bytes, used / 1e9)
     _remember(store, new)
@@ -424,7 +426,8 @@ def digest_or_none(text: str) -> Digest | None:
         return None
 
 
-def _folder(fd: int, name: str) -> int:
+def folder_size(fd: int, name: str) -> int:
+    """Allocated bytes of a file or folder of the store, 0 if it is not there."""
     try:
         with Usages() as usages:
             return usages.add(fd, name.encode("utf-8", "surrogateescape")).bytes

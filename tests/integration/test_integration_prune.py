@@ -369,3 +369,43 @@ def test_what_nothing_names_goes(pybuild: Run, context: Path, store: Path, folde
     assert prune(pybuild)["freed"] >= 100_000 or folder == "runs"
     assert not lost.exists()
     assert "3 hits" in pybuild("build", "--progress", "plain", context).stderr
+
+
+def test_a_limit_is_kept_during_a_build_and_the_newest_stays(
+    pybuild: Run, context: Path, store: Path
+) -> None:
+    limit = 6_000_000
+    assert "6.0 MB" in pybuild("prune", "--set-limit", str(limit)).stdout
+    lines = ["FROM base AS start"]
+    lines += [
+        f"FROM start AS s{i}\nRUN dd if=/dev/urandom of=/f{i} bs=1k count=500\nRUN true > /{i}"
+        for i in range(8)
+    ]
+    (context / "Buildfile").write_text("\n".join(lines) + "\n")
+    largest = 0
+    for number in range(8):
+        done = pybuild(
+            "build", "--progress", "plain", "--target", f"s{number}", "-o", "type=cacheonly", context
+        )
+        assert "larger than its limit" not in done.stderr
+        largest = max(largest, on_disk(store))
+        assert du(pybuild)["total"] <= limit
+    assert largest < limit + 200_000
+    last = pybuild("build", "--progress", "plain", "--target", "s7", "-o", "type=cacheonly", context).stderr
+    assert "3 hits" in last
+    first = pybuild("build", "--progress", "plain", "--target", "s0", "-o", "type=cacheonly", context).stderr
+    assert "1 hit, 2 misses" in first
+    assert "prune" in first  # it says why
+
+
+def test_what_a_build_uses_is_no_room(pybuild: Run, context: Path, store: Path) -> None:
+    """A limit that is too small for one build: it ends all the same, with a warning."""
+    (context / "Buildfile").write_text(
+        "FROM base\n" + "".join(f"RUN dd if=/dev/urandom of=/f{i} bs=1k count=200\n" for i in range(4))
+    )
+    done = pybuild("build", "--progress", "plain", "--store-limit", "1m", "-t", "app", context)
+    assert done.stderr.count("larger than its limit") == 1
+    assert pybuild("run", "app", "ls", "/f0", "/f3").returncode == 0
+    assert "4 hits" in pybuild("build", "--progress", "plain", "-t", "app", context).stderr
+    env = dict(os.environ, PYBUILD_STORE=str(store), PYBUILD_STORE_LIMIT="lots")
+    assert pybuild("build", context, ok=False, env=env).returncode == 2
