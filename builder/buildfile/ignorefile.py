@@ -31,6 +31,8 @@ def read_ignore_file(text: bytes) -> tuple[IgnoreRule, ...]:
         if exception:
             pattern = pattern[1:].strip()
         if not pattern:
+            if exception:  # whoever compiles it says so
+                rules.append(IgnoreRule("!", number, line.rstrip("\r")))
             continue
         pattern = posixpath.normpath(pattern)
         if len(pattern) > 1 and pattern.startswith("/"):

@@ -24,7 +24,8 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
 class Line:
     """A keyword, flags and the rest, which begins at `rest_at` of the logical line.
 
-    `keyword` is in capitals, `escape` the escape character: that of the file, but for triggers.
+    `keyword` is in capitals, `escape` the escape character: that of the file, but for triggers, in which only words
+    are escaped by it.
     """
 
     source: Source
@@ -71,7 +72,7 @@ class Line:
         """
         span = self.logical.span(at, at + max(len(text) if length is None else length, 1))
         try:
-            return parse_word(text, span, escape=self.escape)
+            return parse_word(text, span, escape=self.source.escape)
         except WordError as error:
             if length is not None:
                 raise self.error(error.message, at, length, error.hint) from None

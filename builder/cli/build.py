@@ -114,6 +114,7 @@ def build_arguments(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "reproducible": args.switch("--reproducible"),
         **_caches(args),
         "network": values.choice("--network", args.text("--network") or "default", _NETWORKS),
+        "allow": args.texts("--allow"),
         "add_hosts": values.hosts(args.texts("--add-host")),
         "shm_size": values.size("--shm-size", args.text("--shm-size")),
         "ulimits": values.limits(args.texts("--ulimit")),

@@ -28,6 +28,7 @@ FLAGS = (
     Flag("--iidfile", "FILE", "Write the image's id to a file", group=_RESULT),
     Flag("--metadata-file", "FILE", "Write names and digests of the result to a file, as JSON", group=_RESULT),
     Flag("--network", "MODE", "Network of RUN: default and host are this machine's, none is an empty one", group=_STEPS),
+    Flag("--allow", "ENTITLEMENT", "Consent to RUN --network=host: network.host", many=True, group=_STEPS),
     Flag("--add-host", "NAME:ADDRESS", "Line for /etc/hosts", many=True, group=_STEPS),
     Flag("--shm-size", "SIZE", "Size of /dev/shm, such as 64m", group=_STEPS),
     Flag("--ulimit", "NAME=SOFT[:HARD]", "Limit of processes, such as nofile=1024:4096", many=True, group=_STEPS),
@@ -54,7 +55,6 @@ FLAGS = (
     Flag("--compress"),
     Flag("--disable-content-trust"),
     # Those of `NOT_YET`.
-    Flag("--allow", "ENTITLEMENT", many=True),
     Flag("--annotation", "NAME=VALUE", many=True),
     Flag("--attest", "SPEC", many=True),
     Flag("--cgroup-parent", "NAME"),
@@ -109,7 +109,6 @@ def refuse_later(args: Arguments) -> None:
     for flag in _unsupported(args):
         raise UsageError(f"{flag} is not supported yet: {NOT_YET[flag]}", hint="leave the flag out")
     for entitlement in args.texts("--allow"):
-        # RUN sees the host's network here without being allowed to.
         if entitlement != "network.host":
             raise UsageError(f"--allow {entitlement} is not supported yet", hint="leave the flag out")
 

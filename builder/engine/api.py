@@ -32,6 +32,7 @@ def build(
     push: bool = False,
     load: bool = False,
     network: str = "default",
+    allow: Sequence[str] = (),
     add_hosts: Sequence[tuple[str, str]] = (),
     shm_size: int | None = None,
     ulimits: Sequence[tuple[str, int, int]] = (),
@@ -70,6 +71,7 @@ def build(
         push: Push the image by each of its names.
         load: Keep the image in the store, whatever the other outputs.
         network: What RUN sees: `default` and `host` are this machine's network, `none` is an empty one.
+        allow: What the caller consents to: `network.host` for `RUN --network=host`.
         add_hosts: Names and addresses for /etc/hosts.
         shm_size: Bytes of /dev/shm.
         ulimits: Limits as (name, soft, hard).
@@ -111,6 +113,7 @@ def build(
         no_cache_filter=tuple(no_cache_filter),
         pull=pull,
         network=network,
+        allow=tuple(allow),
         add_hosts=tuple(add_hosts),
         shm_size=shm_size,
         ulimits=tuple(ulimits),

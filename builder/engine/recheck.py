@@ -45,7 +45,7 @@ def recheck(session: Session, step: RunStep, parent: bytes, reporter: StepReport
                     env={},
                     mounts=(),
                     surroundings=Surroundings(
-                        request.network, request.add_hosts, request.shm_size, request.ulimits
+                        request.network, request.allow, request.add_hosts, request.shm_size, request.ulimits
                     ),
                     on_output=take,
                     cancelled=session.cancelled,

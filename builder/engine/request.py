@@ -41,6 +41,7 @@ class BuildRequest:
     no_cache_filter: tuple[str, ...] = ()
     pull: bool = False
     network: str = "default"
+    allow: tuple[str, ...] = ()
     add_hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int | None = None
     ulimits: tuple[tuple[str, int, int], ...] = ()

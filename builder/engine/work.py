@@ -173,7 +173,7 @@ class _RunWork:
                 env=mounts.env,
                 mounts=prepared,
                 surroundings=Surroundings(
-                    request.network, request.add_hosts, request.shm_size, request.ulimits
+                    request.network, request.allow, request.add_hosts, request.shm_size, request.ulimits
                 ),
                 on_output=reporter.output,
                 cancelled=session.cancelled,

@@ -71,6 +71,8 @@ class Mounts:
     def prepare(self, mounts: Sequence[MountSpec], scripts: Sequence[InlineFile]) -> tuple[Mount, ...]:
         """What to mount, in order; `env` gets the variables that secrets become."""
         found = [mount for spec in mounts for mount in self._prepare(spec)]
+        # What lies deeper comes later, however it is written.
+        found.sort(key=lambda mount: mount.target.rstrip("/").count("/"))
         for script in scripts:
             path = self._file(script.content, script.mode)
             found.append(Mount(f"/dev/pipes/{script.name}", source=path, read_only=True))
@@ -111,6 +113,8 @@ class Mounts:
                     f"the secret {spec.id!r} was not given",
                     hint=f"give it with --secret id={spec.id},src=FILE",
                 )
+            if spec.env:
+                self.env[spec.env] = ""
             return []
         if spec.env:
             self.env[spec.env] = content.decode("utf-8", "surrogateescape")
@@ -219,7 +223,9 @@ class Mounts:
                 self._place(fresh, path)
                 return
             fresh = self._fresh(spec)  # without what came before it failed
-        if spec.origin is not None and not isinstance(spec.origin, FromScratch):
+        # A folder of its own is made where ids or a mode are asked for, and no source.
+        plain = (spec.uid, spec.gid, spec.mode) == (0, 0, 0o755) or spec.source != "/"
+        if plain and spec.origin is not None and not isinstance(spec.origin, FromScratch):
             from builder.core.tree import Tree
 
             source = self._bind(spec)
@@ -228,6 +234,9 @@ class Mounts:
             try:
                 with Tree(readable) as tree, Copier(dest, CopyOptions()) as copier:
                     copier.add(tree, tree.find(b""), b"/")
+                shown = os.fstat(readable)
+                os.fchown(dest, shown.st_uid, shown.st_gid)
+                os.fchmod(dest, shown.st_mode & 0o7777)
             finally:
                 os.close(readable)
                 os.close(dest)

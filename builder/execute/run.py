@@ -21,6 +21,7 @@ class Surroundings:
     """What the build as a whole gives to every process."""
 
     network: str = "default"
+    allow: tuple[str, ...] = ()
     extra_hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int | None = None
     limits: tuple[tuple[str, int, int], ...] = ()
@@ -66,6 +67,11 @@ def run_command(
         raise StepError(
             "security.insecure is not allowed: RUN --security=insecure needs the caller's consent",
             hint="--allow security.insecure is not supported yet",
+        )
+    if step.network == "host" and not {surroundings.network, *surroundings.allow} & {"host", "network.host"}:
+        raise StepError(
+            "network.host is not allowed: RUN --network=host needs the caller's consent",
+            hint="build with --allow network.host",
         )
     if step.devices:
         raise StepError("RUN --device is not supported yet")

@@ -68,6 +68,13 @@ def mount_origin_name(file: BuildFile, mount: Mount) -> str | None:
                     f"variables are not expanded in from={word.text}",
                     "name a stage with FROM $VARIABLE AS name, and mount from that",
                 )
+            if word.text.isascii() and word.text.isdigit():
+                raise mistake(
+                    file,
+                    narrow(file, mount.span, f"from={word.text}"),
+                    f"from={word.text}: mounts know stages by their names only",
+                    "name the stage with FROM … AS name, and mount from that",
+                )
             found = word.text
     return found or None
 
@@ -177,9 +184,15 @@ class _Draft:
             )
         if kind not in ("bind", "cache"):
             return None
-        if not name:
-            return FromScratch() if kind == "cache" else FromContext()
-        return self.place.origin(name)
+        if not name and kind == "cache":
+            if clean_path("/" + self.given.get("source", "")) != "/":
+                raise self.bad(
+                    "the source of a cache is a folder of no stage",
+                    "add from=STAGE, or leave out source",
+                    "source",
+                )
+            return FromScratch()
+        return self.place.origin(name) if name else FromContext()
 
     def _read_only(self, kind: str) -> bool:
         if "readwrite" in self.given:

@@ -59,8 +59,9 @@ def _range(text: str, ports: str) -> tuple[int, int]:
 
 
 def _number(text: str, digits: str) -> int:
-    if digits.isascii() and digits.isdecimal() and len(digits) < 10 and int(digits) <= 65535:
-        return int(digits)
+    plain = digits.removeprefix("+")
+    if plain.isascii() and plain.isdecimal() and len(plain) < 10 and int(plain) <= 65535:
+        return int(plain)
     raise _bad(text, f"{digits[:80]!r} is no port between 0 and 65535")
 
 

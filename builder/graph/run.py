@@ -37,6 +37,13 @@ def plan_run(draft: Draft, line: Run) -> None:
     else:
         text, scripts, summary = _shell_text(line.command)
         argv = in_shell(draft, text)
+    for word in argv:
+        if not word.isascii() and (wrong := re.search("[\ud800-\udfff]", word)):
+            raise draft.bad(
+                narrow(draft.graph.file, line.span, wrong[0]),
+                "the command is not valid UTF-8",
+                "save the build file as UTF-8, or write a byte as printf does: '\\351'",
+            )
     place = MountPlace(
         file=draft.graph.file,
         working_dir=draft.working_dir,

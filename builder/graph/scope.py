@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from builder.buildfile.syntax import BuildFile, Literal, Span, Word
@@ -94,7 +95,9 @@ class Expander:
                 "let a variable hold less",
             )
         try:
-            return expand(word, scope.lookup)
+            value = expand(word, scope.lookup)
+            # As BuildKit has it: what is no UTF-8 becomes the sign for that.
+            return value if value.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", value)
         except ExpandError as error:
             place = narrow(self.file, span, error.variable)
             if place != span:  # up to the brace that closes it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from builder.digest import Digest, parse_digest
@@ -101,7 +102,7 @@ def empty_config(platform: Platform) -> ImageConfig:
         os=platform.os,
         variant=platform.variant,
         os_version=platform.os_version,
-        env=(("PATH", DEFAULT_PATH),),
+        env=() if platform.os == "windows" else (("PATH", DEFAULT_PATH),),
         working_dir="/",
     )
 
@@ -181,9 +182,19 @@ def render_config(
     outer = {name: value for name, value in outer.items() if value}
     outer["architecture"] = config.architecture
     outer["os"] = config.os
-    outer["config"] = {**config.unknown_config, **inner}
+    outer = _as_unicode(outer)
+    outer["config"] = {**config.unknown_config, **_as_unicode(inner)}
     outer["rootfs"] = {"type": "layers", "diff_ids": [str(digest) for digest in diff_ids]}
     return render_json({**config.unknown, **outer})
+
+
+def _as_unicode(value: Any) -> Any:
+    """A JSON value in which bytes of a build file that are no UTF-8 have become the sign for that, U+FFFD."""
+    if isinstance(value, str):
+        return value if value.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, dict):
+        return {_as_unicode(name): _as_unicode(item) for name, item in value.items()}
+    return [_as_unicode(item) for item in value] if isinstance(value, list) else value
 
 
 def _array(value: tuple[str, ...] | None) -> list[str] | None:

@@ -82,7 +82,7 @@ def parse_reference(text: str) -> Reference:
         raise _bad(text, "it is empty")
     for part in repository.split("/"):
         if not _is_plain(part) and not re.match(_PART, part):
-            hint = "repository names are in small letters" if part != part.lower() else None
+            hint = "repository names are in lower case" if part != part.lower() else None
             raise _bad(text, f"{part!r} cannot be part of a repository's name", hint)
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = f"library/{repository}"

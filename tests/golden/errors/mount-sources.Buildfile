@@ -1,0 +1,3 @@
+FROM scratch AS tools
+FROM scratch
+RUN --mount=from=0,target=/tools make

@@ -1,3 +1,0 @@
-FROM scratch
-RUN
-RUN --network=none

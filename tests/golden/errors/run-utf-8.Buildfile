@@ -1,0 +1,5 @@
+FROM scratch
+RUN echo café > /menu
+RUN <<EOF
+echo é
+EOF
