@@ -101,7 +101,7 @@ int pb_tree_entry(pb_tree *tree, uint32_t node, pb_entry *ret, char *path, size_
 enum { PB_WITHOUT_OWNER = 1 };
 /* Merkle fingerprint of a node and all below it: name (not the node's own), kind, mode, uid, gid, size, content, link
  * target, device numbers, xattrs (not trusted.*, system.*, user.overlay.*, nor security.* labels of this machine); never a time.
- * Hard links are not told apart. `exclude` may be NULL. Hashes what must be hashed, on two threads. */
+ * Hard links are not told apart: see pb_tree_links. `exclude` may be NULL. Hashes what must be hashed, on two threads. */
 int pb_tree_fingerprint(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_fingerprint *ret,
                         pb_error *error);
 /* Count entries, bytes of files, and further names of files with several (hard links) at and below a node. */
@@ -110,6 +110,10 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
 /* What is at and below a node, in no order: for each entry its kind as in pb_entry, its size (0 for what is no file) and its
  * path, each ended by a NUL. To be freed by pb_free. */
 int pb_tree_list(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error);
+/* Which names of a selection belong to one file: for each but the first of a file its path below the node and that of the first,
+ * each ended by a NUL; nothing if no file has several. Of a selection that was read, by a fingerprint for one. To be freed by
+ * pb_free. */
+int pb_tree_links(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error);
 /* Keep what a fingerprint was made of: a file with paths, metadata and hashes of some nodes. For pb_listing_diff. */
 int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
                          const char *file, pb_error *error);

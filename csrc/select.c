@@ -1,5 +1,6 @@
 /* Selections of a tree: their fingerprints and sizes. */
 #include "error.h"
+#include "linkmap.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -177,6 +178,60 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
     for (size_t i = 0; i < list.count; i++)
         *bytes += S_ISREG(tree->nodes[list.items[i]].mode) ? tree->nodes[list.items[i]].size : 0;
     return count_links(tree, &list, links) ? pb_fail(error, ENOMEM, "measure", "%s", "") : 0;
+}
+
+/* For each further name of a file in a list: its path below `top` and that of the first name, each ended by a NUL. */
+static int write_links(const pb_tree *tree, uint32_t top, const pb_nodes *list, FILE *stream)
+{
+    pb_linkmap links = {0};
+    int failed = 0;
+
+    for (size_t i = 0; !failed && i < list->count; i++) {
+        const pb_node *node = &tree->nodes[list->items[i]];
+        PB_FREE char *path = NULL;
+        const pb_link *first;
+        int known;
+        if (S_ISDIR(node->mode) || node->nlink < 2)
+            continue;
+        path = pb_tree_path_below(tree, top, list->items[i]);
+        known = path ? pb_linkmap_add(&links, node->device, node->inode, path, 0, &first) : -ENOMEM;
+        if (known > 0)
+            fprintf(stream, "%s%c%s%c", path, 0, first->path, 0);
+        failed = known < 0 ? known : 0;
+    }
+    pb_linkmap_free(&links);
+    return failed || ferror(stream) ? -ENOMEM : 0;
+}
+
+static int has_links(const pb_tree *tree)
+{
+    for (uint32_t i = 0; i < tree->count; i++)
+        if (tree->nodes[i].nlink > 1 && !S_ISDIR(tree->nodes[i].mode))
+            return 1;
+    return 0;
+}
+
+int pb_tree_links(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error)
+{
+    PB_NODES pb_nodes list = {0};
+    FILE *stream;
+    int failed;
+
+    if (node >= tree->count)
+        return pb_fail(error, EINVAL, "list links", "node %u", node);
+    failed = has_links(tree) ? pb_tree_collect(tree, node, exclude, &list, error) : 0;
+    if (failed)
+        return failed;
+    stream = open_memstream(ret, size);
+    if (!stream)
+        return pb_fail(error, ENOMEM, "list links", "%s", "");
+    failed = write_links(tree, node, &list, stream);
+    if (fclose(stream) || failed) {
+        free(*ret);
+        *ret = NULL;
+        return pb_fail(error, ENOMEM, "list links", "%s", "");
+    }
+    return 0;
 }
 
 /* One record for each entry of a collected list: kind, size, path, each ended by a NUL. */

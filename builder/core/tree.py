@@ -250,6 +250,20 @@ class Tree:
         kinds, sizes, paths = fields[:-1:3], fields[1::3], fields[2::3]
         return tuple(sorted(zip(kinds, map(int, sizes), paths, strict=True), key=_by_path))
 
+    def links(self, node: int, *, exclude: Ignore | None = None) -> bytes:
+        """Which names at and below a node belong to one file, after `fingerprint`: empty if no file has several, else a text that
+        says it.
+        """
+        text = ffi.new("char **")
+        size = ffi.new("size_t *")
+        error = new_error()
+        rules = exclude.handle if exclude else ffi.NULL
+        check(lib.pb_tree_links(self._handle, node, rules, text, size, error), error)
+        try:
+            return bytes(ffi.buffer(text[0], size[0]))
+        finally:
+            lib.pb_free(text[0])
+
     def stats(self) -> TreeStats:
         """What the tree cost so far."""
         found = ffi.new("pb_tree_stats *")

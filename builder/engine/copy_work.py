@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import groupby
 
 from builder.cache.key import Part
+from builder.cache.links import links_of
 from builder.cache.names import LOCAL, Names
 from builder.cache.parts import copy_parts
 from builder.core.tree import Tree
@@ -103,6 +104,8 @@ class CopyWork:
                 yield from (self._remotes[address].part for address in group)
             else:
                 yield from (self._file_part(source, names) for source in next(sources))
+        if self._step.parents and self._tree is not None and (links := links_of(self._tree, 0)):
+            yield Part("links", "", links)  # which are kept from one source to another then
 
     def _file_part(self, source: Source, names: Names) -> Part:
         assert self._tree is not None
@@ -111,6 +114,7 @@ class CopyWork:
         for folder in source.parents:  # their modes are recreated, their other contents are not
             entry = self._tree.entry(self._tree.find(os.fsencode(folder)))
             value += f" {entry.mode:o}" if self._without_owner else f" {entry.mode:o}:{entry.uid}:{entry.gid}"
+        value += links_of(self._tree, source.node, exclude=exclude)
         return Part("file", source.path, value)
 
     def _open(self) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from builder.cache.key import Part
+from builder.cache.links import links_of
 from builder.cache.names import LOCAL, Names
 from builder.cache.parts import mount_part, run_parts, workdir_parts
 from builder.engine.reporter import StepReporter
@@ -207,6 +208,7 @@ class _RunWork:
             with folder.lock:
                 (found,) = find_sources(folder.tree, [mount.source], place="the build context")
                 content = names.files(folder.tree, found.node, exclude=None, without_owner=True)
+                content += links_of(folder.tree, found.node)
         else:
             content = names.of_state(self._state_of(origin)).hex()
         return mount_part(mount, content)

@@ -100,3 +100,28 @@ def test_an_archive_replaces_a_copy(context: Path, out: Path) -> None:
         "same": "from the archive",
         "late": "A",
     }
+
+
+def outcomes(context: Path, line: str) -> list[str]:
+    (context / "Buildfile").write_text(f"FROM scratch\n{line}\n")
+    found = builder.build(str(context), store=str(context.parent / "store"), outputs=[Output("cacheonly")])
+    return [step.outcome.value for step in found.steps]
+
+
+@pytest.mark.parametrize("line", ["COPY src /src", "COPY --parents src/x src/y /", "ADD . /all/"])
+def test_that_files_become_links_or_cease_to_be_is_noticed(context: Path, line: str) -> None:
+    one, other = write(context / "src/x/one", "same"), write(context / "src/y/other", "same")
+    times = one.stat()
+    for path in (one, other):
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert outcomes(context, line)[-1] == "miss"
+    assert outcomes(context, line)[-1] == "hit"
+    other.unlink()
+    os.link(one, other)
+    assert outcomes(context, line)[-1] == "miss"
+    assert outcomes(context, line)[-1] == "hit"
+    other.unlink()
+    write(other, "same")
+    assert outcomes(context, line)[-1] == "hit"  # what it was at first
+    os.link(one, context.parent / "outside")  # a name that no step takes
+    assert outcomes(context, line)[-1] == "hit"
