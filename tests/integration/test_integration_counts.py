@@ -43,6 +43,7 @@ SCANNED = [
     "hashing",
     "ignore",
     "index",
+    "linkmap",
     "pattern",
     "rule",
     "save",
