@@ -278,11 +278,38 @@ static gid_t group(const pb_unpacker *unpacker, const pb_tar_entry *entry)
     return unpacker->gid >= 0 ? (gid_t)unpacker->gid : (gid_t)entry->gid;
 }
 
+/* Owner, mode and attributes, as far as they are not what they are to be: to look is cheaper than to set. */
 static int adorn(const pb_unpacker *unpacker, int fd, const pb_tar_entry *entry)
 {
-    if (fchown(fd, owner(unpacker, entry), group(unpacker, entry)) || fchmod(fd, entry->mode))
+    uid_t uid = owner(unpacker, entry);
+    gid_t gid = group(unpacker, entry);
+    struct stat now;
+    int owned;
+
+    if (fstat(fd, &now))
+        return -errno;
+    owned = now.st_uid == uid && now.st_gid == gid;
+    if (!owned && fchown(fd, uid, gid))
+        return -errno;
+    if ((!owned || (now.st_mode & 07777) != entry->mode) && fchmod(fd, entry->mode))
         return -errno;
     return put_xattrs(fd, entry);
+}
+
+/* A new file in place of whatever is there. */
+static int create(pb_unpacker *unpacker, int folder, const char *name, const char *path, uint32_t mode, pb_error *error)
+{
+    for (int try = 0; try < 2; try++) {
+        int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777), place;
+        if (fd >= 0)
+            return fd;
+        if (errno != EEXIST)
+            break;
+        place = clear_place(unpacker, folder, name, 0, error);
+        if (place < 0)
+            return place;
+    }
+    return pb_fail(error, errno, "create", "%s", path);
 }
 
 static int put_folder(pb_unpacker *unpacker, const pb_tar_entry *entry, int folder, const char *name, const char *path,
@@ -375,7 +402,7 @@ int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_entry *entry, pb_error
 {
     PB_FREE char *path = clean(unpacker, entry->path), *above = NULL;
     const char *name;
-    int folder, place;
+    int folder;
 
     if (!path || !(above = strdup(path)))
         return pb_fail(error, ENOMEM, "unpack", "%s", entry->path);
@@ -403,11 +430,8 @@ int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_entry *entry, pb_error
     case '1':
         return put_hard_link(unpacker, entry, folder, name, path, error);
     case '0':
-        place = clear_place(unpacker, folder, name, 0, error);
-        if (place < 0)
-            return place;
-        unpacker->file = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        return unpacker->file < 0 ? pb_fail(error, errno, "create", "%s", path) : 0;
+        unpacker->file = create(unpacker, folder, name, path, entry->mode, error);
+        return unpacker->file < 0 ? unpacker->file : 0;
     default:
         return put_special(unpacker, entry, folder, name, path, error);
     }

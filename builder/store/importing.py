@@ -24,6 +24,7 @@ from builder.image.manifest import (
     parse_manifest,
 )
 from builder.image.platform import Platform
+from builder.store.ahead import Ahead
 from builder.store.images import StoredImage
 from builder.store.layers import Layer
 from builder.store.runs import Run
@@ -278,10 +279,16 @@ def _read_layer(
                         on_progress(what, blob.size, descriptor.size)
                     yield chunk
 
-            for data in decompress(kept(), what=what):
-                plain.update(data)
-                size += len(data)
-                untar.feed(data)
+            def hashed() -> Iterator[bytes]:
+                for data in decompress(kept(), what=what):
+                    plain.update(data)
+                    yield data
+
+            # One thread reads, decompresses and hashes while this one makes the files.
+            with Ahead(hashed()) as ahead:
+                for data in ahead:
+                    size += len(data)
+                    untar.feed(data)
             result = untar.finish()
             store.meter.count(hashed=size, written=result.bytes)
             if plain.hexdigest() != diff_id.hex:
