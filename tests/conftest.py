@@ -107,7 +107,7 @@ def unprivileged() -> Iterator[str]:
 
 
 @pytest.fixture
-def machine(pybuild: Run, tmp_path: Path, context: Path) -> Callable[[], object]:
+def machine(pybuild: Run, tmp_path: Path, context: Path, bases: Path) -> Callable[[], object]:
     """Makes machines that share nothing but remote caches, each with a copy of a project (tests/integration)."""
     from remote_machines import BUILDFILE, Machine
 
@@ -118,7 +118,7 @@ def machine(pybuild: Run, tmp_path: Path, context: Path) -> Callable[[], object]
     made: list[object] = []
 
     def new() -> object:
-        made.append(Machine(pybuild, tmp_path / f"machine-{len(made)}", context, len(made)))
+        made.append(Machine(pybuild, tmp_path / f"machine-{len(made)}", context, len(made), bases))
         return made[-1]
 
     return new

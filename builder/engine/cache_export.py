@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Warn = Callable[[str], None]
 _POLITENESS = 10
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +180,14 @@ class CacheExport:
 
     # --- records ---
 
-    def finish(self, target: _Target, chain: frozenset[bytes]) -> Exported:
+    def finish(
+        self, target: _Target, chain: frozenset[bytes], check: Callable[[], object] = lambda: None
+    ) -> Exported:
         """Bring an export to its end: what is missing of the layers, then the records. `chain` are the states of the result.
 
-        Raises what went wrong.
+        Raises what went wrong. `check` is asked now and then, and raises if the build is to stop.
         """
-        self._wait()
+        self._wait(check)
         if target.failed is not None:
             raise target.failed
         records = []
@@ -208,8 +211,8 @@ class CacheExport:
         )
         if target.look()[0] == manifest:
             return Exported(0, 0, unchanged=True)
-        for layer in layers.values():
-            target.send(layer, self._opener(layer))
+        self._send_all(target, list(layers.values()))
+        check()
         target.send(describe(data, RECORDS), lambda: io.BytesIO(data))
         target.place.put_manifest(manifest)
         return Exported(len(target.sent), sum(target.sent.values()), unchanged=False)
@@ -222,12 +225,27 @@ class CacheExport:
         data = render(Document(spec.scope, tuple(records)))
         return ((ANNOTATION, pack(data)), *self._signature(spec, data))
 
-    def _wait(self) -> None:
+    def _send_all(self, target: _Target, layers: list[Layer]) -> None:
+        """Bring layers there, several at once: most of the time is waiting for answers."""
+        target.look()
+        missing = [layer for layer in layers if layer.digest not in target.there]
+        if not missing:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cache-export") as pool:
+            for _ in pool.map(lambda layer: target.send(layer, self._opener(layer)), missing):
+                pass
+
+    def _wait(self, check: Callable[[], object]) -> None:
         """Until all that was given to the background is done."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        if self._thread is None:
+            return
+        self._queue.put(None)
+        while self._thread.is_alive():
+            self._thread.join(0.1)
+            check()
+        self._thread = None
 
     def _chosen(self, spec: CacheSpec, chain: frozenset[bytes]) -> Iterable[DoneStep]:
         """The steps whose records go there: all, or those that the result stands on. One for each key."""
@@ -332,7 +350,7 @@ def export_caches(session: Session, result: StageResult) -> None:
         reporter = session.events.start(f"exporting cache to {target.spec}", "")
         try:
             session.check()
-            export.finish(target, chain)
+            export.finish(target, chain, session.check)
         except Cancelled:
             reporter.finish(Outcome.CANCELLED)
             raise

@@ -23,6 +23,10 @@ def fetch_image(session: Session, reference: str, platform: Platform, reporter: 
             session.events.warn(
                 f"files of the image {reference} are missing from the store: it is fetched again"
             )
+    remote = session.remote
+    if remote is not None and remote.sources:
+        # A remote cache may make all of its layers needless.
+        return remote.base(reference, platform)
     # Late: a build whose images are at hand needs no HTTP.
     from builder.engine.images import pull_image
 

@@ -16,6 +16,7 @@ from builder.store.store import Store
 if TYPE_CHECKING:
     from builder.registry.client import Client
     from builder.registry.push import PushResult
+    from builder.store.importing import ImageSource
 
 Progress = Callable[[str, int, int], None]
 
@@ -59,6 +60,27 @@ def pull_image(
         client.close()
     store.images.tag(image, name)
     return store.images.by_manifest(image.manifest) or image
+
+
+def promise_image(
+    store: Store, name: str, *, platform: Platform, docker_config: str | None = None
+) -> tuple[StoredImage, Client, ImageSource]:
+    """The image of a name without layers that the store lacks: those are promised, and come from the source that goes with
+    it. The caller closes the client. Only an image that is all here gets the name in the store.
+    """
+    from builder.registry.pull import RegistrySource
+    from builder.store.importing import import_image
+
+    client = _client(name, docker_config, None)
+    source = RegistrySource(client)
+    try:
+        image = import_image(store, source, platform=platform, lazy=True)
+    except BaseException:
+        client.close()
+        raise
+    if store.images.by_manifest(image.manifest) is not None:
+        store.images.tag(image, name)
+    return image, client, source
 
 
 def push_image(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from builder.value import dataclass
 
 if TYPE_CHECKING:
     from builder.engine.cache_export import CacheExport
+    from builder.registry.client import Client
+    from builder.store.images import StoredImage
 
 Warn = Callable[[str], None]
 
@@ -58,6 +61,15 @@ class RemoteHit:
     shared: tuple[SharedKey, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """Where the layers of a base come from."""
+
+    client: Client
+    source: ImageSource
+    digests: frozenset[Digest]
+
+
 class RemoteCache:
     """See the module. It is also what the store asks for promised layers (`builder.store.arrival.Supplier`)."""
 
@@ -74,6 +86,10 @@ class RemoteCache:
             from builder.engine.cache_export import CacheExport
 
             self.export = CacheExport(store, self, request, warn)
+        self._docker_config = request.docker_config
+        self._bases: list[_Base] = []
+        self._images: dict[tuple[str, str], StoredImage] = {}
+        self._base_lock = threading.Lock()
         store.supplier = self
 
     def close(self) -> None:
@@ -84,6 +100,8 @@ class RemoteCache:
         self.portables.close()
         for source in self.sources:
             source.close()
+        for base in self._bases:
+            base.client.close()
 
     # --- looking up ---
 
@@ -163,19 +181,38 @@ class RemoteCache:
             parent = because(changed.step, changed.title)
         return explain(shared[-1].parts, closest, parent=parent)
 
+    def base(self, reference: str, platform: Platform) -> StoredImage:
+        """The image of a reference from its registry; its layers are fetched when something needs them."""
+        from builder.engine.images import promise_image
+
+        with self._base_lock:  # stages that begin with one image ask for it once
+            key = (reference, str(platform))
+            if key not in self._images:
+                image, client, source = promise_image(
+                    self._store, reference, platform=platform, docker_config=self._docker_config
+                )
+                layers = self._store.manifest_of(image).layers
+                self._bases.append(_Base(client, source, frozenset(layer.digest for layer in layers)))
+                self._images[key] = image
+            return self._images[key]
+
     # --- what the store asks ---
 
     def offers(self, digest: Digest) -> bool:
-        """Whether one of the caches has a blob."""
-        return any(source.offers(digest) for source in self.sources)
+        """Whether one of the caches, or a base's registry, has a blob."""
+        return any(digest in base.digests for base in self._bases) or any(
+            source.offers(digest) for source in self.sources
+        )
 
     def sources_of(self, digest: Digest) -> Sequence[ImageSource]:
-        """The caches that have a blob."""
-        return [source.place for source in self.sources if source.offers(digest)]
+        """The caches and registries of bases that have a blob."""
+        bases: list[ImageSource] = [base.source for base in self._bases if digest in base.digests]
+        return [*bases, *(source.place for source in self.sources if source.offers(digest))]
 
     def repositories(self, digest: Digest) -> Sequence[tuple[str, str]]:
-        """The repositories among the caches that have a blob."""
-        return [
+        """The repositories of bases and among the caches that have a blob."""
+        bases = [base.client.reference for base in self._bases if digest in base.digests]
+        return [(reference.registry, reference.repository) for reference in bases] + [
             source.place.repository
             for source in self.sources
             if source.place.repository is not None and source.offers(digest)

@@ -137,9 +137,9 @@ def _bring_run(store: Store, states: list[State], layers: list[Layer], sources: 
             failure = error
             _tell_lost(store, source, error)
     raise CacheLostError(
-        f"a layer of the remote cache cannot be had: {failure.message}"
+        f"a layer cannot be had: {failure.message}"
         if failure
-        else "a layer of the remote cache cannot be had any more"
+        else "a layer of a remote cache cannot be had any more"
     )
 
 

@@ -66,11 +66,18 @@ class _Unpacked:
 
 
 def import_image(
-    store: Store, source: ImageSource, *, platform: Platform, on_progress: Progress | None = None
+    store: Store,
+    source: ImageSource,
+    *,
+    platform: Platform,
+    on_progress: Progress | None = None,
+    lazy: bool = False,
 ) -> StoredImage:
     """Bring the image of a source for a platform into the store; layers that are there are not read.
 
-    An `ImageError` says which part is damaged or does not fit; nothing of a failed import stays but whole blobs.
+    With `lazy` the others are not read either, but promised (see `builder.store.arrival`); an image that lacks some is not
+    kept under its name. An `ImageError` says which part is damaged or does not fit; nothing of a failed import stays but
+    whole blobs.
     """
     descriptor, document = _choose(source, platform)
     known = store.images.by_manifest(descriptor.digest)
@@ -88,8 +95,13 @@ def import_image(
         raise ImageError(
             f"the image has {len(manifest.layers)} layers; more than {_MOST_LAYERS} cannot be mounted"
         )
-    state = _import_layers(store, source, manifest.layers, parsed.diff_ids, on_progress)
-    return store.put_image(document, config, state=state, platform=parsed.config.platform)
+    keep = True
+    if lazy:
+        state = _promise_layers(store, manifest.layers, parsed.diff_ids)
+        keep = all(store.blobs.has(layer.digest) for layer in manifest.layers)
+    else:
+        state = _import_layers(store, source, manifest.layers, parsed.diff_ids, on_progress)
+    return store.put_image(document, config, state=state, platform=parsed.config.platform, keep=keep)
 
 
 def known_image(store: Store, source: ImageSource, *, platform: Platform) -> StoredImage | None:
@@ -173,6 +185,19 @@ def next_chain(chain: str, diff_id: Digest) -> str:
 def state_of_chain(chain: str) -> bytes:
     """The state that layers of an image are, by their chain id."""
     return hashlib.sha256(b"layer " + chain.encode()).digest()[:16]
+
+
+def _promise_layers(store: Store, layers: Sequence[Descriptor], diff_ids: Sequence[Digest]) -> bytes:
+    """Remember where each layer that is missing comes in; the state of them all."""
+    parent = SCRATCH
+    for descriptor, diff_id, state in zip(layers, diff_ids, image_states(diff_ids), strict=True):
+        known = store.states.get(state)
+        if known is None or not known.snapshot:
+            layer = Layer(diff_id, descriptor.digest, descriptor.media_type, descriptor.size, 0, pulled=True)
+            store.layers.put(state, layer)
+            store.states.promise(state, parent, entries=0, size=0)
+        parent = state
+    return parent
 
 
 def _import_layers(

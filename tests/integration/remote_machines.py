@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import Run
+from conftest import PYBUILD, Run
 
 BUILDFILE = """\
 FROM base AS build
@@ -45,8 +45,8 @@ class Built:
 class Machine:
     """A store of its own, a copy of the project at a place of its own, a time zone and a umask."""
 
-    def __init__(self, run: Run, folder: Path, project: Path, number: int) -> None:
-        self._run = run
+    def __init__(self, run: Run, folder: Path, project: Path, number: int, bases: Path) -> None:
+        self._run, self._bases = run, bases / "base"
         self.store = folder / "data" / "store"
         self.project = folder / "checkout"
         shutil.copytree(project, self.project)
@@ -70,6 +70,14 @@ class Machine:
     def refused(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
         """A build that ends before it began."""
         return self._run("build", "--store", self.store, *args, self.project, ok=False)
+
+    def start(self, *args: str | Path) -> subprocess.Popen[str]:
+        """A build that goes on beside others; its output is one stream."""
+        words = [*PYBUILD, "build", "--store", self.store, "--progress", "plain"]
+        words += ["--build-context", f"base=oci-layout://{self._bases}", *args, self.project]
+        return subprocess.Popen(
+            [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def command(self, *args: str | Path) -> str:
         return self._run(args[0], "--store", self.store, *args[1:]).stdout

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flaky_server import FlakyServer
 from registry_server import Registry, run_registry
 from remote_machines import BUILDFILE, NewMachine, manifest_of, rename_cache, rewrite_records
 from s3_server import Bucket, run_s3
@@ -16,6 +18,11 @@ from s3_server import Bucket, run_s3
 def registry(tmp_path: Path) -> Iterator[Registry]:
     with run_registry(tmp_path / "registry") as found:
         yield found
+
+
+def push_layout(layout: Path, name: str) -> None:
+    line = ["skopeo", "copy", "--dest-tls-verify=false", f"oci:{layout}:latest", f"docker://{name}"]
+    subprocess.run(line, check=True, capture_output=True)
 
 
 def fetched(registry: Registry, start: int = 0) -> list[str]:
@@ -151,6 +158,76 @@ def test_no_layer_is_fetched_that_nothing_needs(machine: NewMachine, registry: R
     other = machine()
     assert other.command("pull", name)
     assert other.command("run", name, "cat", "/out", "/done") == "a\nb\ndone\n"
+
+
+def test_a_base_is_fetched_when_a_step_needs_it(machine: NewMachine, registry: Registry, bases: Path) -> None:
+    base, ref = f"{registry.host}/lib/base:1", f"{registry.host}/app/cache:main"
+    push_layout(bases / "base", base)
+    first, second, third = machine(), machine(), machine()
+    for one in (first, second, third):
+        one.write("Buildfile", BUILDFILE.replace("FROM base", f"FROM {base}"))
+    one = first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+    # Everything is known: of the base only its manifest and config are fetched.
+    before = len(registry.requests())
+    name = f"{registry.host}/app/app"
+    two = second.build("--cache-from", ref, "-t", name, "-o", "type=registry")
+    assert two.outcomes() == ["hit"] * 6
+    assert second.layers() == 0
+    assert len(fetched(registry, before)) == 2  # that config, and the records
+    assert second.command("images").count("\n") == 1  # no image that lacks layers is listed
+    three = third.build("--cache-from", ref)
+    assert three.report["image"] == one.report["image"]
+    assert third.command("run", three.report["image"], "cat", "/out") == "a\nb\n"
+    # One step is another: what it stands on is fetched, and it alone runs.
+    second.write("Buildfile", BUILDFILE.replace("FROM base", f"FROM {base}") + "RUN cat /out > /more\n")
+    again = second.build("--cache-from", ref)
+    assert again.outcomes() == ["hit"] * 6 + ["miss"]
+    assert second.command("run", again.report["image"], "cat", "/more") == "a\nb\n"
+
+
+def test_two_builds_that_need_a_layer_fetch_it_once(machine: NewMachine, registry: Registry) -> None:
+    ref = f"{registry.host}/app/cache:main"
+    first, second = machine(), machine()
+    first.build(
+        "--cache-to", f"type=registry,ref={ref},mode=max", "--target", "build", "-o", "type=cacheonly"
+    )
+    # Nothing of it is here yet, and both want to run a step on it.
+    second.build("--cache-from", ref, "--target", "build", "-o", "type=cacheonly")
+    before = len(registry.requests())
+    texts = [BUILDFILE.replace("echo side", f"echo {name}") for name in ("one", "two")]
+    running = []
+    for number, text in enumerate(texts):
+        (second.project / f"Buildfile.{number}").write_text(text)
+        line = ["-f", second.project / f"Buildfile.{number}", "--target", "build", "-o", "type=cacheonly"]
+        running.append(second.start("--cache-from", ref, *line))
+    for process in running:
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+    layers = fetched(registry, before)
+    assert len(layers) - len(set(layers)) == 1  # the records by both, each of the three layers by one
+    assert len(set(layers)) == 4
+
+
+def test_a_base_that_does_not_come_is_an_error(machine: NewMachine, registry: Registry, bases: Path) -> None:
+    base, flaky = f"{registry.host}/lib/lost:1", FlakyServer(registry.host)
+    push_layout(bases / "base", base)
+    blobs: list[str] = []
+
+    def behave(method: str, path: str) -> str:
+        if method == "GET" and "/blobs/" in path:
+            blobs.append(path)
+        return "404" if blobs and path in blobs and path != blobs[0] else ""  # the first is the config
+
+    flaky.behave = behave
+    one = machine()
+    one.write("Buildfile", f"FROM {flaky.host}/lib/lost:1\nRUN echo hi\n")
+    try:
+        failed = one.build("--cache-from", f"{registry.host}/app/nosuch", ok=False)
+    finally:
+        flaky.stop()
+    assert failed.status == 1
+    assert "a layer cannot be had" in failed.text
+    assert f"{flaky.host}/lib/lost:1 is not there" in failed.text
 
 
 def test_a_second_export_sends_nothing(machine: NewMachine, registry: Registry) -> None:
