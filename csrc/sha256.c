@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#include <stdatomic.h>
 #endif
 
 static const uint32_t ROUNDS[64] = {
@@ -78,10 +79,18 @@ __attribute__((target("sha,sse4.1"))) static void compress_fast(uint32_t state[8
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));
 }
 
+/* Asked once: the question takes tens of microseconds in a virtual machine. A fact of the processor, the same for all threads. */
 static int is_fast(void)
 {
-    unsigned a, b, c, d, b7, c7, d7;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_1) && __get_cpuid_count(7, 0, &a, &b7, &c7, &d7) && (b7 & bit_SHA);
+    static atomic_int answer; /* 0: not asked yet, 1: no, 2: yes */
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+
+    if (!known) {
+        unsigned a, b, c, d, b7, c7, d7;
+        known = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_1) && __get_cpuid_count(7, 0, &a, &b7, &c7, &d7) && (b7 & bit_SHA) ? 2 : 1;
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == 2;
 }
 #endif
 
