@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { LARGE = 16 << 20 }; /* bytes of an index that is worth a call to keep out of memory */
+
 static const char MAGIC[8] = "pbindex";
 
 typedef struct {
@@ -37,6 +39,12 @@ void pb_index_close(pb_index *index)
     if (index->map)
         munmap(index->map, index->size);
     memset(index, 0, sizeof *index);
+}
+
+void pb_index_rest(const pb_index *index)
+{
+    if (index->map)
+        madvise(index->map, index->size, MADV_DONTNEED); /* a hint: what is not done costs memory only */
 }
 
 /* Every name ends inside, and every child lies behind its one parent: nobody who follows an index can leave it, go round, or
@@ -87,8 +95,11 @@ void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret)
         ret->names = (const char *)(ret->nodes + ret->count);
         ret->names_size = head->names_size;
         pb_hash_bytes((const uint8_t *)ret->nodes, ret->size - sizeof *head, secret, &body);
-        if (!memcmp(&body, &head->body, sizeof body) && is_sound(ret))
+        if (!memcmp(&body, &head->body, sizeof body) && is_sound(ret)) {
+            if (ret->size >= LARGE)
+                pb_index_rest(ret);
             return;
+        }
     }
     pb_index_close(ret);
 }

@@ -112,6 +112,8 @@ int pb_xattr_list(int fd, char **ret, size_t *size);
 enum { PB_INDEX_VERSION = 2 };
 void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret);
 void pb_index_close(pb_index *index);
+/* Let its pages go until they are asked for again: a walk comes by each part of a large index once. */
+void pb_index_rest(const pb_index *index);
 
 /* hashing.c: make sure that the contents of files and links, and the xattrs, of some nodes are known. */
 int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *error);

@@ -14,6 +14,9 @@
 /* A second thread pays once so many directories wait. */
 enum { THREADS = 2, WORTH_A_THREAD = 4 };
 
+/* After so many entries what was used of the index may leave memory again. */
+enum { REST_AFTER = 1 << 17 };
+
 int pb_nodes_add(pb_nodes *list, uint32_t node)
 {
     if (list->count == list->capacity) {
@@ -170,6 +173,8 @@ static int append(pb_tree *tree, uint32_t node, const pb_directory *directory)
     folder->first_child = first;
     folder->child_count = directory->count;
     folder->flags |= PB_NODE_READ;
+    if (first / REST_AFTER != tree->count / REST_AFTER)
+        pb_index_rest(&tree->index);
     return 0;
 }
 
