@@ -64,6 +64,10 @@ class Progress:
         """Note why there is no result."""
         if self._recorder is not None:
             self._recorder.failed(error)
+        self.tell(error)
+
+    def tell(self, error: BuilderError) -> None:
+        """Show an error, if this display is the one that does."""
         if self.tells_errors:
             from builder.report.rawjson import RawJson
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from builder.cache.document import RECORDS, Document, RemoteMount, RemoteRecord, parse, render
+from builder.cache.metered import MeteredPlace
 from builder.cache.place import Place, open_place
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest
@@ -93,9 +94,7 @@ class CacheExport:
         self.inline = [spec for spec in request.cache_to if spec.type == "inline"]
         self._signers = [(spec, _signing_key(spec)) for spec in request.cache_to]
         self.targets = [
-            _Target(spec, open_place(spec, docker_config=request.docker_config, write=True))
-            for spec in request.cache_to
-            if spec.type != "inline"
+            _Target(spec, self._place(spec, request)) for spec in request.cache_to if spec.type != "inline"
         ]
         self.mounts: dict[str, str] = {}
         """The ids of this build's cache mounts by the names of their folders."""
@@ -107,6 +106,10 @@ class CacheExport:
         self._queue: queue.Queue[bytes | None] = queue.Queue()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def _place(self, spec: CacheSpec, request: BuildRequest) -> Place:
+        place = open_place(spec, docker_config=request.docker_config, write=True)
+        return place if spec.type == "local" else MeteredPlace(place, self._store.meter)
 
     def add(self, step: DoneStep) -> None:
         """A step of the build is done; its layer may go now where all layers are wanted."""

@@ -12,7 +12,8 @@ from builder.cache.document import RemoteMount, RemoteRecord, portable_key
 from builder.cache.explain import because, explain, nearest
 from builder.cache.imported import ImportedCache
 from builder.cache.key import Part, state_after
-from builder.cache.place import open_place
+from builder.cache.metered import MeteredPlace
+from builder.cache.place import Place, open_place
 from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest
@@ -22,6 +23,7 @@ from builder.errors import BuilderError
 from builder.events import Reason
 from builder.image.platform import Platform
 from builder.store.importing import ImageSource
+from builder.store.meter import Meter
 from builder.store.records import Record
 from builder.store.store import Store
 from builder.value import dataclass
@@ -80,7 +82,7 @@ class RemoteCache:
         self._rows = store.portables
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
-        self.sources = [_open(spec, request, platform, warn) for spec in request.cache_from]
+        self.sources = [_open(spec, request, platform, warn, store.meter) for spec in request.cache_from]
         self.export: CacheExport | None = None
         if request.cache_to:
             from builder.engine.cache_export import CacheExport
@@ -283,11 +285,15 @@ def shared_slot(slot: str, context: str) -> str:
     return (os.path.basename(first) if inside.startswith("..") else inside) + mark + rest
 
 
-def _open(spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn) -> ImportedCache:
+def _open(
+    spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn, meter: Meter
+) -> ImportedCache:
     trusted = None
     if spec.get("trust"):
         from builder.cache.signing import read_public
 
         trusted = [read_public(path) for path in spec.get("trust").split(";") if path]
-    place = open_place(spec, docker_config=request.docker_config)
+    place: Place = open_place(spec, docker_config=request.docker_config)
+    if spec.type != "local":
+        place = MeteredPlace(place, meter)
     return ImportedCache(spec, place, platform, warn, trusted)

@@ -13,6 +13,7 @@ from typing import Any
 
 from builder.events import Outcome, Reason
 from builder.report.document import Report, ReportStep
+from builder.report.harmless import harmless
 from builder.report.stagegraph import HEIGHT, WIDTH, draw
 from builder.report.summary import one_line
 from builder.report.text import human, seconds
@@ -56,6 +57,7 @@ def render_html(report: Report, trend: Trend | None = None) -> str:
         "human": human,
         "took": _took,
         "line": one_line,
+        "plain": harmless,
         "word": lambda outcome: _WORDS[Outcome(outcome)],
         "percent": lambda share: f"{share:.0%}",
         "moment": _moment,

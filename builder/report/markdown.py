@@ -136,7 +136,8 @@ def _others(steps: Sequence[ReportStep]) -> Iterator[str]:
     yield from ("| step | result | time | saved |", "| --- | --- | ---: | ---: |")
     for step in steps[:_STEPS]:
         saved = seconds(step.saved) if step.saved >= 0.05 else ""
-        yield f"| {code(step.title)} | {_MARKS[step.outcome]} | {seconds(step.seconds)} | {saved} |"
+        origin = f" from {code(step.origin)}" if step.origin else ""
+        yield f"| {code(step.title)} | {_MARKS[step.outcome]}{origin} | {seconds(step.seconds)} | {saved} |"
     if len(steps) > _STEPS:
         yield f"| and {len(steps) - _STEPS} more | | | |"
 

@@ -123,6 +123,15 @@ def test_mistakes_are_told_before_anything_is_built(
     assert "COPY" not in done.stderr
 
 
+def test_conditions_in_json_progress(pybuild: Run, project: Path) -> None:
+    done = pybuild("build", "--progress", "rawjson", "--require", "hits>99", project, ok=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (done.returncode, lines[-1]["event"]) == (3, "Error")
+    assert lines[-1]["message"].startswith("hits>99 is not met: ")
+    (end,) = [line for line in lines if line["event"] == "BuildFinished"]
+    assert end["conditions"][0]["met"] is False
+
+
 def test_a_failed_build_keeps_its_status(pybuild: Run, project: Path, tmp_path: Path) -> None:
     (project / "Buildfile").write_text("FROM base\nRUN false\n")
     report = tmp_path / "r.json"

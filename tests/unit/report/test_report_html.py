@@ -116,6 +116,11 @@ def test_an_empty_report_is_a_page() -> None:
     assert "Failed" in page.text and "every step came from the cache" not in page.text
 
 
+def test_the_output_of_a_command_keeps_its_blanks() -> None:
+    error = {"message": "m", "hint": "", "file": "", "line": 0, "column": 0, "output": "a\n    at b\x1b[31m"}
+    assert "\n    at b\n" in render_html(replace(report(), ok=False, error=error))
+
+
 def test_trend_and_flaky_steps() -> None:
     points = tuple(Point(number, 1e9, "done", number, 10 - number, 2.0, 1.0, 5000) for number in range(11))
     flaky = Flaky("build", "COPY src/ /src", 10, 9, (("file src/version.txt", 9),), 4.0)
