@@ -60,10 +60,10 @@ def run(args: Arguments, around: Surroundings) -> int:
     if mode == "quiet" and result.image_id and not to_stdout:
         around.out.write(f"{result.image_id}\n")
     if result.unmet:
-        error = _unmet(result.unmet)
-        progress.tell(error)
+        unmet = _unmet(result.unmet)
+        progress.tell(unmet)
         around.untold.error = not progress.tells_errors
-        raise error
+        raise unmet
     return 0
 
 
