@@ -67,7 +67,21 @@ class BuildFileError(BuilderError):
 
 
 class StepError(BuilderError):
-    """A step could not be carried out: a missing source, a command that failed."""
+    """A step could not be carried out: a missing source, a command that failed.
+
+    `about` are texts of the instruction that it is about, the best first: what to point at.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        location: Location | None = None,
+        about: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, location=location)
+        self.about = about
 
 
 class CommandError(StepError):

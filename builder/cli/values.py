@@ -66,6 +66,10 @@ def contexts(texts: Iterable[str]) -> dict[str, str]:
                 f'--build-context needs NAME=SOURCE, not "{text}"',
                 hint="for example --build-context base=oci-layout://folder",
             )
+        if name != name.lower():
+            raise UsageError(
+                f"--build-context: not a name: {name!r}", hint=f"names are in lower case: {name.lower()}"
+            )
         found[name] = source
     return found
 

@@ -16,7 +16,7 @@ from builder.engine.normal import AS_THEY_ARE
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import StepError
-from builder.execute.sources import Exclusion, Source, find_sources
+from builder.execute.sources import Exclusion, MissingSource, Source, find_sources, is_below
 from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
 from builder.store.records import Record
@@ -136,7 +136,16 @@ class CopyWork:
             place = self._open_tree()
             assert self._tree is not None
             with self._locked():
-                self._sources.append(find_sources(self._tree, group, parents=step.parents, place=place))
+                try:
+                    self._sources.append(find_sources(self._tree, group, parents=step.parents, place=place))
+                except MissingSource as error:
+                    self._see_why(error)
+                    raise
+
+    def _see_why(self, error: MissingSource) -> None:
+        """A source that cannot be found may be there, but left out."""
+        if self._origin_state is None and error.about and is_below(self._tree_fd, error.about[0]):
+            error.hint = "it is there, but an ignore file leaves it out: pybuild context says by which rule"
 
     def _open_tree(self) -> str:
         """Open the tree of the sources; how messages call it."""
@@ -197,6 +206,7 @@ class CopyWork:
                 raise StepError(
                     f"--chown={step.chown}: there are no files below that say who that is",
                     hint="write numbers, such as --chown=1000:1000",
+                    about=(f"--chown={step.chown}",),
                 )
             if self.alone:
                 parent_fd = open_state(self._session.store, self._parent)

@@ -188,6 +188,7 @@ def fetch_url(
         raise StepError(
             f"{shown} has the digest {found.digest}, not {checksum}",
             hint="what the address gives has changed: check it, then write its new digest",
+            about=(f"--checksum={checksum}",),
         )
     if answer.fresh:
         store.downloads.put(url, found)

@@ -16,7 +16,7 @@ from builder.engine.step import Place, perform
 from builder.engine.work import work_for
 from builder.errors import BuilderError, Cancelled
 from builder.events import Outcome
-from builder.graph.places import locate
+from builder.graph.places import locate, narrow
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem, Step
@@ -161,7 +161,8 @@ def _base(
         above = report_base(session, reporter, stage, base, known=image.created < session.begun)
     except BuilderError as error:
         if error.location is None:
-            error.location = locate(session.graph.file, stage.span)
+            file = session.graph.file
+            error.location = locate(file, narrow(file, stage.span, stage.base_text))
         reporter.finish(
             Outcome.CANCELLED if isinstance(error, Cancelled) else Outcome.FAILED, error=error.message
         )

@@ -77,6 +77,10 @@ def perform(session: Session, place: Place, reporter: StepReporter, parent: byte
             error = _from_core(error)
         if error.location is None:
             error.location = place.location
+            if isinstance(error, StepError) and error.about:
+                from builder.graph.places import closer
+
+                error.location = closer(session.graph.file, place.location, error.about)
         reporter.finish(Outcome.FAILED, error=error.message)
         raise error from None
     finally:

@@ -203,8 +203,14 @@ def step_error(step: CopyStep, source: Source, error: CoreError) -> StepError:
     shown = source.path or "."
     if error.errno == errno.ESTALE:
         return StepError(
-            f'"{shown}" changed while it was copied', hint="build again when nothing writes to it"
+            f'"{shown}" changed while it was copied',
+            hint="build again when nothing writes to it",
+            about=(shown,),
         )
     if error.errno == errno.ENOSPC:
         return StepError(f'no space is left to copy "{shown}"', hint="free some space where the store is")
-    return StepError(f'cannot copy "{shown}" to {step.destination}: {error.message}')
+    again = f"copy {step.destination}: "
+    return StepError(
+        f'cannot copy "{shown}" to {step.destination}: {error.message.removeprefix(again)}',
+        about=(step.destination, step.destination.rstrip("/"), shown),
+    )

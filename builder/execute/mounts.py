@@ -112,6 +112,7 @@ class Mounts:
                 raise StepError(
                     f"the secret {spec.id!r} was not given",
                     hint=f"give it with --secret id={spec.id},src=FILE",
+                    about=(f"id={spec.id}", f"target={spec.target}"),
                 )
             if spec.env:
                 self.env[spec.env] = ""
@@ -157,7 +158,10 @@ class Mounts:
         try:
             inside = open_in_root(fd, os.fsencode(path), os.O_PATH)
         except CoreError as error:
-            raise StepError(f'the source "{spec.source}" of a mount is not there: {error.message}') from error
+            raise StepError(
+                f'the source "{spec.source}" of a mount is not there: {error.message}',
+                about=(f"source={spec.source}", f"src={spec.source}", f"source={path}", f"src={path}"),
+            ) from error
         self._stack.callback(os.close, inside)
         return inside
 

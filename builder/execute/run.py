@@ -67,11 +67,13 @@ def run_command(
         raise StepError(
             "security.insecure is not allowed: RUN --security=insecure needs the caller's consent",
             hint="--allow security.insecure is not supported yet",
+            about=("--security=insecure",),
         )
     if step.network == "host" and not {surroundings.network, *surroundings.allow} & {"host", "network.host"}:
         raise StepError(
             "network.host is not allowed: RUN --network=host needs the caller's consent",
             hint="build with --allow network.host",
+            about=("--network=host",),
         )
     if step.devices:
         raise StepError("RUN --device is not supported yet")

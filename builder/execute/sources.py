@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,10 @@ class Source:
         return self.parents[-1][self.cut :] + "/" if self.parents else ""
 
 
+class MissingSource(StepError):
+    """A source is not where it was looked for."""
+
+
 class Exclusion:
     """What `--exclude` leaves out: patterns count from a source, with `--parents` from where its path is cut."""
 
@@ -65,6 +70,15 @@ class Exclusion:
 def clamp(path: str) -> str:
     """A source path as it is found in the tree: relative, cleaned, with no way above the root."""
     return posixpath.normpath("/" + path).lstrip("/")
+
+
+def is_below(folder_fd: int, path: str) -> bool:
+    """Whether a folder has something at a path, whatever ignore rules say."""
+    try:
+        os.stat(clamp(path) or ".", dir_fd=folder_fd, follow_symlinks=False)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def find_sources(
@@ -101,7 +115,9 @@ def _with_parents(tree: Tree, written: str, place: str) -> Iterator[Source]:
     root, pattern = clamp(before if mark else ""), clamp(behind if mark else written)
     if not pattern:
         raise StepError(
-            f'"{written}" names nothing for --parents to copy', hint="write a name or a pattern, such as *"
+            f'"{written}" names nothing for --parents to copy',
+            hint="write a name or a pattern, such as *",
+            about=(f" {written} ",),
         )
     plain = _PATTERN.isdisjoint(root)
     for top in (root,) if plain else _glob(tree, root):
@@ -139,9 +155,10 @@ def _find_itself(tree: Tree, top: str, pattern: str, written: str, place: str) -
     except CoreError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
-        raise _missing(written, place) from None
+        raise _missing(tree, written, f"{top}/{pattern}", place) from None
     raise StepError(
         f'"{written}" leads through a link, which --parents does not follow',
+        about=(written,),
         hint="write the path that the link stands for",
     )
 
@@ -152,13 +169,29 @@ def _follow(tree: Tree, path: str, written: str, place: str) -> int:
         return tree.find(path.encode("utf-8", "surrogateescape"), follow=True)
     except CoreError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise _missing(written, place) from None
+            raise _missing(tree, written, path, place) from None
         if error.errno == errno.ELOOP:
-            raise StepError(f'"{written}" in {place} is a link that leads in a circle') from None
+            raise StepError(
+                f'"{written}" in {place} is a link that leads in a circle', about=(written,)
+            ) from None
         raise
 
 
-def _missing(written: str, place: str) -> StepError:
-    return StepError(
-        f'"{written}" is not in {place}', hint="check the spelling, and whether an ignore file leaves it out"
+def _missing(tree: Tree, written: str, path: str, place: str) -> MissingSource:
+    """The error for a source that is not there, with the name beside it that is spelled most like it."""
+    from builder.graph.places import nearest
+
+    folder, _, name = clamp(path).rpartition("/")
+    try:
+        beside = [*_glob(tree, f"{_as_pattern(folder)}/*".lstrip("/"))]
+    except CoreError:
+        beside = []
+    near = nearest(name, [posixpath.basename(other) for other in beside])
+    root = "/" if written.startswith("/") else ""
+    return MissingSource(
+        f'"{written}" is not in {place}',
+        hint=f"did you mean {root}{posixpath.join(folder, near)}?"
+        if near
+        else "check the spelling, and whether an ignore file leaves it out",
+        about=(written, written.lstrip("/")),
     )

@@ -28,6 +28,15 @@ def narrow(file: BuildFile, span: Span, *texts: str) -> Span:
     return span
 
 
+def closer(file: BuildFile, location: Location, texts: tuple[str, ...]) -> Location:
+    """The place of the first of some texts in the instruction that begins at a place; the place itself without one."""
+    for line in file.instructions:
+        if line.span.line == location.line:
+            span = narrow(file, line.span, *texts)
+            return location if span == line.span else locate(file, span)
+    return location
+
+
 def mistake(file: BuildFile, span: Span, message: str, hint: str | None = None) -> BuildFileError:
     """The error for something that the build file says wrongly."""
     return BuildFileError(message, hint=hint, location=locate(file, span))

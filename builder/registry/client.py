@@ -321,7 +321,7 @@ class Client:
             )
         if isinstance(cause, NewConnectionError):
             return RegistryError(
-                f"cannot connect to {host} for {self.reference}: {cause}",
+                f"cannot connect to {host} for {self.reference}: {_plainly(cause)}",
                 hint="check the name, the network, and whether the registry runs",
             )
         return RegistryError(
@@ -358,3 +358,10 @@ def _error_text(response: Response) -> str:
         return ""
     text = "".join(character for character in text if character.isprintable())[:200]
     return f": {text}" if text else ""
+
+
+def _plainly(error: BaseException) -> str:
+    """What a connection failed of, without the names of Python's things."""
+    text = re.sub(r"^<?[\w.]+\(.*?\)>?: ", "", str(error))
+    text = re.sub(r"\[Errno -?\d+\] ", "", text)
+    return text[:1].lower() + text[1:]
