@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from builder.events import Outcome, Reason
 from builder.store.database import Database
 from builder.store.details import Detail, Details
+from builder.store.rows import number, raw, whole
 from builder.value import dataclass, field
 
 TYPE_CHECKING = False
@@ -239,16 +240,16 @@ def _texts(text: object) -> tuple[str, ...]:
 
 
 def _build(row: tuple[Any, ...]) -> Build:
-    number, started, seconds, outcome, error, file, context, target, stages, platform, image, names, *rest = (
+    count, started, seconds, outcome, error, file, context, target, stages, platform, image, names, *rest = (
         row
     )
     hits, misses, saved, counters_text = rest
     counters = _loaded(counters_text)
     known = counters.items() if isinstance(counters, dict) else ()
     return Build(
-        number=number,
-        started=started,
-        seconds=seconds,
+        number=whole(count),
+        started=number(started),
+        seconds=number(seconds),
         outcome=str(outcome),
         error=str(error),
         file=str(file),
@@ -258,33 +259,33 @@ def _build(row: tuple[Any, ...]) -> Build:
         platform=str(platform),
         image=str(image),
         names=_texts(names),
-        hits=hits,
-        misses=misses,
-        saved=saved,
+        hits=whole(hits),
+        misses=whole(misses),
+        saved=number(saved),
         counters={str(name): value for name, value in known if isinstance(value, int)},
     )
 
 
 def _step(row: tuple[Any, ...]) -> BuildStep:
-    build, number, slot, title, stage, line, outcome, started, seconds, saved, size, *rest = row
+    build, count, slot, title, stage, line, outcome, started, seconds, saved, size, *rest = row
     key, state, digest, same, compared, reasons, error = rest
     return BuildStep(
-        build=build,
-        number=number,
+        build=whole(build),
+        number=whole(count),
         slot=str(slot),
         title=str(title),
         stage=str(stage),
-        line=line,
+        line=whole(line),
         outcome=_outcome(outcome),
-        started=started,
-        seconds=seconds,
-        saved=saved,
-        size=size,
-        key=bytes(key),
-        state=bytes(state),
+        started=number(started),
+        seconds=number(seconds),
+        saved=number(saved),
+        size=whole(size),
+        key=raw(key),
+        state=raw(state),
         digest=str(digest),
         same=bool(same),
-        compared=bytes(compared),
+        compared=raw(compared),
         reasons=_reasons(reasons),
         error=str(error),
     )

@@ -13,6 +13,7 @@ from builder.image.reference import parse_reference
 from builder.store.blobs import Blobs
 from builder.store.database import Database
 from builder.store.locks import locked
+from builder.store.rows import number, whole
 from builder.value import dataclass
 
 _COLUMNS = "manifest, config, state, platform, created, size, media_type"
@@ -90,7 +91,7 @@ class Images:
             values = [name] if platform is None else [name, str(platform.normalised())]
             row = self._database.one(f"SELECT manifest FROM names WHERE name = ?{wanted} LIMIT 1", values)
             if row is not None:
-                return self.by_manifest(parse_digest(str(row[0])))
+                return self._first("manifest = ?", str(row[0]))
         return self._by_id(text)
 
     def _by_id(self, text: str) -> StoredImage | None:
@@ -105,31 +106,36 @@ class Images:
         if len(rows) > 1:
             found = ", ".join(str(row[0])[7:19] for row in rows)
             raise ImageError(f'several images begin with "{text}": {found}', hint="give more digits")
-        return self.by_manifest(parse_digest(str(rows[0][0]))) if rows else None
+        return self._first("manifest = ?", str(rows[0][0])) if rows else None
 
     def _first(self, condition: str, value: str) -> StoredImage | None:
         row = self._database.one(f"SELECT {_COLUMNS} FROM images WHERE {condition}", (value,))
         return None if row is None else self._image(row)
 
-    def _image(self, row: tuple[object, ...]) -> StoredImage:
+    def _image(self, row: tuple[object, ...]) -> StoredImage | None:
+        """A row as an image; None for one that nobody of this program wrote."""
         manifest, config, state, platform, created, size, media_type = row
         names = self._database.all("SELECT name FROM names WHERE manifest = ? ORDER BY name", (manifest,))
-        assert isinstance(state, bytes)
+        try:
+            digests = parse_digest(str(manifest)), parse_digest(str(config))
+        except ImageError:
+            return None
+        if not isinstance(state, bytes) or str(platform).count("/") not in (1, 2):
+            return None
         return StoredImage(
-            parse_digest(str(manifest)),
-            parse_digest(str(config)),
+            *digests,
             state,
             str(platform),
-            float(str(created)),
-            int(str(size)),
+            number(created),
+            whole(size),
             str(media_type),
-            tuple(str(name[0]) for name in names),
+            tuple(str(name[0]) for name in names if _is_reference(str(name[0]))),
         )
 
     def all(self) -> list[StoredImage]:
         """All images, the newest first."""
         rows = self._database.all(f"SELECT {_COLUMNS} FROM images ORDER BY created DESC, manifest")
-        return [self._image(row) for row in rows]
+        return [image for image in map(self._image, rows) if image is not None]
 
     def tag(self, image: StoredImage, name: str) -> str:
         """Give an image one more name, taking it from another image if need be; the complete name."""
@@ -176,7 +182,8 @@ class Images:
                 "SELECT n.name, i.manifest, i.media_type, i.platform FROM names n "
                 "JOIN images i ON i.manifest = n.manifest ORDER BY n.name, i.platform"
             )
-            entries = [self._entry(*(str(value) for value in row)) for row in rows]
+            made = (self._entry(*(str(value) for value in row)) for row in rows)
+            entries = [entry for entry in made if entry is not None]
             document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"}
             data = json.dumps({**document, "manifests": entries}, indent=1).encode()
             name = f".index.{os.getpid()}"
@@ -185,13 +192,27 @@ class Images:
                 stream.write(data)
             os.rename(name, "index.json", src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
-    def _entry(self, name: str, manifest: str, media_type: str, platform: str) -> dict[str, object]:
+    def _entry(self, name: str, manifest: str, media_type: str, platform: str) -> dict[str, object] | None:
+        """An image's entry in the index; None for one whose manifest is not there any more."""
+        try:
+            size = self._blobs.size(parse_digest(manifest))
+            familiar = parse_reference(name).familiar
+        except (ImageError, UsageError):
+            return None
         system, machine, *variant = platform.split("/")
         place = {"os": system, "architecture": machine, **({"variant": variant[0]} if variant else {})}
         return {
             "mediaType": media_type,
             "digest": manifest,
-            "size": self._blobs.size(parse_digest(manifest)),
+            "size": size,
             "platform": place,
-            "annotations": {_REF_NAME: parse_reference(name).familiar, _FULL_NAME: name},
+            "annotations": {_REF_NAME: familiar, _FULL_NAME: name},
         }
+
+
+def _is_reference(name: str) -> bool:
+    try:
+        parse_reference(name)
+    except UsageError:
+        return False
+    return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 from builder.digest import Digest, parse_digest
+from builder.errors import ImageError
 from builder.store.database import Database
+from builder.store.rows import whole
 from builder.value import dataclass
 
 
@@ -45,7 +47,7 @@ class Layers:
         rows = self._database.all(
             f"SELECT {_COLUMNS} FROM layers WHERE state = ? ORDER BY pulled DESC", (state,)
         )
-        return [_layer(row) for row in rows]
+        return [layer for layer in map(_layer, rows) if layer is not None]
 
     def by_digest(self, digest: Digest) -> Layer | None:
         """A layer by the digest of its blob."""
@@ -68,13 +70,11 @@ class Layers:
         )
 
 
-def _layer(row: tuple[object, ...]) -> Layer:
+def _layer(row: tuple[object, ...]) -> Layer | None:
+    """A row as a layer; None for one that nobody of this program wrote."""
     diff_id, digest, media_type, size, tar_size, pulled = row
-    return Layer(
-        parse_digest(str(diff_id)),
-        parse_digest(str(digest)),
-        str(media_type),
-        int(str(size)),
-        int(str(tar_size)),
-        bool(pulled),
-    )
+    try:
+        digests = parse_digest(str(diff_id)), parse_digest(str(digest))
+    except ImageError:
+        return None
+    return Layer(*digests, str(media_type), whole(size), whole(tar_size), bool(pulled))

@@ -15,6 +15,7 @@ from builder.store.store import Store
 from builder.store.survey import layer_digests, names
 
 _HEX = frozenset("0123456789abcdef")
+_IS_ID = "typeof({0}) = 'blob' AND length({0}) = 16"
 _STATES = "SELECT id FROM states UNION SELECT state FROM promises"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from builder.store.database import Database
+from builder.store.rows import number, whole
 from builder.value import dataclass
 
 _COLUMNS = "key, state, slot, parts, created, seconds, size, listing"
@@ -97,6 +98,4 @@ def _record(row: tuple[object, ...]) -> Record | None:
         return None
     if not isinstance(key, bytes) or not isinstance(state, bytes) or len(state) != 16 or "/" in str(listing):
         return None
-    return Record(
-        key, state, str(slot), parts, float(str(created)), float(str(seconds)), int(str(size)), str(listing)
-    )
+    return Record(key, state, str(slot), parts, number(created), number(seconds), whole(size), str(listing))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builder.store.database import Database
+from builder.store.rows import whole
 from builder.value import dataclass
 
 
@@ -32,7 +33,10 @@ class Sizes:
     def all(self) -> dict[str, Measured]:
         """Everything that was measured."""
         rows = self._database.all("SELECT name, bytes, fresh, linked, seen FROM sizes")
-        return {str(row[0]): Measured(str(row[0]), row[1], row[2], bool(row[3]), row[4]) for row in rows}
+        return {
+            str(row[0]): Measured(str(row[0]), whole(row[1]), whole(row[2]), bool(row[3]), whole(row[4]))
+            for row in rows
+        }
 
     def put(self, found: Iterable[Measured]) -> None:
         """Remember measurements."""

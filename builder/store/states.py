@@ -9,6 +9,7 @@ from contextlib import suppress
 from builder.errors import StoreError
 from builder.store.database import Database
 from builder.store.holds import Holds, exists
+from builder.store.rows import is_id, number, whole
 from builder.store.runs import Run
 from builder.value import dataclass
 
@@ -69,9 +70,9 @@ class States:
             "SELECT id, parent, snapshot, entries, size, created FROM states WHERE id = ? AND (durable OR boot = ?)",
             (state, self._boot),
         )
-        if row is None or not isinstance(row[2], str) or not _is_name(row[2]):
+        if row is None or not isinstance(row[2], str) or not _is_name(row[2]) or not is_id(row[1]):
             return None
-        return State(*row)
+        return State(state, row[1], row[2], whole(row[3]), whole(row[4]), number(row[5]))
 
     def _below(self, state: bytes) -> State | None:
         """A state below one that is held, which keeps it."""

@@ -13,6 +13,7 @@ from builder.errors import BuilderError, CoreError, ImageError
 from builder.image.reference import parse_reference
 from builder.store.holds import take
 from builder.store.images import StoredImage
+from builder.store.rows import is_id, number, raw
 from builder.store.sizes import Measured
 from builder.store.states import SCRATCH
 from builder.store.store import Store
@@ -108,12 +109,13 @@ class _Surveyor:
         self.now = time.time()
         database = store.database
         self.states = {
-            row[0]: _State(*row)
+            row[0]: _State(row[0], row[1], str(row[2]), number(row[3]))
             for row in database.all(
                 "SELECT id, parent, snapshot, created FROM states UNION ALL "
                 "SELECT state, parent, '', created FROM promises WHERE state NOT IN (SELECT id FROM states) "
                 "ORDER BY created"
             )
+            if is_id(row[0]) and is_id(row[1])
         }
         self.images = store.images.all()
         self.chains = {image.manifest: self._chain(image.state) for image in self.images}
@@ -141,12 +143,12 @@ class _Surveyor:
             "SELECT s.state, max(s.started), t.title FROM build_steps s JOIN step_texts t ON t.id = s.text "
             "WHERE s.state != x'' GROUP BY s.state"
         )
-        used = {row[0]: float(row[1]) for row in rows}
+        used = {row[0]: number(row[1]) for row in rows}
         titles = {row[0]: str(row[2]) for row in rows}
         for state, slot, created in self.store.database.all(
             "SELECT state, slot, max(created) FROM records GROUP BY state"
         ):
-            used[state] = max(used.get(state, 0.0), float(created))
+            used[state] = max(used.get(state, 0.0), number(created))
             titles.setdefault(state, str(slot).rpartition("\n")[2])
         return used, titles
 
@@ -281,7 +283,7 @@ class _Surveyor:
             items.append(
                 Item(
                     kind="download",
-                    id=bytes(key).hex(),
+                    id=raw(key).hex(),
                     name=f"what a URL gave ({str(digest)[:19]})",
                     size=size,
                     shared=0,
