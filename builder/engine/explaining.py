@@ -120,12 +120,10 @@ def find_steps(steps: Sequence[BuildStep], name: str) -> list[BuildStep]:
 
 def _chain(step: BuildStep, steps: Mapping[int, BuildStep]) -> tuple[BuildStep, ...]:
     """The steps that a step's reasons lead to, each the cause of the one before it."""
-    found: list[BuildStep] = []
+    found: dict[int, BuildStep] = {}
     now = step
     while True:
         cause = next((reason.step for reason in now.reasons if reason.step), 0)
-        following = steps.get(cause)
-        if following is None or following is step or following in found:
-            return tuple(found)
-        found.append(following)
-        now = following
+        if cause not in steps or cause == step.number or cause in found:
+            return tuple(found.values())
+        now = found[cause] = steps[cause]

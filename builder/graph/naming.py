@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from builder.value import dataclass
-
-_TITLE = re.compile(r"\[(?:(?P<stage>\S+) +)?(?P<number> *\d+)/(?P<total>\d+)\] (?P<text>.*)\Z", re.DOTALL)
-_PLACE = re.compile(r"(?:(?P<stage>[^/\s]+)/)?(?P<number>\d+)(?:/(?P<total>\d+))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +17,14 @@ class StepName:
 
 def read_title(title: str) -> StepName | None:
     """The parts of a title, None for what is no step of a stage."""
-    found = _TITLE.match(title)
-    if found is None:
+    place, mark, text = title.partition("] ")
+    if not mark or not place.startswith("["):
         return None
-    return StepName(
-        found["stage"] or "",
-        int(found["number"]),
-        int(found["total"]),
-        found["text"].removeprefix("ONBUILD "),
-    )
+    stage, _, numbers = place[1:].rpartition(" ")
+    number, slash, total = numbers.partition("/")
+    if not slash or not number.isdecimal() or not total.isdecimal():
+        return None
+    return StepName(stage.strip(), int(number), int(total), text.removeprefix("ONBUILD "))
 
 
 def is_called(title: str, name: str, *, stage: str = "") -> bool:
@@ -45,10 +39,13 @@ def is_called(title: str, name: str, *, stage: str = "") -> bool:
         return False
     if " ".join(name.split()) == " ".join(parts.text.split()):
         return True
-    place = _PLACE.match(name.strip("[]").replace(" ", "/") if name.startswith("[") else name)
-    if place is None or int(place["number"]) != parts.number:
+    wanted = "/".join(name[1:-1].split()) if name.startswith("[") and name.endswith("]") else name
+    *before, last = wanted.split("/")
+    if before and before[-1].isdecimal() and last.isdecimal():  # with the number of steps behind it
+        if int(last) != parts.total:
+            return False
+        *before, last = before
+    if len(before) > 1 or not last.isdecimal() or int(last) != parts.number:
         return False
-    if place["total"] is not None and int(place["total"]) != parts.total:
-        return False
-    wanted = (place["stage"] or "").lower()
-    return wanted == parts.stage.lower() or bool(wanted and wanted == stage.lower())
+    called = before[0].lower() if before else ""
+    return called == parts.stage.lower() or bool(called and called == stage.lower())
