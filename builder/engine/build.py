@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 
 from builder.engine.account import ending, judged, required_by, tell_stages, traffic_of
 from builder.engine.advice import give_advice
-from builder.engine.contexts import Contexts
 from builder.engine.control import tell_unused_filters
 from builder.engine.deliver import check_outputs, deliver
 from builder.engine.elsewhere import Fetcher
-from builder.engine.inputs import Inputs, open_inputs
-from builder.engine.plans import Plans
+from builder.engine.inputs import open_inputs
+from builder.engine.opening import open_session
 from builder.engine.recording import Recording
 from builder.engine.reporter import Emit, Events
 from builder.engine.request import BuildRequest, Output
@@ -25,11 +22,7 @@ from builder.engine.session import Session
 from builder.engine.stage import StageResult, run_stage
 from builder.errors import CacheLostError
 from builder.events import Traffic
-from builder.graph.arguments import EARLIEST, EPOCH
-from builder.graph.plan import PlanOptions
-from builder.graph.stages import Graph, resolve_stages
-from builder.image.platform import host_platform, parse_platform
-from builder.store.store import Store, default_store_path, open_store
+from builder.store.store import default_store_path, open_store
 from builder.value import replace
 
 TYPE_CHECKING = False
@@ -139,67 +132,6 @@ def check_caches(request: BuildRequest) -> None:
             check_cache_from(spec)
         for spec in request.cache_to:
             check_cache_to(spec)
-
-
-def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
-    """The stages of the build file as the request wants them."""
-    here = host_platform()
-    build_args = request.build_args
-    if build_args.get(EPOCH) == "context" and inputs.seconds:
-        build_args = {**build_args, EPOCH: str(inputs.seconds)}
-
-    def resolved(build_args: Mapping[str, str]) -> Graph:
-        return resolve_stages(
-            inputs.file,
-            target=request.target,
-            build_args=build_args,
-            platform=parse_platform(request.platform) if request.platform else here,
-            build_platform=here,
-            named_contexts=tuple(request.build_contexts),
-        )
-
-    graph = resolved(build_args)
-    if request.reproducible and graph.epoch is None:
-        graph = resolved({**build_args, EPOCH: str(EARLIEST)})
-    return graph
-
-
-def open_session(
-    request: BuildRequest,
-    inputs: Inputs,
-    store: Store,
-    fetcher: Fetcher,
-    events: Events,
-    cancelled: threading.Event,
-) -> Session:
-    """What the stages of a build share; mistakes of the build file that can be known by now are raised."""
-    graph = graph_of(request, inputs)
-    for message, span in graph.warnings[len(graph.file.warnings) :]:  # the checks tell those of the file
-        events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
-    plans = Plans(graph, PlanOptions(network=request.network))
-    plans.foresee(store)
-    remote = None
-    if request.cache_from or request.cache_to:
-        # Late: most builds have no remote cache.
-        from builder.engine.remote_cache import RemoteCache
-
-        remote = RemoteCache(store, request, graph.platform, inputs.slot, events.warn)
-    return Session(
-        request=request,
-        inputs=inputs,
-        store=store,
-        graph=graph,
-        plans=plans,
-        contexts=Contexts(
-            store,
-            inputs.folders,
-            lambda name, address: fetcher.fetch(address, f"[context {name}] load from elsewhere").path,
-        ),
-        events=events,
-        cancelled=cancelled,
-        remote=remote,
-        workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),
-    )
 
 
 def _result(session: Session, made: Assembled | None, seconds: float, traffic: Traffic) -> BuildResult:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack
 
-from builder.cache.explain import explain, nearest
+from builder.cache.explain import explain
 from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
 from builder.engine.control import decided_anew, expired, refusal
 from builder.engine.planning import NotFetched, PlannedStep, Verdict
-from builder.engine.reasons import Above, why_another_base, why_missed
+from builder.engine.reasons import Above, nearest_record, why_another_base, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.stage import folder_slot, folder_step, slot_of, step_slot
@@ -28,8 +28,8 @@ from builder.store.images import StoredImage
 from builder.store.records import Record
 from builder.value import dataclass
 
-# Earlier records that a step whose base is unknown is compared with.
-_COMPARED = 64
+# Earlier runs of a step among which one with a time is looked for.
+_TIMED = 64
 
 
 class _NotKnown(BuilderError):
@@ -62,11 +62,17 @@ class Foretelling:
 
     def steps(self) -> tuple[PlannedStep, ...]:
         """Every step of the stages that are needed."""
-        with TemporaryDirectory(prefix="pybuild-plan-") as folder:
-            self._listing = os.path.join(folder, "listing")
+        with ExitStack() as stack:
+            self._stack = stack
             for index in self._session.graph.needed:
                 self._stages[index] = self._stage(self._session.graph.stages[index])
         return tuple(self._steps)
+
+    def _new_listing(self) -> str:
+        """A file for what the sources of a step are, gone at the end, and not in the store."""
+        from tempfile import TemporaryDirectory  # late: few plans have a COPY that misses
+
+        return os.path.join(self._stack.enter_context(TemporaryDirectory(prefix="pybuild-plan-")), "listing")
 
     def _stage(self, stage: Stage) -> _Foreseen:
         base = self._base(stage)
@@ -249,7 +255,10 @@ class Foretelling:
                     if why := expired(step.control, record):
                         return Verdict.MISS, (Reason("expired", "", why),), record, keys[-1]
                     return Verdict.HIT, (), record, keys[-1]
-            listing = self._listing if state is not None and work.save_listing(self._listing) else ""
+            listing = ""
+            if state is not None and isinstance(step, CopyStep):
+                file = self._new_listing()
+                listing = file if work.save_listing(file) else ""
         except BuilderError as error:
             if error.location is None and not isinstance(error, _NotKnown | NotFetched):
                 error.location = locate(session.graph.file, step.span)
@@ -258,24 +267,24 @@ class Foretelling:
             work.close()
         if state is None:
             assert waits_for is not None
-            return self._guess(slot, parts, waits_for)
-        miss = why_missed(session, slot, parts, keys, above=above, sources=sources, listing=listing)
+            return self._guess(slot, step.title, parts, waits_for)
+        miss = why_missed(
+            session, slot, step.title, parts, keys, above=above, sources=sources, listing=listing
+        )
         return Verdict.MISS, miss.reasons, miss.compared, keys[-1]
 
     def _guess(
-        self, slot: str, parts: tuple[Part, ...], waits_for: PlannedStep
+        self, slot: str, title: str, parts: tuple[Part, ...], waits_for: PlannedStep
     ) -> tuple[Verdict, tuple[Reason, ...], Record | None, bytes]:
         """A step whose base is not known: a miss if all else fits no record, else it depends on that base."""
+        record = nearest_record(self._session, slot, title, parts, without="parent")
         own = _own(parts)
-        records = self._session.store.records.nearest(slot, _COMPARED, evicted=True)
-        lists = [_own(tuple(Part(*fields) for fields in record.parts)) for record in records]
-        closest = nearest(own, lists)
-        if closest is None:
+        if record is None:
             return Verdict.MISS, explain(own, None), None, b""
-        record = records[lists.index(tuple(closest))]
-        if set(closest) == set(own):
+        before = _own(tuple(Part(*fields) for fields in record.parts))
+        if set(before) == set(own):
             return Verdict.DEPENDS, (_depends(waits_for),), record, b""
-        return Verdict.MISS, explain(own, closest), record, b""
+        return Verdict.MISS, explain(own, before), record, b""
 
     def _source(self, stage: Stage, origin: object, sources: dict[str, Above]) -> bytes:
         """The files that `--from` names; `_NotKnown` if only a build can know them."""
@@ -309,7 +318,7 @@ class Foretelling:
 
     def _once(self, slot: str, title: str, stage: Stage) -> float | None:
         """How long a step of just this title took the last time that it was carried out."""
-        rows = self._session.store.history.recent(slot, title, stage.name or "", _COMPARED)
+        rows = self._session.store.history.recent(slot, title, stage.name or "", _TIMED)
         return next((row.seconds for row in rows if row.outcome is Outcome.MISS), None)
 
 

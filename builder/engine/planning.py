@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import BinaryIO
 
-from builder.engine.build import open_session
 from builder.engine.elsewhere import Fetched, Fetcher, lies_elsewhere
 from builder.engine.inputs import open_inputs
+from builder.engine.opening import open_session
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import StoreError, UsageError

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from builder.cache.explain import because, explain, nearest
+from builder.cache.explain import because, explain
 from builder.cache.key import Part
 from builder.core.tree import listing_diff
 from builder.engine.control import day
 from builder.engine.recording import context_name
-from builder.engine.session import Session
+from builder.engine.session import Parts, Session
 from builder.errors import CoreError
 from builder.events import Reason
 from builder.store.history import BuildStep
@@ -20,7 +20,7 @@ from builder.value import dataclass
 # File names that an explanation lists; the rest is counted.
 _LISTED = 20
 # Earlier records that an explanation compares with.
-_COMPARED = 64
+_COMPARED = 128
 # Earlier bases that one is compared with.
 _BASES = 8
 
@@ -48,6 +48,7 @@ class Miss:
 def why_missed(
     session: Session,
     slot: str,
+    title: str,
     parts: Sequence[Part],
     keys: Sequence[bytes],
     *,
@@ -62,7 +63,7 @@ def why_missed(
     """
     store = session.store
     gone = next((when for key in keys if (when := store.evictions.when(key)) is not None), None)
-    closest = _nearest(store, slot, parts, session.begun)
+    closest = nearest_record(session, slot, title, parts)
     if gone is not None:
         return Miss((Reason("evicted", "", f"evicted by prune on {day(gone)}"),), closest)
     if closest is None:
@@ -78,12 +79,37 @@ def why_missed(
     return Miss(reasons, closest)
 
 
-def _nearest(store: Store, slot: str, parts: Sequence[Part], begun: float) -> Record | None:
-    """The record of an earlier build that shares most with some parts, pruned ones among them."""
-    records = store.records.nearest(slot, _COMPARED, before=begun, evicted=True)
-    lists = [tuple(Part(*fields) for fields in record.parts) for record in records]
-    closest = nearest(parts, lists)
-    return None if closest is None else records[lists.index(tuple(closest))]
+def nearest_record(
+    session: Session, slot: str, title: str, parts: Sequence[Part], *, without: str = ""
+) -> Record | None:
+    """The record of an earlier build that shares most with some parts, the newest of equals; pruned ones among them.
+
+    Parts of the kind `without` count for nothing. The records of a slot are read once in a build.
+    """
+    wanted = frozenset((part.kind, part.name, part.value) for part in parts if part.kind != without)
+    known = _earlier(session, slot)
+    best: Record | None = None
+    most = -1
+    for record, has in known:
+        shared = len(wanted & has)
+        if shared > most:
+            best, most = record, shared
+    if len(known) >= _COMPARED and slot.count("\n") > 1:
+        # There may be more than these: the step's own last run is the likeliest.
+        stage = slot.split("\n")[-2]
+        for row in session.store.history.recent(slot, title, "" if stage.isdecimal() else stage, 1):
+            own = session.store.records.find(row.key) if row.key else None
+            if own is not None and len(wanted.intersection(own.parts)) > most:
+                return own
+    return best
+
+
+def _earlier(session: Session, slot: str) -> list[tuple[Record, Parts]]:
+    known = session.earlier.get(slot)
+    if known is None:
+        records = session.store.records.nearest(slot, _COMPARED, before=session.begun, evicted=True)
+        known = session.earlier[slot] = [(record, frozenset(record.parts)) for record in records]
+    return known
 
 
 def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) -> Reason:

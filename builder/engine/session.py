@@ -13,6 +13,7 @@ from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import Cancelled
 from builder.graph.stages import Graph
+from builder.store.records import Record
 from builder.store.store import Store
 from builder.value import dataclass, field
 
@@ -31,6 +32,9 @@ class Stand:
     parent: bytes
     stage: str
     index: int
+
+
+Parts = frozenset[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Session:
     # Held while room is made in the store; what was told once.
     room: threading.Lock = field(default_factory=threading.Lock)
     told: set[str] = field(default_factory=set)
+    # Records of earlier builds by slot, with their parts as a set; see `builder.engine.reasons`.
+    earlier: dict[str, list[tuple[Record, Parts]]] = field(default_factory=dict)
 
     @property
     def fixed_time(self) -> int | None:

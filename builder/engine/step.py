@@ -117,7 +117,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             listing = store.listing_path(keys[-1])
             has_listing = work.save_listing(listing)
             reporter.key = keys[-1]
-            miss = _why(session, place, parts, keys, listing if has_listing else "", shared)
+            miss = _why(session, reporter.title, place, parts, keys, listing if has_listing else "", shared)
             reporter.reasons = miss.reasons
             reporter.compared = miss.compared.key if miss.compared is not None else b""
             begin = _beginning(session, place, parts, work, listing) if has_listing else None
@@ -261,6 +261,7 @@ def _attempt(
 
 def _why(
     session: Session,
+    title: str,
     place: Place,
     parts: tuple[Part, ...],
     keys: Sequence[bytes],
@@ -271,7 +272,7 @@ def _why(
     if not place.cached:
         return Miss((Reason("no-cache", "", place.refusal),))
     miss = why_missed(
-        session, place.slot, parts, keys, above=place.above, sources=place.sources, listing=listing
+        session, place.slot, title, parts, keys, above=place.above, sources=place.sources, listing=listing
     )
     if place.control.never or place.control.expires:
         # What it is compared with is its last run, even one that was made of just the same.

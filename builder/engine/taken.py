@@ -8,10 +8,10 @@ import threading
 from contextlib import ExitStack
 
 from builder.buildfile.ignorefile import IgnoreRule
-from builder.engine.build import graph_of
 from builder.engine.contexts import Contexts, compile_rules, ignore_rules
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs, open_inputs
+from builder.engine.opening import graph_of
 from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest

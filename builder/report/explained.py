@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from builder.engine.explaining import ExplainedStep, Explanation
-from builder.events import Outcome, Reason
+from builder.events import Outcome
 from builder.report.harmless import harmless
 from builder.report.summary import SAME, one_line
 from builder.report.text import human, seconds
+from builder.report.why import reason_words
 from builder.store.history import Build, BuildStep
 
 TYPE_CHECKING = False
@@ -101,30 +102,6 @@ def why(step: BuildStep) -> str:
     if not words and step.outcome is Outcome.HIT:
         return "hit"
     return "; ".join(words) or "nobody knows why"
-
-
-def reason_words(reasons: Sequence[Reason]) -> Iterator[str]:
-    """Some reasons, each in a few words of one line; all files are one."""
-    files = [reason for reason in reasons if reason.part == "file" or reason.part.startswith("file ")]
-    if files:
-        yield one_line(_files(files))
-    yield from (one_line(_word(reason)) for reason in reasons if reason not in files)
-
-
-def _word(reason: Reason) -> str:
-    # The title of the cause stands on its own line.
-    if reason.kind == "depends" and reason.step:
-        return f"depends on step {reason.step}"
-    return f"because step {reason.step} changed" if reason.step else reason.detail or reason.kind
-
-
-def _files(reasons: Sequence[Reason]) -> str:
-    count = 0
-    for reason in reasons:
-        more = reason.detail.removeprefix("and ").removesuffix(" more")
-        count += int(more) if reason.part == "file" and more.isdecimal() else 1
-    listed = ", ".join(reason.detail for reason in reasons)
-    return f"{count} file{'' if count == 1 else 's'} changed: {listed}"
 
 
 def _cut(text: str) -> str:

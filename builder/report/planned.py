@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from builder.engine.planning import BuildPlan, PlannedStep, Verdict
-from builder.report.explained import reason_words
 from builder.report.summary import one_line, shorten
 from builder.report.text import seconds
+from builder.report.why import reason_words
 
 SCHEMA = 1
 _TITLE = 60

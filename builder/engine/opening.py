@@ -1,0 +1,81 @@
+"""What stands before the first step: the stages of the build file as the request wants them, and what they share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+
+from builder.engine.contexts import Contexts
+from builder.engine.elsewhere import Fetcher
+from builder.engine.inputs import Inputs
+from builder.engine.plans import Plans
+from builder.engine.reporter import Events
+from builder.engine.request import BuildRequest
+from builder.engine.session import Session
+from builder.graph.arguments import EARLIEST, EPOCH
+from builder.graph.plan import PlanOptions
+from builder.graph.stages import Graph, resolve_stages
+from builder.image.platform import host_platform, parse_platform
+from builder.store.store import Store
+
+
+def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
+    """The stages of the build file as the request wants them."""
+    here = host_platform()
+    build_args = request.build_args
+    if build_args.get(EPOCH) == "context" and inputs.seconds:
+        build_args = {**build_args, EPOCH: str(inputs.seconds)}
+
+    def resolved(build_args: Mapping[str, str]) -> Graph:
+        return resolve_stages(
+            inputs.file,
+            target=request.target,
+            build_args=build_args,
+            platform=parse_platform(request.platform) if request.platform else here,
+            build_platform=here,
+            named_contexts=tuple(request.build_contexts),
+        )
+
+    graph = resolved(build_args)
+    if request.reproducible and graph.epoch is None:
+        graph = resolved({**build_args, EPOCH: str(EARLIEST)})
+    return graph
+
+
+def open_session(
+    request: BuildRequest,
+    inputs: Inputs,
+    store: Store,
+    fetcher: Fetcher,
+    events: Events,
+    cancelled: threading.Event,
+) -> Session:
+    """What the stages of a build share; mistakes of the build file that can be known by now are raised."""
+    graph = graph_of(request, inputs)
+    for message, span in graph.warnings[len(graph.file.warnings) :]:  # the checks tell those of the file
+        events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
+    plans = Plans(graph, PlanOptions(network=request.network))
+    plans.foresee(store)
+    remote = None
+    if request.cache_from or request.cache_to:
+        # Late: most builds have no remote cache.
+        from builder.engine.remote_cache import RemoteCache
+
+        remote = RemoteCache(store, request, graph.platform, inputs.slot, events.warn)
+    return Session(
+        request=request,
+        inputs=inputs,
+        store=store,
+        graph=graph,
+        plans=plans,
+        contexts=Contexts(
+            store,
+            inputs.folders,
+            lambda name, address: fetcher.fetch(address, f"[context {name}] load from elsewhere").path,
+        ),
+        events=events,
+        cancelled=cancelled,
+        remote=remote,
+        workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),
+    )
