@@ -87,7 +87,7 @@ def nearest_record(
     Parts of the kind `without` count for nothing. The records of a slot are read once in a build.
     """
     wanted = frozenset((part.kind, part.name, part.value) for part in parts if part.kind != without)
-    known = _earlier(session, slot)
+    known = earlier_records(session, slot)
     best: Record | None = None
     most = -1
     for record, has in known:
@@ -104,7 +104,8 @@ def nearest_record(
     return best
 
 
-def _earlier(session: Session, slot: str) -> list[tuple[Record, Parts]]:
+def earlier_records(session: Session, slot: str) -> list[tuple[Record, Parts]]:
+    """The newest records of a slot that were made before this build, pruned ones among them, each with its parts as a set."""
     known = session.earlier.get(slot)
     if known is None:
         records = session.store.records.nearest(slot, _COMPARED, before=session.begun, evicted=True)

@@ -134,6 +134,10 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
         )
         for key in keys:
             store.records.put(replace(record, key=key))
+        if has_listing:
+            from builder.engine.listings import keep_few
+
+            keep_few(session, record)
     _note(session, work, place, parent, record, keys, shared)
     same = miss.compared is not None and miss.compared.state == state
     reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, same=same)

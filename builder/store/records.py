@@ -72,6 +72,13 @@ class Records:
             ),
         )
 
+    def drop_listing(self, slot: str, name: str) -> None:
+        """Forget that records of a slot, pruned ones too, have a listing that is about to be removed."""
+        for table in ("records", "evictions"):
+            self._database.run(
+                f"UPDATE {table} SET listing = '' WHERE slot = ? AND listing = ?", (slot, name)
+            )
+
     def nearest(
         self, slot: str, limit: int, *, before: float | None = None, evicted: bool = False
     ) -> list[Record]:

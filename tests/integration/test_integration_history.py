@@ -106,3 +106,52 @@ def test_a_history_that_cannot_be_written_is_a_warning(pybuild: Run, store: Path
     database.close()
     done = pybuild("build", context)
     assert "this build is not in the history" in done.stderr
+
+
+def stored(store: Path) -> int:
+    """Bytes of the files of all snapshots, each file counted once, and of the listings."""
+    files = [
+        path for path in (*store.glob("snapshots/*/fs/**/*"), *store.glob("listings/*")) if path.is_file()
+    ]
+    return sum({path.stat().st_ino: path.stat().st_size for path in files}.values())
+
+
+def test_a_store_grows_by_what_changed(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM scratch\nCOPY src /src\n")
+    for folder in range(20):
+        (context / "src" / str(folder)).mkdir(parents=True)
+        for number in range(100):
+            (context / "src" / str(folder) / f"file-{number}").write_text(f"{folder} {number}\n")
+    output = ("--output", "type=cacheonly")
+    for number in range(4):
+        (context / "src" / "0" / "changing").write_text(f"edit {number}\n")
+        pybuild("build", *output, context)
+    size, listings = stored(store), len(list((store / "listings").iterdir()))
+    for number in range(4, 8):
+        (context / "src" / "0" / "changing").write_text(f"edit {number}\n")
+        pybuild("build", *output, context)
+        assert [reason.detail for reason in history(store)[-1][1][0].reasons] == ["src/0/changing (content)"]
+    assert len(list((store / "listings").iterdir())) == listings == 3
+    assert stored(store) - size < 4 * 1000, (
+        "a new listing and a new folder take as much as old ones gave back"
+    )
+    # Two branches that take turns are each compared with their own last run.
+    for text in ("edit 6\n", "edit 7\n"):
+        (context / "src" / "0" / "changing").write_text(text)
+        pybuild("build", *output, context)
+        assert outcomes(history(store)[-1][1]) == ["hit"]
+
+
+def test_a_build_that_changed_nothing_adds_little(pybuild: Run, store: Path, context: Path) -> None:
+    lines = "".join(f"WORKDIR /w/{number}\n" for number in range(50))
+    (context / "Buildfile").write_text(f"FROM scratch\n{lines}")
+    pybuild("build", "--output", "type=cacheonly", context)
+    pybuild("build", "--output", "type=cacheonly", context)
+    database = sqlite3.connect(store / "pybuild.db")
+    rows = database.execute("SELECT * FROM build_steps WHERE build = 2").fetchall()
+    texts = database.execute("SELECT count(*) FROM step_texts").fetchone()
+    database.close()
+    assert len(rows) == 50 and texts == (50,)
+    assert (
+        sum(len(value) if isinstance(value, str | bytes) else 8 for row in rows for value in row) < 50 * 150
+    )

@@ -215,3 +215,14 @@ def test_a_step_of_a_lone_stage_is_called_by_its_number(pybuild: Run, store: Pat
     pybuild("build", context)
     pybuild("build", "--no-cache-filter", "3", context)
     assert [step.title for step in last(store) if step.outcome == "miss"] == ["[3/3] RUN echo b > /b"]
+
+
+def test_pruning_leaves_its_day_as_the_reason(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN cat /a > /b\n")
+    (context / "a").write_text("1")
+    pybuild("build", "--output", "type=cacheonly", context)
+    pybuild("prune", "--all", "--force")
+    pybuild("build", "--output", "type=cacheonly", context)
+    found = details(find(last(store), "COPY"))
+    assert len(found) == 1 and found[0].startswith("evicted by prune on 20"), found
+    assert "evicted by prune on 20" in pybuild("explain").stdout

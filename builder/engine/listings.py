@@ -1,0 +1,41 @@
+"""What the sources of a COPY were is kept for its last few runs only, so that a store grows by what changed."""
+
+from __future__ import annotations
+
+import os
+
+from builder.engine.reasons import earlier_records
+from builder.engine.session import Session
+from builder.store.records import Record
+
+# Runs of one COPY whose files a later run can be compared with, one by one; two branches that take turns need two.
+KEPT = 3
+
+
+def keep_few(session: Session, record: Record) -> None:
+    """Drop the listings of all but the last few runs of the COPY or ADD that `record` is of.
+
+    Whoever reads one meanwhile does without it, as without one that was never there.
+    """
+    mine = _sources(record)
+    listings = [
+        other.listing
+        for other, _ in earlier_records(session, record.slot)
+        if other.listing and other.listing != record.listing and _sources(other) == mine
+    ]
+    # The newest first; of records that share a listing one counts.
+    for name in list(dict.fromkeys(listings))[KEPT - 1 :]:
+        session.store.records.drop_listing(record.slot, name)
+        try:
+            os.unlink(session.store.listing_file(name))
+        except FileNotFoundError:
+            pass
+
+
+def _sources(record: Record) -> tuple[tuple[str, str], ...]:
+    """What the runs of one instruction have in common: where it copies to, and the names of what it takes."""
+    return tuple(
+        (name, value if kind == "destination" else "")
+        for kind, name, value in record.parts
+        if kind in ("destination", "file")
+    )
