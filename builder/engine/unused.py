@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from builder.core.tree import Tree
-from builder.engine.build import graph_of
 from builder.engine.contexts import Contexts, Folder
 from builder.engine.elsewhere import Fetcher, lies_elsewhere
 from builder.engine.inputs import DEFAULT_NAMES, open_inputs
+from builder.engine.opening import graph_of
 from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
