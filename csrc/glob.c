@@ -25,12 +25,13 @@ static int add_matches(pb_tree *tree, uint32_t node, const pb_pattern *matcher, 
 static int add_folders(pb_tree *tree, uint32_t top, pb_nodes *found, pb_error *error)
 {
     size_t first = found->count;
-    int failed = pb_nodes_add(found, top);
+    int failed = pb_tree_read_all(tree, top, error);
+
+    if (failed)
+        return failed;
+    failed = pb_nodes_add(found, top);
     for (size_t i = first; !failed && i < found->count; i++) {
         uint32_t node = found->items[i];
-        failed = pb_tree_read(tree, node, error);
-        if (failed)
-            return failed;
         for (uint32_t k = 0; !failed && k < tree->nodes[node].child_count; k++) {
             uint32_t child = tree->nodes[node].first_child + k;
             if (S_ISDIR(tree->nodes[child].mode) && !(tree->nodes[child].flags & PB_NODE_GONE))
