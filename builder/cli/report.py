@@ -22,7 +22,7 @@ def run(args: Arguments, around: Surroundings) -> int:
     number = _number(args)
     one = bool(args.words) or args.switch("--last") or bool(args.texts("--report"))
     with around.open_store(args.text("--store"), reading=not args.switch("--advice")) as store:
-        if args.switch("--advice"):
+        if args.switch("--advice") and form != "html" and not args.texts("--report"):
             text = _advice(store, number, form)
         elif args.switch("--trend"):
             text = _trend(store, number, form)
@@ -44,8 +44,8 @@ def _format(args: Arguments) -> str:
         raise UsageError(
             "a trend is written as text or json", hint="an HTML report of a build shows its trend"
         )
-    if args.switch("--advice") and form not in ("text", "json"):
-        raise UsageError("advice is written as text or json")
+    if args.switch("--advice") and form not in ("text", "json", "html"):
+        raise UsageError("advice is written as text, json or html")
     if args.switch("--advice") and args.switch("--trend"):
         raise UsageError("--advice and --trend are shown one by one")
     return form
@@ -79,16 +79,20 @@ def _one(args: Arguments, around: Surroundings, store: Store, number: int | None
     from builder.report.past import past_report
 
     report = past_report(store, number)
-    trend = None
+    trend = advised = None
     if form == "html" or args.texts("--report"):
         from builder.report.trend import trend_of
 
         trend = trend_of(store, report.build)
+        if args.switch("--advice"):
+            from builder.report.advice import advise
+
+            advised = advise(store, report.build)
     if args.texts("--report"):
         from builder.cli.reports import parse_reports, write_reports
 
         wanted = [one for one in parse_reports(args.texts("--report"), around) if one.asked]
-        write_reports(report, wanted, around, trend=trend)
+        write_reports(report, wanted, around, trend=trend, advised=advised)
         return ""
     if form == "text":
         from builder.report.listing import render_report
@@ -96,7 +100,7 @@ def _one(args: Arguments, around: Surroundings, store: Store, number: int | None
         return render_report(report, width=_width(around))
     from builder.report.reportfile import render
 
-    return render(report, form, trend=trend)
+    return render(report, form, trend=trend, advised=advised)
 
 
 def _trend(store: Store, number: int | None, form: str) -> str:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from builder.report.advice import Advised
     from builder.report.document import Report
     from builder.report.trend import Trend
 
@@ -87,6 +88,7 @@ def write_reports(
     *,
     store: str = "",
     trend: Trend | None = None,
+    advised: Advised | None = None,
 ) -> None:
     """Write a build's report to all places; raises what went wrong with the first that was asked for, after the others."""
     failure: BuilderError | None = None
@@ -94,7 +96,7 @@ def write_reports(
         try:
             if wanted.form == "html" and trend is None and store:
                 trend = _trend(report, around, store)
-            _write(report, wanted, around, trend)
+            _write(report, wanted, around, trend, advised)
         except BuilderError as error:
             if wanted.asked:
                 failure = failure or error
@@ -104,11 +106,17 @@ def write_reports(
         raise failure
 
 
-def _write(report: Report, wanted: ReportFile, around: Surroundings, trend: Trend | None) -> None:
+def _write(
+    report: Report,
+    wanted: ReportFile,
+    around: Surroundings,
+    trend: Trend | None,
+    advised: Advised | None,
+) -> None:
     from builder.report.reportfile import render, write_report
 
     if wanted.dest == _STANDARD_ERROR:
-        around.err.write(render(report, wanted.form, trend=trend))
+        around.err.write(render(report, wanted.form, trend=trend, advised=advised))
         around.err.flush()
     elif wanted.append:
         data = render(report, wanted.form).encode("utf-8", "backslashreplace")
@@ -118,7 +126,7 @@ def _write(report: Report, wanted: ReportFile, around: Surroundings, trend: Tren
         except OSError as error:
             raise BuilderError(f'cannot write "{wanted.dest}": {error.strerror}') from None
     else:
-        write_report(report, wanted.dest, wanted.form, trend=trend, stdout=sys.stdout.buffer)
+        write_report(report, wanted.dest, wanted.form, trend=trend, advised=advised, stdout=sys.stdout.buffer)
 
 
 def _trend(report: Report, around: Surroundings, store: str) -> Trend | None:

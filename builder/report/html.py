@@ -21,6 +21,10 @@ from builder.report.trend import Trend, flaky_sentence
 from builder.report.waterfall import lay_out
 from builder.value import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.report.advice import Advised
+
 _TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
 _WORDS = {
     Outcome.HIT: "cached",
@@ -40,8 +44,8 @@ class Miss:
     follows: tuple[Reason, ...]
 
 
-def render_html(report: Report, trend: Trend | None = None) -> str:
-    """The page. `trend` is what earlier builds were like."""
+def render_html(report: Report, trend: Trend | None = None, advised: Advised | None = None) -> str:
+    """The page. `trend` is what earlier builds were like, `advised` what could be better."""
     # Late, for pages only.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -73,6 +77,7 @@ def render_html(report: Report, trend: Trend | None = None) -> str:
         box=(WIDTH, HEIGHT),
         layers=_layers(report),
         trend=trend or Trend(),
+        advised=advised,
         tops=_tops(trend or Trend()),
         script=Markup(script),  # noqa: S704 - a file of this package
         style=Markup(style),  # noqa: S704 - a file of this package

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from builder.report.advice import Advised
     from builder.report.trend import Trend
 
 FORMATS = ("json", "markdown", "junit", "html", "github")
@@ -128,13 +129,14 @@ def write_report(
     form: str | None = None,
     *,
     trend: Trend | None = None,
+    advised: Advised | None = None,
     stdout: BinaryIO | None = None,
 ) -> None:
     """Write a report to a file; see `Recorder.write`."""
     # Late: few builds write one.
     from builder.output.destination import open_destination
 
-    text = render(report, form or form_of(path), trend=trend)
+    text = render(report, form or form_of(path), trend=trend, advised=advised)
     with open_destination(path, stdout) as stream:
         stream.write(text.encode("utf-8", "backslashreplace"))
 
@@ -150,8 +152,8 @@ def form_of(path: str) -> str:
     return _EXTENSIONS[extension]
 
 
-def render(report: Report, form: str, *, trend: Trend | None = None) -> str:
-    """A report as the text of one of `FORMATS`."""
+def render(report: Report, form: str, *, trend: Trend | None = None, advised: Advised | None = None) -> str:
+    """A report as the text of one of `FORMATS`; `trend` and `advised` are what an HTML page shows beside it."""
     # Each is imported by who wants it.
     if form == "json":
         import json
@@ -174,5 +176,5 @@ def render(report: Report, form: str, *, trend: Trend | None = None) -> str:
     if form == "html":
         from builder.report.html import render_html
 
-        return render_html(report, trend)
+        return render_html(report, trend, advised)
     raise UsageError(f'there is no report type "{form}"', hint=f"use one of {', '.join(FORMATS)}")
