@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builder.errors import StoreError
 from builder.events import Outcome, Reason
 from builder.store.history import Build, BuildStep
 from builder.store.records import Record
@@ -144,3 +146,32 @@ def test_a_store_of_the_form_before_the_history_is_taken_on(tmp_path: Path) -> N
         assert store.history.builds() == []
         assert store.history.add(BUILD, [STEP]) == 1
         assert store.records.get(b"k" * 16) is not None
+
+
+def test_builds_that_end_at_once_have_numbers_of_their_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "store")
+    open_store(path).close()
+    numbers: list[int] = []
+
+    def end() -> None:
+        with open_store(path) as store:
+            numbers.extend(store.history.add(BUILD, [STEP]) for _ in range(20))
+
+    threads = [threading.Thread(target=end) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == list(range(1, 81))
+    with open_store(path) as store:
+        assert all(len(store.history.steps(number)) == 1 for number in numbers)
+
+
+def test_a_store_that_is_only_looked_at_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no store at"):
+        open_store(str(tmp_path / "none"), reading=True)
+    assert not (tmp_path / "none").exists()
+    path = str(tmp_path / "store")
+    open_store(path).close()
+    with open_store(path, reading=True) as store, pytest.raises(StoreError):
+        store.history.add(BUILD, [STEP])
