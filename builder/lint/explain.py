@@ -83,7 +83,8 @@ EXPLANATIONS = {
     "UndefinedVar": Explanation(
         "A variable that nothing has set is empty, without a word when the image is built. Variables of the base image count as set."
         " `pybuild check` does not fetch the base: there it reports names that are set elsewhere in the file"
-        " (an ARG that the stage does not declare, or declares later) or that are misspelt, and is silent about the rest.",
+        " (an ARG that the stage does not declare, or declares later), that are misspelt, or that no image sets as they have small"
+        " letters, and is silent about the rest.",
         "FROM alpine:3.20\nARG DIR_ASSETS=assets/\nCOPY $DIR_ASSET /srv/\n",
         "FROM alpine:3.20\nARG DIR_ASSETS=assets/\nCOPY $DIR_ASSETS /srv/\n",
     ),

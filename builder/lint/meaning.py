@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from builder.buildfile import syntax
@@ -93,8 +94,8 @@ def _is_absolute(path: str, system: str) -> bool:
 def undefined_var(facts: Facts) -> Iterator[Hit]:
     """UndefinedVar.
 
-    Where the base's own variables are not known, only what looks like a slip is reported: a name that another line
-    of the file sets, or that is spelled nearly like one that is set.
+    Where the base's own variables are not known, names that an image may well set (capitals) are reported only if they
+    look like a slip: another line of the file sets them, or they are spelled nearly like one that is set.
     """
     declared = None
     suggested = 0
@@ -106,7 +107,7 @@ def undefined_var(facts: Facts) -> Iterator[Hit]:
             seen.add(name)
             suggested += 1
             near = suggestion(name, visit.names, "$") if suggested <= _SUGGESTIONS else ""
-            if not visit.stage.known and not near:
+            if not visit.stage.known and not near and re.fullmatch("[A-Z_][A-Z0-9_]*", name):
                 declared = facts.declared() if declared is None else declared
                 if name not in declared:
                     continue

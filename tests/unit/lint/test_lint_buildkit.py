@@ -366,3 +366,9 @@ def test_descriptions(text: str, wanted: list[tuple[int, str, str]]) -> None:
 )
 def test_suggestions(name: str, known: list[str], wanted: str) -> None:
     assert suggestion(name, known) == (f" (did you mean {wanted}?)" if wanted else "")
+
+
+def test_names_in_small_letters_and_numbers_are_set_by_no_base():
+    text = "FROM alpine\nCOPY $foo .\nENV A=$JAVA_HOME/x B=$1\nCOPY <<E /x\n$uri $HOME\nE\n"
+    shown = [found.message for found in findings(text, "UndefinedVar")]
+    assert shown == [f"Usage of undefined variable '${name}'" for name in ("foo", "1", "uri")]
