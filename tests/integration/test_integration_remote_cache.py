@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Run
 from flaky_server import FlakyServer
-from registry_server import Registry, run_registry
+from registry_server import PASSWORD, USER, Registry, run_registry
 from remote_machines import BUILDFILE, NewMachine, manifest_of, rename_cache, rewrite_records
 from s3_server import Bucket, run_s3
+from user_place import user_place
+
+from builder.events import Warned
 
 
 @pytest.fixture
@@ -373,3 +377,99 @@ def test_a_cache_that_cannot_be_meant_is_refused_at_once(machine: NewMachine, sp
     failed = one.refused("--cache-from", spec)
     assert failed.returncode == 2
     assert words in failed.stderr
+
+
+# --- other ways in ---
+
+
+def test_a_cache_behind_a_password(
+    machine: NewMachine, pybuild: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    with run_registry(tmp_path / "locked", password=True) as locked:
+        ref = f"{locked.host}/app/cache"
+        first, second = machine(), machine()
+        stranger = first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+        assert f"cache export failed: registry {ref}: {locked.host} gives no access" in stranger.text
+        pybuild("login", "-u", USER, "--password-stdin", locked.host, input=PASSWORD)
+        one = first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+        assert "cache export failed" not in one.text
+        two = second.build("--cache-from", ref)
+        assert set(two.outcomes()) == {"hit"}
+        assert PASSWORD not in one.text + two.text
+
+
+def test_the_library_takes_the_same_caches(machine: NewMachine, bases: Path, tmp_path: Path) -> None:
+    import builder
+    from builder import CacheSpec
+
+    first, second = machine(), machine()
+    contexts = {"base": f"oci-layout://{bases / 'base'}"}
+    to, source = CacheSpec("local", {"dest": str(tmp_path / "cache"), "mode": "max"}), tmp_path / "cache"
+    one = builder.build(
+        str(first.project), build_contexts=contexts, store=str(first.store), cache_to=[to], tags=["app"]
+    )
+    warnings: list[object] = []
+    two = builder.build(
+        str(second.project),
+        build_contexts=contexts,
+        store=str(second.store),
+        cache_from=[CacheSpec("local", {"src": str(source)}), CacheSpec("local", {"src": "/nosuch"})],
+        on_event=lambda event: warnings.append(event) if isinstance(event, Warned) else None,
+    )
+    assert two.image_id == one.image_id
+    assert [step.origin for step in two.steps if step.outcome == "hit"] == [f"local {source}"] * 6
+    assert len(warnings) == 1
+    with pytest.raises(builder.BuilderError, match="needs dest=FOLDER"):
+        builder.build(str(first.project), store=str(first.store), cache_to=[CacheSpec("local")])
+
+
+def test_layers_of_another_compression(machine: NewMachine, tmp_path: Path) -> None:
+    first, second = machine(), machine()
+    for kind in ("zstd", "uncompressed"):
+        first.build("--cache-to", f"type=local,dest={tmp_path / kind},mode=max,compression={kind}")
+        found = second.build(
+            "--cache-from", f"type=local,src={tmp_path / kind}", "-o", tmp_path / f"out-{kind}"
+        )
+        assert (tmp_path / f"out-{kind}" / "out").read_text() == "a\nb\n"
+        assert set(found.outcomes()) == {"hit"}
+        layer = {entry["mediaType"] for entry in manifest_of(tmp_path / kind)["layers"]}
+        assert layer == {f"application/vnd.oci.image.layer.v1.tar{'+zstd' if kind == 'zstd' else ''}"}
+        second = machine()
+
+
+def test_root_and_an_ordinary_user_share_a_cache(
+    machine: NewMachine, unprivileged: str, bases: Path, tmp_path: Path
+) -> None:
+    first = machine()
+    with user_place(unprivileged, bases) as home:
+        text = BUILDFILE + "RUN rm /etc/group && rm -r /home && mkdir /home && echo new > /home/new\n"
+        first.write("Buildfile", text)
+        first.build("--cache-to", f"type=local,dest={home / 'cache'},mode=max")
+        shutil.copytree(first.project, home / "checkout")
+        for path in ("cache", "checkout"):
+            subprocess.run(["chown", "-R", unprivileged, str(home / path)], check=True)
+        (home / "checkout" / "Buildfile").write_text(text + "RUN ls /home > /seen; ls /etc >> /seen\n")
+        line = [str(home / "pybuild"), "build", "--progress", "plain", "--store", str(home / "store")]
+        line += ["--build-context", f"base=oci-layout://{home / 'base'}"]
+        line += [
+            "--cache-from",
+            f"type=local,src={home / 'cache'}",
+            "-o",
+            str(home / "out"),
+            str(home / "checkout"),
+        ]
+        done = subprocess.run(
+            ["runuser", "-u", unprivileged, "--", *line],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=home,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("CACHED from local") == 7
+        # What a folder was replaced by, and what was removed, is so for the user too.
+        seen = (home / "out" / "seen").read_text().split()
+        assert seen[0] == "new"
+        assert "home" not in seen
+        assert "group" not in seen
