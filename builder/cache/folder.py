@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO
@@ -52,7 +51,12 @@ class FolderPlace:
     def put(self, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> None:
         """Write a blob: it appears whole."""
         with opener() as source:
-            self._write(_blob(descriptor.digest), lambda stream: shutil.copyfileobj(source, stream, CHUNK))
+
+            def copy(stream: BinaryIO) -> None:
+                while chunk := source.read(CHUNK):
+                    stream.write(chunk)
+
+            self._write(_blob(descriptor.digest), copy)
 
     def put_manifest(self, document: bytes) -> None:
         """Write the manifest and name it in the index; other names stay."""

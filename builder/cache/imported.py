@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from builder.cache.document import LARGEST, RECORDS, Document, RemoteRecord, parse
-from builder.cache.inline import ANNOTATION, unpack
 from builder.cache.place import Place
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest, digest_of
@@ -104,10 +103,10 @@ class ImportedCache:
         annotations = dict(manifest.annotations)
         if manifest.config.media_type == RECORDS:
             data = self._read_small(manifest.config)
-        elif ANNOTATION in annotations:
-            data = unpack(annotations[ANNOTATION])
         else:
-            raise ImageError("it is an image that carries no records")
+            from builder.cache.inline import unpack
+
+            data = unpack(annotations)
         if self._trusted is not None:
             from builder.cache.signing import check
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from collections.abc import Mapping
 
 from builder.cache.document import LARGEST
 from builder.errors import ImageError
@@ -21,8 +22,11 @@ def pack(document: bytes) -> str:
     return text
 
 
-def unpack(text: str) -> bytes:
-    """What `pack` was given."""
+def unpack(annotations: Mapping[str, str]) -> bytes:
+    """The document that the annotations of a manifest hold; an `ImageError` if they hold none."""
+    text = annotations.get(ANNOTATION)
+    if text is None:
+        raise ImageError("it is an image that carries no records")
     try:
         stream = zlib.decompressobj()
         data = stream.decompress(base64.b64decode(text, validate=True), LARGEST + 1)

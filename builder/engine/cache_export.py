@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import queue
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from builder.cache.document import RECORDS, Document, RemoteMount, RemoteRecord,
 from builder.cache.metered import MeteredPlace
 from builder.cache.place import Place, open_place
 from builder.cache.spec import CacheSpec
+from builder.cache.target import Target
 from builder.digest import Digest
 from builder.engine.request import BuildRequest
 from builder.engine.session import Session
@@ -26,12 +26,10 @@ from builder.engine.stage import StageResult
 from builder.errors import BuilderError, CacheLostError, Cancelled
 from builder.events import Outcome
 from builder.execute.layer import ensure_layer, promised_layer
-from builder.graph.steps import RunStep
-from builder.image.manifest import Descriptor, Manifest, describe, parse_manifest, render_manifest
+from builder.image.manifest import Descriptor, Manifest, describe, render_manifest
 from builder.store.layers import Layer
 from builder.store.states import SCRATCH
 from builder.store.store import Store
-from builder.value import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,49 +41,6 @@ _POLITENESS = 10
 _AT_ONCE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What became of one export: blobs that were sent, and their bytes; whether its records were there already."""
-
-    blobs: int
-    bytes: int
-    unchanged: bool
-
-
-class _Target:
-    """One `--cache-to` that is a place."""
-
-    def __init__(self, spec: CacheSpec, place: Place) -> None:
-        self.spec, self.place = spec, place
-        self.failed: BuilderError | None = None
-        self.sent: dict[Digest, int] = {}
-        self.there: set[Digest] = set()
-        self.before: tuple[bytes, frozenset[Digest]] | None = None
-
-    def send(self, layer: Layer | Descriptor, opener: Callable[[], BinaryIO]) -> None:
-        """Bring a blob there if it is not."""
-        if layer.digest in self.there:
-            return
-        held = self.look()
-        if layer.digest not in held[1] and not self.place.has(layer.digest):
-            self.place.put(Descriptor(layer.media_type, layer.digest, layer.size), opener)
-            self.sent[layer.digest] = layer.size
-        self.there.add(layer.digest)
-
-    def look(self) -> tuple[bytes, frozenset[Digest]]:
-        """The manifest that is there now, and the blobs that it names, which therefore are there too."""
-        if self.before is None:
-            try:
-                document = self.place.manifest()[1]
-                parsed = parse_manifest(document)
-            except BuilderError:  # none yet, or one that nobody can read: it is replaced
-                self.before = (b"", frozenset())
-            else:
-                blobs = (parsed.config, *parsed.layers) if isinstance(parsed, Manifest) else ()
-                self.before = (document, frozenset(blob.digest for blob in blobs))
-        return self.before
-
-
 class CacheExport:
     """All caches that a build writes to."""
 
@@ -94,7 +49,7 @@ class CacheExport:
         self.inline = [spec for spec in request.cache_to if spec.type == "inline"]
         self._signers = [(spec, _signing_key(spec)) for spec in request.cache_to]
         self.targets = [
-            _Target(spec, self._place(spec, request)) for spec in request.cache_to if spec.type != "inline"
+            Target(spec, self._place(spec, request)) for spec in request.cache_to if spec.type != "inline"
         ]
         self.mounts: dict[str, str] = {}
         """The ids of this build's cache mounts by the names of their folders."""
@@ -103,7 +58,9 @@ class CacheExport:
         self._stack = ExitStack()
         self._steps: list[DoneStep] = []
         self._lock = threading.Lock()
-        self._queue: queue.Queue[bytes | None] = queue.Queue()
+        # States whose layers are to go, and the end. Not a `queue`, which brings more than it gives here.
+        self._waiting: list[bytes | None] = []
+        self._arrived = threading.Condition()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -120,12 +77,12 @@ class CacheExport:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="cache-export", daemon=True)
                 self._thread.start()
-        self._queue.put(step.record.state)
+        self._put(step.record.state)
 
     def close(self) -> None:
         """Stop what still goes on in the background: the build has ended, or failed."""
         self._stopped.set()
-        self._queue.put(None)
+        self._put(None)
         if self._thread is not None:
             self._thread.join()
         self._stack.close()
@@ -140,12 +97,23 @@ class CacheExport:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
         except OSError:
             pass
-        while (state := self._queue.get()) is not None and not self._stopped.is_set():
+        while (state := self._take()) is not None and not self._stopped.is_set():
             for target in self.targets:
                 if target.spec.mode == "max":
                     self._guarded(target, partial(self._send_layer, target, state))
 
-    def _guarded(self, target: _Target, work: Callable[[], object]) -> None:
+    def _put(self, state: bytes | None) -> None:
+        with self._arrived:
+            self._waiting.append(state)
+            self._arrived.notify()
+
+    def _take(self) -> bytes | None:
+        with self._arrived:
+            while not self._waiting:
+                self._arrived.wait()
+            return self._waiting.pop(0)
+
+    def _guarded(self, target: Target, work: Callable[[], object]) -> None:
         """Work for a target whose failure ends its export and nothing else."""
         if target.failed is not None:
             return
@@ -160,11 +128,11 @@ class CacheExport:
         except Exception as error:  # whatever a place's library raises
             target.failed = BuilderError(f"{type(error).__name__}: {str(error)[:200]}")
 
-    def _send_layer(self, target: _Target, state: bytes) -> None:
+    def _send_layer(self, target: Target, state: bytes) -> None:
         layer = self._layer(target, state)
         target.send(layer, self._opener(layer))
 
-    def _layer(self, target: _Target, state: bytes) -> Layer:
+    def _layer(self, target: Target, state: bytes) -> Layer:
         """The layer of a state; of a promised one what is known of it, so that it is fetched only if it has to be sent."""
         return promised_layer(self._store, state) or ensure_layer(
             self._store, state, compression=target.spec.compression
@@ -184,8 +152,8 @@ class CacheExport:
     # --- records ---
 
     def finish(
-        self, target: _Target, chain: frozenset[bytes], check: Callable[[], object] = lambda: None
-    ) -> Exported:
+        self, target: Target, chain: frozenset[bytes], check: Callable[[], object] = lambda: None
+    ) -> None:
         """Bring an export to its end: what is missing of the layers, then the records. `chain` are the states of the result.
 
         Raises what went wrong. `check` is asked now and then, and raises if the build is to stop.
@@ -213,12 +181,11 @@ class CacheExport:
             )
         )
         if target.look()[0] == manifest:
-            return Exported(0, 0, unchanged=True)
+            return
         self._send_all(target, list(layers.values()))
         check()
         target.send(describe(data, RECORDS), lambda: io.BytesIO(data))
         target.place.put_manifest(manifest)
-        return Exported(len(target.sent), sum(target.sent.values()), unchanged=False)
 
     def inline_document(self, spec: CacheSpec, chain: frozenset[bytes]) -> tuple[tuple[str, str], ...]:
         """The annotations of an image that carries its own records; its layers are those of the image."""
@@ -228,7 +195,7 @@ class CacheExport:
         data = render(Document(spec.scope, tuple(records)))
         return ((ANNOTATION, pack(data)), *self._signature(spec, data))
 
-    def _send_all(self, target: _Target, layers: list[Layer]) -> None:
+    def _send_all(self, target: Target, layers: list[Layer]) -> None:
         """Bring layers there, several at once: most of the time is waiting for answers."""
         target.look()
         missing = [layer for layer in layers if layer.digest not in target.there]
@@ -244,7 +211,7 @@ class CacheExport:
         """Until all that was given to the background is done."""
         if self._thread is None:
             return
-        self._queue.put(None)
+        self._put(None)
         while self._thread.is_alive():
             self._thread.join(0.1)
             check()
@@ -260,7 +227,7 @@ class CacheExport:
                 found[step.shared[-1].key] = step
         return found.values()
 
-    def _record(self, step: DoneStep, target: _Target | None) -> RemoteRecord:
+    def _record(self, step: DoneStep, target: Target | None) -> RemoteRecord:
         record, layer, changes, entries = step.record, None, None, 0
         if record.state != step.parent:
             changes = self._remote.portables.changes(record.state)
@@ -293,7 +260,7 @@ class CacheExport:
 
     # --- cache mounts ---
 
-    def _mounts(self, target: _Target) -> tuple[RemoteMount, ...]:
+    def _mounts(self, target: Target) -> tuple[RemoteMount, ...]:
         """The cache mounts of this build: those that are here, and those that came along with a cache that was read."""
         found = []
         for name, text in self.mounts.items() if target.spec.mounts else ():
@@ -305,7 +272,7 @@ class CacheExport:
                 found.append(mount)
         return tuple(found)
 
-    def _packed(self, target: _Target, name: str, text: str) -> RemoteMount | None:
+    def _packed(self, target: Target, name: str, text: str) -> RemoteMount | None:
         """A mount of this store, in packs that are written once for all targets with one compression."""
         from builder.execute.packs import pack_folder
         from builder.store.cache_mounts import has_files, in_use, opened
@@ -330,23 +297,14 @@ class CacheExport:
         return self._stack.enter_context(self._store.new_run()).scratch
 
 
-def mounts_of(session: Session) -> dict[str, str]:
-    """The ids of the cache mounts that steps of a build have, by the names of their folders."""
-    from builder.execute.mounts import cache_name, shown_id
-
-    plans = [session.plans.planned(index) for index in session.graph.needed]
-    steps = [step for plan in plans if plan is not None for step in plan.steps if isinstance(step, RunStep)]
-    return {
-        cache_name(mount): shown_id(mount) for step in steps for mount in step.mounts if mount.kind == "cache"
-    }
-
-
 def export_caches(session: Session, result: StageResult) -> None:
     """Write all remote caches of a build that is done. Failures are warnings, but for those the caller wants as errors."""
     export = session.remote.export if session.remote is not None else None
     if export is None:
         return
     if any(target.spec.mounts for target in export.targets):
+        from builder.engine.cache_mounts import mounts_of
+
         export.mounts = mounts_of(session)
     chain = frozenset(state.id for state in session.store.chain(result.state))
     for target in export.targets:

@@ -7,13 +7,23 @@ from typing import BinaryIO
 
 from builder.core.files import remove_tree
 from builder.core.tar import TarWriter
+from builder.engine.session import Session
 from builder.errors import CoreError, ImageError, UsageError
 from builder.execute.archive import unpack_stream
-from builder.execute.mounts import cache_name
-from builder.graph.steps import FromScratch, MountSpec
+from builder.execute.mounts import cache_name, shown_id
+from builder.graph.steps import FromScratch, MountSpec, RunStep
 from builder.image.compression import CHUNK
 from builder.store.cache_mounts import find_cache_mount, has_files, in_use, opened
 from builder.store.store import Store
+
+
+def mounts_of(session: Session) -> dict[str, str]:
+    """The ids of the cache mounts that steps of a build have, by the names of their folders."""
+    plans = [session.plans.planned(index) for index in session.graph.needed]
+    steps = [step for plan in plans if plan is not None for step in plan.steps if isinstance(step, RunStep)]
+    return {
+        cache_name(mount): shown_id(mount) for step in steps for mount in step.mounts if mount.kind == "cache"
+    }
 
 
 def export_mount(store: Store, text: str, stream: BinaryIO) -> None:

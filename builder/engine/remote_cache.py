@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 from builder.cache.document import RemoteMount, RemoteRecord, portable_key
 from builder.cache.explain import because, explain, nearest
-from builder.cache.imported import ImportedCache
 from builder.cache.key import Part, state_after
-from builder.cache.metered import MeteredPlace
-from builder.cache.place import Place, open_place
 from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest
@@ -29,6 +26,7 @@ from builder.store.store import Store
 from builder.value import dataclass
 
 if TYPE_CHECKING:
+    from builder.cache.imported import ImportedCache
     from builder.engine.cache_export import CacheExport
     from builder.registry.client import Client
     from builder.store.images import StoredImage
@@ -288,6 +286,10 @@ def shared_slot(slot: str, context: str) -> str:
 def _open(
     spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn, meter: Meter
 ) -> ImportedCache:
+    from builder.cache.imported import ImportedCache
+    from builder.cache.metered import MeteredPlace
+    from builder.cache.place import Place, open_place
+
     trusted = None
     if spec.get("trust"):
         from builder.cache.signing import read_public
