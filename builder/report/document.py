@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from builder.errors import BuilderError, BuildFileError, CommandError
 from builder.events import Condition, LayerSize, Outcome, Reason, StageNode, Traffic, Warned
-from builder.value import dataclass, field
+from builder.value import dataclass, field, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,9 +89,6 @@ class Report:
 
 def report_object(report: Report) -> dict[str, Any]:
     """The report as JSON has it."""
-    # Late: it costs more than all else here.
-    from dataclasses import asdict
-
     return {
         "schema": SCHEMA,
         "ok": report.ok,
@@ -106,14 +103,19 @@ def report_object(report: Report) -> dict[str, Any]:
         "misses": report.count(Outcome.MISS),
         "hit_rate": round(report.hit_rate, 6),
         "size": report.size,
-        "traffic": asdict(report.traffic),
+        "traffic": _fields_of(report.traffic),
         "error": report.error,
-        "conditions": [asdict(condition) for condition in report.conditions],
-        "stages": [{**asdict(stage), "needs": list(stage.needs)} for stage in report.stages],
+        "conditions": [_fields_of(condition) for condition in report.conditions],
+        "stages": [{**_fields_of(stage), "needs": list(stage.needs)} for stage in report.stages],
         "steps": [_step_object(step) for step in report.steps],
-        "layers": [asdict(layer) for layer in report.layers],
+        "layers": [_fields_of(layer) for layer in report.layers],
         "warnings": [{"message": warning.message, "place": warning.place} for warning in report.warnings],
     }
+
+
+def _fields_of(value: Traffic | Condition | StageNode | LayerSize) -> dict[str, Any]:
+    # `dataclasses.asdict` brings modules that cost more than all else here.
+    return {item.name: getattr(value, item.name) for item in fields(value)}
 
 
 def _step_object(step: ReportStep) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def test_a_report_costs_a_cached_build_little(store: Path, context: Path, tmp_pa
     reports = {"document", "reportfile", "markdown", "html", "junit", "github", "trend", "past", "advice"}
     assert not plain & {f"builder.report.{name}" for name in reports}
     assert "builder.engine.conditions" not in plain
+    assert not {"dataclasses", "inspect"} & (told - plain)
     more = {name for name in told - plain if name.startswith("builder.")}
     assert more == {
         "builder.report",
