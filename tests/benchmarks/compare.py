@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,11 +27,13 @@ import peers
 from timing import (
     ROOT,
     Bench,
+    Commands,
     Prepare,
     Row,
     Target,
     copy_limit,
     start_limit,
+    unpack_limit,
     walk_limit,
     write_limit,
 )
@@ -75,9 +76,13 @@ def small(bench: Bench) -> Iterator[Row]:
     yield bench.compare("… everything cached", context, **wanted)  # type: ignore[arg-type]
 
 
-def debian(bench: Bench) -> Iterator[Row]:
+def make_debian(bench: Bench) -> None:
     line = [str(ROOT / "examples/bases/debian"), bench.pybuild]
     subprocess.run(line, env=bench.env, check=True, capture_output=True)
+
+
+def debian(bench: Bench) -> Iterator[Row]:
+    make_debian(bench)
     give(bench, "debian:local")
     context = bench.work / "debian"
     make_tree(context / "src", 7_600, 81 << 20, 7_600)
@@ -107,7 +112,6 @@ def large(bench: Bench) -> Iterator[Row]:
     yield bench.compare(title, context, archive=True, slow=True, **wanted, target=Target(0.1, 2.0))  # type: ignore[arg-type]
     edit = editor(context)
     yield bench.compare("… one file edited", context, before=edit, **options, target=Target(0.1))  # type: ignore[arg-type]
-    shutil.rmtree(context)
 
 
 SCRIPT = (
@@ -134,11 +138,43 @@ def run(bench: Bench) -> Iterator[Row]:
     )
 
 
+def unpack(bench: Bench) -> Iterator[Row]:
+    make_debian(bench)
+    archive, store = str(bench.work / "debian.tar"), bench.work / "unpacked"
+    line = [bench.pybuild, "save", "-o", archive, "debian:local"]
+    subprocess.run(line, env=bench.env, check=True, capture_output=True)
+    docker = [peer for peer in bench.peers if peer.name == "docker"]
+    commands: Commands = {
+        "": ([bench.pybuild, "load", "-q", "--store", str(store), "-i", archive], bench.env)
+    }
+    for peer in docker:
+        commands[peer.name] = ([word.replace("ARCHIVE", archive) for word in peer.load], peer.env)
+    number = iter(range(1000))
+
+    def forget() -> None:
+        """Nobody has the layer. What we unpacked stays elsewhere: removing it would slow down what follows."""
+        if store.exists():
+            store.rename(f"{store}{next(number)}")
+        for peer in docker:
+            for words in (["rmi", "-f", "debian:local", "bench:theirs"], ["builder", "prune", "-af"]):
+                subprocess.run([peer.load[0], *words], env=peer.env, capture_output=True)
+
+    yield bench.turns(
+        "a layer of Debian (190 MB) loaded and unpacked",
+        commands,
+        before=forget,
+        limit=unpack_limit(Path(archive), bench.work),
+        limit_name="`tar -x`",
+        target=Target(0.7, 1.3),
+    )
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "small": small,
     "debian": debian,
     "large": large,
     "run": run,
+    "unpack": unpack,
 }
 
 
@@ -147,7 +183,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 
 def curve(bench: Bench, most: int) -> Iterator[dict[str, float]]:
     """Trees of small files of growing size: seconds of a cold COPY, of a cached build and of a bare walk; the most memory of
-    both builds in MiB.
+    both builds in MiB. Nothing is removed in between: ext4 makes files very slowly for some minutes where many were.
     """
     for count in CURVE:
         if count > most:
@@ -170,8 +206,6 @@ def curve(bench: Bench, most: int) -> Iterator[dict[str, float]]:
             "cold_memory": cold_memory / 1024,
             "cached_memory": max(memory for _, memory in rounds) / 1024,
         }
-        for path in (context, Path(env["PYBUILD_STORE"])):
-            subprocess.run(["rm", "-rf", path], check=True)
         print(
             f"{count:>9,} files: " + ", ".join(f"{name} {value:.3f}" for name, value in point.items()),
             flush=True,

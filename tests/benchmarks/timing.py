@@ -6,6 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from peers import Peer
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 Prepare = Callable[[], object]
+# By name: a command and its surroundings.
+Commands = dict[str, tuple[Sequence[str], dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,39 @@ class Bench:
         """
         out = ["-o", f"type=oci,dest={context}.tar"] if archive else []
         ours = [self.pybuild, "build", "-q", "-t", "bench:ours", *flags, *out, str(context)]
-        times: dict[str, list[float]] = {"": [], **{peer.name: [] for peer in self.peers}}
+        commands: Commands = {"": (ours, self.env)}
+        for peer in self.peers:
+            commands[peer.name] = ([*peer.build, *flags, str(context)], peer.env)
+        return self.turns(
+            title,
+            commands,
+            before=before,
+            rounds=rounds,
+            limit=limit,
+            limit_name=limit_name,
+            target=target,
+            slow=slow,
+        )
+
+    def turns(
+        self,
+        title: str,
+        commands: Commands,
+        *,
+        before: Prepare = lambda: None,
+        rounds: int = 0,
+        limit: float = 0.0,
+        limit_name: str = "",
+        target: Target | None = None,
+        slow: bool = False,
+    ) -> Row:
+        """Time commands in turns, ours under the name ""; see `compare`."""
+        times: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range((rounds or self.rounds) + 1):
             before()
-            times[""].append(self.run(ours)[0])
-            for peer in self.peers:
-                if not (slow and peer.name != "docker" and turn > 1):
-                    times[peer.name].append(self.run([*peer.build, *flags, str(context)], peer.env)[0])
+            for name, (line, env) in commands.items():
+                if not (slow and name not in ("", "docker") and turn > 1):
+                    times[name].append(self.run(line, env)[0])
         medians = {name: statistics.median(found[1:]) for name, found in times.items()}
         row = Row(title, medians.pop(""), medians, limit, limit_name, target or Target())
         print(row.line(), flush=True)
@@ -141,14 +170,14 @@ def walk_limit(bench: Bench, folder: Path) -> float:
 
 
 def copy_limit(folder: Path, target: Path) -> float:
-    """Seconds of `cp -a`."""
+    """Seconds of `cp -a`. The copies stay: for some minutes ext4 makes files very slowly where many have been removed."""
+    number = iter(range(1000))
 
     def measure() -> float:
+        place = f"{target}{next(number)}"
         begin = time.perf_counter()
-        subprocess.run(["cp", "-a", folder, target], check=True)
-        seconds = time.perf_counter() - begin
-        subprocess.run(["rm", "-r", target], check=True)
-        return seconds
+        subprocess.run(["cp", "-a", folder, place], check=True)
+        return time.perf_counter() - begin
 
     return median_of(measure, 2)
 
@@ -169,17 +198,35 @@ def write_limit(script: str, folder: Path) -> float:
     to) and ISA-L's gzip take what it wrote.
     """
 
+    number = iter(range(1000))
+
     def measure() -> float:
-        folder.mkdir()
+        place = folder.with_name(f"{folder.name}{next(number)}")  # it stays, as in `copy_limit`
+        place.mkdir()
         begin = time.perf_counter()
-        subprocess.run(["busybox", "sh", "-c", script], cwd=folder, check=True)
-        tar = subprocess.Popen(["tar", "--sort=name", "-C", folder, "-c", "."], stdout=subprocess.PIPE)
+        subprocess.run(["busybox", "sh", "-c", script], cwd=place, check=True)
+        tar = subprocess.Popen(["tar", "--sort=name", "-C", place, "-c", "."], stdout=subprocess.PIPE)
         subprocess.run([sys.executable, "-c", PACK], stdin=tar.stdout, check=True)
         assert tar.stdout is not None
         tar.stdout.close()
         assert tar.wait() == 0
-        seconds = time.perf_counter() - begin
-        subprocess.run(["rm", "-r", folder], check=True)
-        return seconds
+        return time.perf_counter() - begin
+
+    return median_of(measure, 3)
+
+
+def unpack_limit(archive: Path, work: Path) -> float:
+    """Seconds in which `tar -x` unpacks the largest blob of an image's archive."""
+    with tarfile.open(archive) as image:
+        largest = max(image.getmembers(), key=lambda member: member.size)
+        image.extract(largest, work / "blob", filter="data")
+    number = iter(range(1000))
+
+    def measure() -> float:
+        place = work / f"unpacked by tar {next(number)}"
+        place.mkdir()
+        begin = time.perf_counter()
+        subprocess.run(["tar", "-C", place, "-xzf", work / "blob" / largest.name], check=True)
+        return time.perf_counter() - begin
 
     return median_of(measure, 3)
