@@ -277,8 +277,8 @@ enum {
 };
 /* A deterministic tar of `dir_fd` (dup'ed): sorted bytewise, ustar with pax where needed (times with nanoseconds are cut
  * to seconds; xattrs as SCHILY.xattr.), parents before children, whiteouts before siblings. Times later than `max_mtime`
- * (ns, -1: none) are clamped. Sockets are skipped. */
-int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error);
+ * (ns, -1: none) are clamped. Sockets are skipped. What `facts` (the caller's, or NULL) knows of files need not be asked of them. */
+int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_facts *facts, pb_tar_writer **ret, pb_error *error);
 /* Begin anew with a part of the entries: 0 has all that are no files, 1 to `parts` the files, told apart by their names alone, so
  * that a change touches few parts. Each is an archive of its own; the folder is read once for all of them. */
 int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t max_mtime, pb_error *error);
@@ -286,6 +286,11 @@ int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t 
  * 320 KiB, at least 64, that begin with an entry or behind a full buffer. Where one ends depends on nothing before its beginning,
  * so that the same entries make the same pieces wherever they stand. */
 int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error);
+/* The same in two steps: say how many bytes come next, and then, if they are wanted, fill in all of them; no file's contents are
+ * read before that. If *named, `name` is the fingerprint of what these bytes are made of, with the secret of the facts: headers, and
+ * the known hashes of files. */
+int64_t pb_tar_plan(pb_tar_writer *writer, size_t size, pb_fingerprint *name, int *named, pb_error *error);
+int pb_tar_fill(pb_tar_writer *writer, uint8_t *buffer, pb_error *error);
 void pb_tar_free(pb_tar_writer *writer);
 
 typedef struct pb_untar pb_untar;

@@ -4,6 +4,7 @@
  * pax record in front of it (POSIX.1-2001 pax, "pax Header Block"); extended attributes are SCHILY.xattr records there.
  */
 #include "error.h"
+#include "facts.h"
 #include "linkmap.h"
 #include "tarheader.h"
 #include "tree.h"
@@ -24,6 +25,13 @@ typedef struct {
     size_t size, capacity, taken;
 } text;
 
+/* A part of a piece: the next of its own bytes, or some of a file. */
+typedef struct {
+    uint32_t file; /* PB_NONE: own bytes */
+    uint64_t at;
+    size_t size;
+} stretch;
+
 struct pb_tar_writer {
     pb_tree *tree;
     int flags;
@@ -31,10 +39,15 @@ struct pb_tar_writer {
     pb_nodes stack;     /* what is still to come, the next one last */
     pb_linkmap links;
     text pending;       /* headers, or the end */
+    pb_facts *facts;    /* the caller's, or NULL */
+    pb_hasher *hasher;  /* with the secret of the facts */
+    text bytes;         /* of the planned piece: all of it but the contents of files */
+    stretch *stretches; /* the planned piece */
+    size_t stretch_count, stretch_capacity;
     uint32_t folder;    /* whose descriptor is kept: the files of a folder come one after the other */
     int folder_fd;      /* or -1 */
-    int file;           /* whose contents are next, or -1 */
-    uint64_t file_left;
+    uint32_t file;      /* whose contents are next, from `file_at` on */
+    uint64_t file_at, file_left;
     size_t padding;
     int state;
     uint32_t part, parts; /* parts 0: everything */
@@ -321,34 +334,49 @@ static int open_folder(pb_tar_writer *writer, uint32_t node, pb_error *error)
     return writer->folder_fd;
 }
 
-static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
+/* Open a file that must still be what the folder was when it was read. */
+static int open_file(pb_tar_writer *writer, uint32_t node, pb_error *error)
 {
-    int folder = open_folder(writer, writer->tree->nodes[node].parent, error);
+    const pb_node *from = &writer->tree->nodes[node];
+    int folder = open_folder(writer, from->parent, error);
     PB_CLOSE int fd = -1;
-    text xattrs = {0};
     struct stat now;
-    int failed;
 
     if (folder < 0)
         return folder;
     fd = openat(folder, pb_tree_name(writer->tree, node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return pb_fail(error, errno, "open", "%s", out->name);
-    if (fstat(fd, &now))
-        return pb_fail(error, errno, "stat", "%s", out->name);
-    if (!S_ISREG(now.st_mode) || (uint64_t)now.st_size != out->size)
-        return pb_fail_detail(error, ESTALE, "archive", out->name, "it changed while it was read");
+    if (fd < 0 || fstat(fd, &now))
+        return pb_fail(error, errno, "open", "%s", pb_tree_name(writer->tree, node));
+    if (!S_ISREG(now.st_mode) || (uint64_t)now.st_size != from->size)
+        return pb_fail_detail(error, ESTALE, "archive", pb_tree_name(writer->tree, node), "it changed while it was read");
+    return pb_take_fd(&fd);
+}
+
+static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
+{
+    static const pb_fingerprint none;
+    pb_node *from = &writer->tree->nodes[node];
+    text xattrs = {0};
+    int failed = 0;
+
+    if (writer->facts)
+        pb_facts_recall(writer->facts, from);
+    if (!(from->flags & PB_NODE_XATTRS) || memcmp(&from->xattrs, &none, sizeof none)) {
+        PB_CLOSE int fd = open_file(writer, node, error);
+        if (fd < 0)
+            return fd;
+        failed = read_xattrs(fd, &xattrs);
+    }
     out->xattrs = &xattrs;
-    failed = read_xattrs(fd, &xattrs);
     if (!failed)
         failed = put_entry(&writer->pending, out);
     free(xattrs.bytes);
     if (failed)
         return pb_fail(error, -failed, "archive", "%s", out->name);
+    writer->file = node;
+    writer->file_at = 0;
     writer->file_left = out->size;
     writer->padding = (PB_TAR_BLOCK - out->size % PB_TAR_BLOCK) % PB_TAR_BLOCK;
-    if (out->size)
-        writer->file = pb_take_fd(&fd);
     return 0;
 }
 
@@ -439,7 +467,48 @@ static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_erro
     return failed ? pb_fail(error, -failed, "archive", "%s", path) : 0;
 }
 
-/* --- pulling --------------------------------------------------------------------------------------------------- */
+/* --- pieces ---------------------------------------------------------------------------------------------------- */
+
+int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_facts *facts, pb_tar_writer **ret, pb_error *error)
+{
+    pb_tar_writer *writer = calloc(1, sizeof *writer);
+    int failed;
+
+    if (!writer)
+        return pb_fail(error, ENOMEM, "archive", "%s", "");
+    writer->folder_fd = -1;
+    writer->flags = flags;
+    writer->max_mtime = max_mtime;
+    writer->facts = facts;
+    failed = facts ? pb_hasher_new(&facts->secret, &writer->hasher) : 0;
+    failed = failed ? pb_fail(error, -failed, "archive", "%s", "") : pb_tree_open(dir_fd, NULL, NULL, NULL, &writer->tree, error);
+    if (!failed)
+        failed = pb_tree_read_all(writer->tree, 0, error);
+    if (!failed)
+        failed = push_children(writer, 0, error);
+    if (failed) {
+        pb_tar_free(writer);
+        return failed;
+    }
+    *ret = writer;
+    return 0;
+}
+
+void pb_tar_free(pb_tar_writer *writer)
+{
+    if (!writer)
+        return;
+    if (writer->folder_fd >= 0)
+        close(writer->folder_fd);
+    pb_tree_free(writer->tree);
+    pb_hasher_free(writer->hasher);
+    pb_linkmap_free(&writer->links);
+    free(writer->stack.items);
+    free(writer->pending.bytes);
+    free(writer->bytes.bytes);
+    free(writer->stretches);
+    free(writer);
+}
 
 /* Whether an entry is in the part that was asked for. Folders are gone through in any case. */
 static int is_selected(const pb_tar_writer *writer, uint32_t node)
@@ -468,9 +537,7 @@ int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t 
 {
     if (!parts || part > parts)
         return pb_fail(error, EINVAL, "archive", "part %u of %u", part, parts);
-    if (writer->file >= 0)
-        close(writer->file);
-    writer->file = -1;
+    writer->file_left = 0;
     pb_linkmap_free(&writer->links);
     memset(&writer->links, 0, sizeof writer->links);
     writer->pending.size = writer->pending.taken = 0;
@@ -482,98 +549,162 @@ int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t 
     return push_children(writer, 0, error);
 }
 
-int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_tar_writer **ret, pb_error *error)
+static int add_stretch(pb_tar_writer *writer, uint32_t file, uint64_t at, size_t size)
 {
-    pb_tar_writer *writer = calloc(1, sizeof *writer);
-    int failed;
-
-    if (!writer)
-        return pb_fail(error, ENOMEM, "archive", "%s", "");
-    writer->file = writer->folder_fd = -1;
-    writer->flags = flags;
-    writer->max_mtime = max_mtime;
-    failed = pb_tree_open(dir_fd, NULL, NULL, NULL, &writer->tree, error);
-    if (!failed)
-        failed = push_children(writer, 0, error);
-    if (failed) {
-        pb_tar_free(writer);
-        return failed;
+    if (file == PB_NONE && writer->stretch_count && writer->stretches[writer->stretch_count - 1].file == PB_NONE) {
+        writer->stretches[writer->stretch_count - 1].size += size;
+        return 0;
     }
-    *ret = writer;
+    if (writer->stretch_count == writer->stretch_capacity) {
+        size_t capacity = writer->stretch_capacity * 2 + 64;
+        stretch *stretches = realloc(writer->stretches, capacity * sizeof *stretches);
+        if (!stretches)
+            return -ENOMEM;
+        writer->stretches = stretches;
+        writer->stretch_capacity = capacity;
+    }
+    writer->stretches[writer->stretch_count++] = (stretch){file, at, size};
     return 0;
 }
 
-void pb_tar_free(pb_tar_writer *writer)
+/* The next bytes of headers and padding, or contents of a file, at most `room`: how many, 0 if an entry must come first. */
+static int64_t plan_stretch(pb_tar_writer *writer, size_t room)
 {
-    if (!writer)
-        return;
-    if (writer->file >= 0)
-        close(writer->file);
-    if (writer->folder_fd >= 0)
-        close(writer->folder_fd);
-    pb_tree_free(writer->tree);
-    pb_linkmap_free(&writer->links);
-    free(writer->stack.items);
-    free(writer->pending.bytes);
-    free(writer);
+    text *pending = &writer->pending;
+    size_t part;
+    int failed;
+
+    if (pending->taken < pending->size) {
+        part = pending->size - pending->taken < room ? pending->size - pending->taken : room;
+        failed = append(&writer->bytes, pending->bytes + pending->taken, part);
+        pending->taken += part;
+        if (!failed)
+            failed = add_stretch(writer, PB_NONE, 0, part);
+        return failed ? failed : (int64_t)part;
+    }
+    pending->size = pending->taken = 0;
+    if (!writer->file_left)
+        return 0;
+    part = writer->file_left < room ? (size_t)writer->file_left : room;
+    failed = add_stretch(writer, writer->file, writer->file_at, part);
+    writer->file_at += part;
+    writer->file_left -= part;
+    if (!failed && !writer->file_left)
+        failed = append(pending, NULL, writer->padding);
+    return failed ? failed : (int64_t)part;
 }
 
-/* Some bytes of the open file. */
-static int64_t read_file(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error)
+static int64_t plan(pb_tar_writer *writer, size_t size, pb_error *error)
 {
-    ssize_t count = read(writer->file, buffer, size < writer->file_left ? size : writer->file_left);
-    if (count < 0)
-        return errno == EINTR ? 0 : pb_fail(error, errno, "read", "%s", "a file of the layer");
-    if (count == 0)
-        return pb_fail_detail(error, ESTALE, "archive", "", "a file became shorter while it was read");
-    writer->file_left -= (uint64_t)count;
-    if (!writer->file_left) {
-        close(writer->file);
-        writer->file = -1;
-        if (append(&writer->pending, NULL, writer->padding))
-            return pb_fail(error, ENOMEM, "archive", "%s", "");
+    size_t filled = 0;
+
+    writer->stretch_count = writer->bytes.size = 0;
+    while (filled < size) {
+        int64_t part = plan_stretch(writer, size - filled);
+        int cut;
+        if (part < 0)
+            return pb_fail(error, (int)-part, "archive", "%s", "");
+        filled += (size_t)part;
+        if (part)
+            continue;
+        if (writer->state == FINISHED)
+            break;
+        if (!writer->stack.count) {
+            writer->state = FINISHED;
+            if (append(&writer->pending, NULL, 2 * PB_TAR_BLOCK))
+                return pb_fail(error, ENOMEM, "archive", "%s", "");
+            continue;
+        }
+        cut = put_selected(writer, writer->stack.items[--writer->stack.count], filled, error);
+        if (cut < 0)
+            return cut;
+        if (cut) {
+            writer->stack.count++; /* it begins the next piece */
+            break;
+        }
     }
+    return (int64_t)filled;
+}
+
+/* The fingerprint of what the planned piece is made of; 0 if the contents of a file in it are not known. */
+static int name_plan(const pb_tar_writer *writer, pb_fingerprint *ret)
+{
+    const uint8_t *bytes = writer->bytes.bytes;
+
+    if (!writer->hasher)
+        return 0;
+    pb_hasher_reset(writer->hasher);
+    for (size_t i = 0; i < writer->stretch_count; i++) {
+        const stretch *part = &writer->stretches[i];
+        const pb_node *node = part->file == PB_NONE ? NULL : &writer->tree->nodes[part->file];
+        pb_hasher_number(writer->hasher, node != NULL);
+        pb_hasher_number(writer->hasher, part->size);
+        if (!node) {
+            pb_hasher_update(writer->hasher, bytes, part->size);
+            bytes += part->size;
+            continue;
+        }
+        if (!(node->flags & PB_NODE_CONTENT))
+            return 0;
+        pb_hasher_number(writer->hasher, part->at);
+        pb_hasher_number(writer->hasher, node->size);
+        pb_hasher_update(writer->hasher, node->content.bytes, sizeof node->content.bytes);
+    }
+    pb_hasher_finish(writer->hasher, ret);
+    return 1;
+}
+
+int64_t pb_tar_plan(pb_tar_writer *writer, size_t size, pb_fingerprint *name, int *named, pb_error *error)
+{
+    int64_t count = plan(writer, size, error);
+    if (count >= 0)
+        *named = name_plan(writer, name);
     return count;
+}
+
+static int read_part(pb_tar_writer *writer, const stretch *part, uint8_t *buffer, pb_error *error)
+{
+    PB_CLOSE int fd = open_file(writer, part->file, error);
+    size_t filled = 0;
+
+    if (fd < 0)
+        return fd;
+    while (filled < part->size) {
+        ssize_t count = pread(fd, buffer + filled, part->size - filled, (off_t)(part->at + filled));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return pb_fail(error, errno, "read", "%s", pb_tree_name(writer->tree, part->file));
+        if (count == 0)
+            return pb_fail_detail(error, ESTALE, "archive", pb_tree_name(writer->tree, part->file),
+                                  "it became shorter while it was read");
+        filled += (size_t)count;
+    }
+    return 0;
+}
+
+int pb_tar_fill(pb_tar_writer *writer, uint8_t *buffer, pb_error *error)
+{
+    const uint8_t *bytes = writer->bytes.bytes;
+
+    for (size_t i = 0; i < writer->stretch_count; i++) {
+        const stretch *part = &writer->stretches[i];
+        if (part->file == PB_NONE) {
+            memcpy(buffer, bytes, part->size);
+            bytes += part->size;
+        } else {
+            int failed = read_part(writer, part, buffer, error);
+            if (failed)
+                return failed;
+        }
+        buffer += part->size;
+    }
+    return 0;
 }
 
 int64_t pb_tar_read(pb_tar_writer *writer, uint8_t *buffer, size_t size, pb_error *error)
 {
-    size_t filled = 0;
-
-    while (filled < size) {
-        text *pending = &writer->pending;
-        int failed;
-        if (pending->taken < pending->size) {
-            size_t part = pending->size - pending->taken;
-            part = part < size - filled ? part : size - filled;
-            memcpy(buffer + filled, pending->bytes + pending->taken, part);
-            pending->taken += part;
-            filled += part;
-            continue;
-        }
-        pending->size = pending->taken = 0;
-        if (writer->file >= 0) {
-            int64_t count = read_file(writer, buffer + filled, size - filled, error);
-            if (count < 0)
-                return count;
-            filled += (size_t)count;
-            continue;
-        }
-        if (writer->state == FINISHED)
-            break;
-        if (writer->stack.count) {
-            failed = put_selected(writer, writer->stack.items[--writer->stack.count], filled, error);
-            if (failed < 0)
-                return failed;
-            if (failed) {
-                writer->stack.count++; /* it begins the next piece */
-                break;
-            }
-            continue;
-        }
-        writer->state = FINISHED;
-        if (append(pending, NULL, 2 * PB_TAR_BLOCK))
-            return pb_fail(error, ENOMEM, "archive", "%s", "");
-    }
-    return (int64_t)filled;
+    int64_t count = plan(writer, size, error);
+    int failed = count > 0 ? pb_tar_fill(writer, buffer, error) : 0;
+    return failed ? failed : count;
 }

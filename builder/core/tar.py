@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from builder.core.facts import Facts
+
 _LAYER, _ROOTFS, _PIECES = 1, 2, 4
 _UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2
 
@@ -19,15 +21,26 @@ class TarWriter:
     """The tar of the files below a descriptor: the same files give the same bytes.
 
     With `layer` overlay whiteouts become `.wh.` entries. `max_mtime` (nanoseconds, -1: none) clamps times. With `pieces` each
-    `read` ends where a piece does, of which the same entries make the same ones wherever they stand.
+    `read` ends where a piece does, of which the same entries make the same ones wherever they stand. What `facts` knows of
+    the files need not be asked of them.
     """
 
-    def __init__(self, dir_fd: int, *, layer: bool, max_mtime: int = -1, pieces: bool = False) -> None:
+    def __init__(
+        self,
+        dir_fd: int,
+        *,
+        layer: bool,
+        max_mtime: int = -1,
+        pieces: bool = False,
+        facts: Facts | None = None,
+    ) -> None:
         found = ffi.new("pb_tar_writer **")
         error = new_error()
+        known = facts.handle if facts else ffi.NULL
         flags = (_LAYER if layer else _ROOTFS) | (_PIECES if pieces else 0)
-        check(lib.pb_tar_open(dir_fd, flags, max_mtime, found, error), error)
+        check(lib.pb_tar_open(dir_fd, flags, max_mtime, known, found, error), error)
         self._handle: Any = ffi.gc(found[0], lib.pb_tar_free)
+        self._facts = facts
         self._buffer: Any = None
         self._error = error
 
@@ -50,10 +63,18 @@ class TarWriter:
         count = check(lib.pb_tar_read(self._handle, self._buffer, size, self._error), self._error)
         return memoryview(ffi.buffer(self._buffer, count))
 
-    def read_into(self, buffer: bytearray) -> int:
-        """As `read`, into the caller's bytes; how many they are."""
+    def plan(self, size: int) -> tuple[int, bytes]:
+        """How many bytes come next, at most `size`, 0 at the end; and the fingerprint of what they are made of, empty if the
+        contents of a file among them are not known. No file's contents are read for it.
+        """
+        name, named = ffi.new("pb_fingerprint *"), ffi.new("int *")
+        count = check(lib.pb_tar_plan(self._handle, size, name, named, self._error), self._error)
+        return count, bytes(ffi.buffer(name.bytes)) if named[0] else b""
+
+    def fill(self, buffer: bytearray) -> None:
+        """The bytes that were planned."""
         held = ffi.from_buffer("uint8_t[]", buffer)
-        return check(lib.pb_tar_read(self._handle, held, len(buffer), self._error), self._error)
+        check(lib.pb_tar_fill(self._handle, held, self._error), self._error)
 
     def close(self) -> None:
         """Let go of it; safe to call twice."""

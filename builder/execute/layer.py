@@ -51,7 +51,6 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
             raise ImageError(f"the store has no files for state {state.hex()[:12]}")
         while True:
             layer = _write(store, snapshot, compression, max_mtime)
-            store.meter.count(read=snapshot.size)
             store.layers.put(_clamped(store, state, max_mtime), layer)
             if store.blobs.has(layer.digest):  # else it was another state's, too, which was just removed
                 return layer
@@ -78,29 +77,34 @@ def _write(store: Store, snapshot: State, compression: str, max_mtime: int) -> L
     # Late: a build whose layers are all there makes none.
     import hashlib
 
-    from builder.execute.packing import Packed, Packer
+    from builder.core.facts import Facts
+    from builder.execute.packing import LayerPieces, Packer
     from builder.execute.pipeline import run, run_alone
 
-    path = store.states.path(snapshot)
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
+    folder = os.open(
+        store.states.path(snapshot), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd
+    )
     newest = max_mtime * 10**9 if max_mtime >= 0 else -1
     try:
-        with (
-            store.blobs.writer() as blob,
-            TarWriter(folder, layer=True, max_mtime=newest, pieces=True) as tar,
-            Packer(store, compression) as packer,
-        ):
+        with Facts(store.secret) as facts, store.blobs.writer() as blob:
+            facts.load(folder, store.fd, store.states.facts_path(snapshot))
             diff_id = hashlib.sha256()
 
-            def write(packed: Packed) -> None:
-                packer.note(packed, blob.size)
-                blob.write(packed.data)
+            def write(data: bytes | memoryview) -> int:
+                at = blob.size
+                blob.write(data)
+                return at
 
-            way = run if snapshot.size >= _WORTH_THREADS else run_alone
-            size = way(tar.read_into, diff_id.update, packer.pack, write)
-            digest = blob.commit()
-            packer.keep(digest)
-            store.meter.count(hashed=size)
+            with (
+                TarWriter(folder, layer=True, max_mtime=newest, pieces=True, facts=facts) as tar,
+                Packer(store, compression, diff_id.update, write) as packer,
+            ):
+                pieces = LayerPieces(tar, packer)
+                way = run if snapshot.size >= _WORTH_THREADS else run_alone
+                size = way(pieces, packer)
+                digest = blob.commit()
+                packer.keep(digest)
+            store.meter.count(read=pieces.read, hashed=size)
             return Layer(
                 diff_id=Digest("sha256", diff_id.hexdigest()),
                 digest=digest,

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from builder.core.tar import TarWriter
 from builder.core.tree import hash_bytes
 from builder.digest import Digest
 from builder.errors import ImageError
@@ -23,22 +26,49 @@ _WORTH_KEEPING = 4
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A piece as it goes into the blob, what it is the compressed form of, and its own fingerprint."""
+    """A piece as it goes into the blob, its own fingerprint, and what it is the compressed form of (by what is known of that)."""
 
     data: bytes | memoryview
-    key: bytes = b""
     fingerprint: bytes = b""
+    keys: tuple[bytes, ...] = ()
+
+
+class LayerPieces:
+    """The pieces of a layer's tar: those that an earlier blob has, made of the same, are not read."""
+
+    def __init__(self, tar: TarWriter, packer: Packer) -> None:
+        self._tar, self._packer = tar, packer
+        self.read = 0
+
+    def next(self, buffer: bytearray) -> tuple[int, Packed | None]:
+        """See `builder.execute.pipeline.Source`. `read` counts the bytes that had to be read."""
+        size, name = self._tar.plan(len(buffer))
+        found = self._packer.expect(name) if size else None
+        if size and found is None:
+            self._tar.fill(buffer)
+            self.read += size
+        return size, found
 
 
 class Packer:
     """Compresses the pieces of one layer, or finds them in the blobs of earlier ones. Threads may share it."""
 
-    def __init__(self, store: Store, compression: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        compression: str,
+        digest: Callable[[memoryview], object],
+        write: Callable[[bytes | memoryview], int],
+    ) -> None:
+        """`digest` takes the plain bytes; `write` takes the compressed ones and says where in the blob they begin."""
         self._store, self._compression = store, compression
+        self.digest, self._write = digest, write
         self._lock = threading.Lock()
         self._blobs: dict[Digest, int] = {}
         self._own = threading.local()
         self._kept: list[Piece] = []
+        # By the buffer's pieces in their order: what they are made of.
+        self._names: deque[bytes] = deque()
         if compression == "gzip":
             from isal import igzip_lib
 
@@ -55,26 +85,50 @@ class Packer:
                 os.close(fd)
         self._blobs.clear()
 
+    def expect(self, name: bytes) -> Packed | None:
+        """The compressed form of a piece made of this (empty: unknown), if an earlier blob has it; called for each in order."""
+        key = self._key(b"of ", name) if name and self._compression in _LEVELS else b""
+        self._names.append(key)
+        return self._find(key) if key else None
+
     def pack(self, plain: memoryview) -> Packed:
         """The compressed form of a piece."""
-        if self._compression == "uncompressed":
+        if self._compression not in _LEVELS:
             return Packed(plain)
         secret = self._store.secret
-        key = self._compression.encode() + b" %d " % _LEVELS[self._compression] + hash_bytes(plain, secret)
-        data = self._find(key)
-        if data is None:
-            data = self._compress(plain)
-        return Packed(data, key, hash_bytes(data, secret))
+        key = self._key(b"", hash_bytes(plain, secret))
+        found = self._find(key)
+        if found is not None:
+            return found
+        data = self._compress(plain)
+        return Packed(data, hash_bytes(data, secret), (key,))
 
-    def note(self, packed: Packed, at: int) -> None:
-        """A piece was written at this place of the blob."""
-        if packed.key:
-            self._kept.append(Piece(packed.key, at, len(packed.data), packed.fingerprint))
+    def restore(self, found: Packed, size: int) -> tuple[Packed, memoryview]:
+        """A piece that was found, and what it is the compressed form of."""
+        if self._compression == "gzip":
+            plain = self._gzip.decompress(found.data, self._gzip.DECOMP_GZIP, bufsize=size)
+        else:
+            import zstandard
+
+            plain = zstandard.ZstdDecompressor().decompress(found.data, max_output_size=size)
+        if len(plain) != size:
+            raise ImageError("a piece of an earlier layer is not what it was", hint="build with --no-cache")
+        return found, memoryview(plain)
+
+    def write(self, packed: Packed) -> None:
+        """Write a piece, and note where it is."""
+        at, size = self._write(packed.data), len(packed.data)
+        made_of = self._names.popleft() if self._names else b""
+        for key in {*packed.keys, made_of} - {b""}:
+            self._kept.append(Piece(key, at, size, packed.fingerprint))
 
     def keep(self, digest: Digest) -> None:
         """The blob is in the store: remember its pieces."""
         if len(self._kept) >= _WORTH_KEEPING:
             self._store.pieces.keep(digest, self._kept)
+
+    def _key(self, kind: bytes, name: bytes) -> bytes:
+        return b"%s %d " % (self._compression.encode(), _LEVELS[self._compression]) + kind + name
 
     def _compress(self, plain: memoryview) -> bytes:
         if self._compression == "gzip":
@@ -88,7 +142,7 @@ class Packer:
             self._own.zstd = compressor
         return bytes(compressor.compress(plain))
 
-    def _find(self, key: bytes) -> bytes | None:
+    def _find(self, key: bytes) -> Packed | None:
         """A compressed piece from a blob that has it, undamaged."""
         found = self._store.pieces.find(key)
         if found is None:
@@ -98,7 +152,9 @@ class Packer:
         if fd < 0:
             return None
         data = os.pread(fd, piece.size, piece.at)
-        return data if hash_bytes(data, self._store.secret) == piece.fingerprint else None
+        if hash_bytes(data, self._store.secret) != piece.fingerprint:
+            return None
+        return Packed(data, piece.fingerprint, (key,))
 
     def _open(self, digest: Digest) -> int:
         """A descriptor of a blob, kept until the end; -1 if it is gone."""

@@ -53,7 +53,7 @@ class StepRoot:
 
     @property
     def known(self) -> Facts:
-        """What is known of the files in the upper directory already; for steps that run no process."""
+        """What is known of the files in the upper directory; a step that runs no process may know before it is settled."""
         if self._known is None:
             # Late: only a COPY that missed needs it.
             from builder.core.facts import Facts
@@ -95,17 +95,16 @@ class StepRoot:
         try:
             lower = open_state(self._store, self._parent)
             try:
-                changes = settle(upper, lower, self._store.secret, self._known)
+                changes = settle(upper, lower, self._store.secret, self.known)
                 if newest is not None:
                     clamp_times(upper, newest * 10**9)
             finally:
                 if lower >= 0:
                     os.close(lower)
-            if self._known is not None:
-                if changes.entries >= _WORTH_KNOWING:
-                    self._known.save(upper, self._store.fd, self.run.facts)
-                self._known.close()
-                self._known = None
+            if changes.entries >= _WORTH_KNOWING:
+                self.known.save(upper, self._store.fd, self.run.facts)
+            self.known.close()
+            self._known = None
             return changes
         finally:
             os.close(upper)

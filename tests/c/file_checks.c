@@ -116,7 +116,7 @@ static uint8_t *pack(int source, size_t *size)
 
     assert(data);
     *size = 0;
-    want(pb_tar_open(source, PB_TAR_ROOTFS, -1, &writer, &error), "tar");
+    want(pb_tar_open(source, PB_TAR_ROOTFS, -1, NULL, &writer, &error), "tar");
     while ((count = pb_tar_read(writer, data + *size, 4099, &error)) > 0) {
         *size += (size_t)count;
         assert(*size + 4099 < capacity);

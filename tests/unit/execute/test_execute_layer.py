@@ -6,17 +6,21 @@ import gzip
 import io
 import os
 import random
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
+from builder.core.changes import settle
+from builder.core.facts import Facts
 from builder.core.tar import TarWriter
 from builder.digest import Digest
-from builder.execute import packing, pipeline
-from builder.execute.packing import Packer
+from builder.execute import pipeline
+from builder.execute.packing import LayerPieces, Packer
 from builder.store.store import Store, open_store
 
 
@@ -43,7 +47,8 @@ def pieces_of(root: Path) -> list[bytes]:
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     buffer, found = bytearray(pipeline.LARGEST), []
     with TarWriter(folder, layer=True, max_mtime=0, pieces=True) as tar:
-        while size := tar.read_into(buffer):
+        while size := tar.plan(len(buffer))[0]:
+            tar.fill(buffer)
             found.append(bytes(buffer[:size]))
     os.close(folder)
     return found
@@ -58,27 +63,35 @@ def whole(root: Path) -> bytes:
     return found
 
 
-def packed(
-    store: Store, pieces: list[bytes], way: Callable[..., int], compression: str = "gzip"
-) -> tuple[bytes, Digest]:
-    """The blob that pieces become."""
-    source = iter(pieces)
+Way = Callable[[Any, Packer], int]
 
-    def read(buffer: bytearray) -> int:
-        piece = next(source, b"")
+
+class Given:
+    """A source of pieces that are all there."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def next(self, buffer: bytearray) -> tuple[int, None]:
+        piece = next(self._pieces, b"")
         buffer[: len(piece)] = piece
-        return len(piece)
+        return len(piece), None
 
+
+def packed(store: Store, pieces: list[bytes], way: Way, compression: str = "gzip") -> tuple[bytes, Digest]:
+    """The blob that pieces become."""
     hashed = io.BytesIO()
-    with store.blobs.writer() as blob, Packer(store, compression) as packer:
+    with store.blobs.writer() as blob:
 
-        def write(piece: packing.Packed) -> None:
-            packer.note(piece, blob.size)
-            blob.write(piece.data)
+        def write(data: bytes | memoryview) -> int:
+            at = blob.size
+            blob.write(data)
+            return at
 
-        assert way(read, hashed.write, packer.pack, write) == sum(map(len, pieces))
-        digest = blob.commit()
-        packer.keep(digest)
+        with Packer(store, compression, hashed.write, write) as packer:
+            assert way(Given(pieces), packer) == sum(map(len, pieces))
+            digest = blob.commit()
+            packer.keep(digest)
     assert hashed.getvalue() == b"".join(pieces)
     with store.blobs.open(digest) as stream:
         return stream.read(), digest
@@ -152,6 +165,53 @@ def test_earlier_pieces_are_used_again_if_they_are_whole(
     assert count == len(pieces)
 
 
+def as_layer(store: Store, root: Path, facts: Facts | None) -> tuple[bytes, int, bytes]:
+    """The blob of a folder's layer, how much of it was read, and its tar."""
+    hashed, folder = io.BytesIO(), os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    with store.blobs.writer() as blob:
+
+        def write(data: bytes | memoryview) -> int:
+            at = blob.size
+            blob.write(data)
+            return at
+
+        with (
+            TarWriter(folder, layer=True, max_mtime=0, pieces=True, facts=facts) as tar,
+            Packer(store, "gzip", hashed.write, write) as packer,
+        ):
+            pieces = LayerPieces(tar, packer)
+            pipeline.run(pieces, packer)
+            digest = blob.commit()
+            packer.keep(digest)
+    os.close(folder)
+    return store.blobs.read(digest, 1 << 30), pieces.read, hashed.getvalue()
+
+
+def known(store: Store, root: Path) -> Facts:
+    folder, facts = os.open(root, os.O_RDONLY | os.O_DIRECTORY), Facts(store.secret)
+    settle(folder, -1, store.secret, facts)
+    os.close(folder)
+    return facts
+
+
+def test_files_that_are_known_are_not_read(store: Store, tmp_path: Path, tree: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(tree, root)
+    first = as_layer(store, root, known(store, root))
+    assert first[1] == len(first[2]) == len(whole(root))
+    assert as_layer(store, root, known(store, root)) == (first[0], 0, first[2])
+    # Times and names that the facts lack are asked for; what has changed is read, and no more than what is beside it.
+    (root / "d03/f0150").write_bytes(b"another")
+    (root / "d05/f0250").chmod(0o600)
+    os.setxattr(root / "d09/f0450", "user.some", b"thing")
+    (root / "d11/new").symlink_to("target")
+    second = as_layer(store, root, known(store, root))
+    assert second[2] == whole(root) != first[2]
+    assert 0 < second[1] <= 4 * 3 * pipeline.LARGEST
+    with open_store(str(tmp_path / "fresh")) as fresh:
+        assert as_layer(fresh, root, None) == (second[0], len(second[2]), second[2])
+
+
 @pytest.mark.parametrize("who", ["read", "digest", "pack", "write"])
 def test_the_first_error_ends_it(who: str) -> None:
     def fail(name: str) -> None:
@@ -162,14 +222,24 @@ def test_the_first_error_ends_it(who: str) -> None:
 
     calls, left = [0], [1000]
 
-    def read(buffer: bytearray) -> int:
-        fail("read")
-        left[0] -= 1
-        return 100 if left[0] >= 0 else 0
+    class Work:
+        def next(self, buffer: bytearray) -> tuple[int, None]:
+            fail("read")
+            left[0] -= 1
+            return 100 if left[0] >= 0 else 0, None
 
-    def pack(view: memoryview) -> bytes:
-        fail("pack")
-        return bytes(view)
+        def digest(self, plain: memoryview) -> None:
+            fail("digest")
+
+        def pack(self, plain: memoryview) -> bytes:
+            fail("pack")
+            return bytes(plain)
+
+        def restore(self, found: None, size: int) -> tuple[bytes, memoryview]:
+            raise NotImplementedError
+
+        def write(self, packed: bytes) -> None:
+            fail("write")
 
     with pytest.raises(OSError, match=who):
-        pipeline.run(read, lambda view: fail("digest"), pack, lambda data: fail("write"))
+        pipeline.run(Work(), Work())
