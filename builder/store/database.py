@@ -89,6 +89,10 @@ CREATE INDEX IF NOT EXISTS states_by_parent ON states (parent);
 _CHANGES = {5: ("ALTER TABLE build_steps ADD COLUMN compared BLOB NOT NULL DEFAULT x''",)}
 
 
+# SQLite makes room for what processes share in pieces of 32 kB.
+_LEAST_ROOM = 256 << 10
+
+
 class Database:
     """One connection behind a lock: statements are short, and what takes long happens outside."""
 
@@ -146,21 +150,56 @@ class Database:
         return ""
 
     def _broken(self, error: sqlite3.Error) -> StoreError:
-        text = str(error)
-        if "full" in text:
-            return StoreError("no space is left for the store's database", hint="free some space")
-        if "locked" in text:
+        text, name = str(error), str(getattr(error, "sqlite_errorname", ""))
+        full = name == "SQLITE_FULL" or "full" in text
+        if full or (name.startswith("SQLITE_IOERR") and self._is_full()):
             return StoreError(
-                "another process holds the store's database for very long", hint="see what uses the store"
+                "no space is left for the store's database",
+                hint="free some space, with pybuild prune for one",
+            )
+        if name.startswith("SQLITE_IOERR_SHM"):
+            return StoreError(
+                f"the store's database cannot be shared on this file system: {self._path}: {text}",
+                hint="keep the store on a local disk: set PYBUILD_STORE or give --store",
+            )
+        if name.startswith("SQLITE_IOERR"):
+            return StoreError(
+                f"the store's database cannot be read or written: {self._path}: {text} ({name})",
+                hint="see whether its disk is sound and may be written to",
+            )
+        if "locked" in text or name == "SQLITE_PROTOCOL":
+            return StoreError(
+                "another process holds the store's database for very long",
+                hint="see what uses the store; if nothing does, its file system has no locks: keep it on a local disk",
+            )
+        if self._is_read_only():
+            return StoreError(
+                f"the store is on a file system that can only be read: {os.path.dirname(self._path)}",
+                hint="choose another folder with --store or PYBUILD_STORE",
             )
         if "readonly" in text or "unable to open" in text:
             return StoreError(
-                f"the store's database cannot be written: {self._path}", hint="check who owns the store"
+                f"the store's database cannot be written: {self._path}",
+                hint="see who owns the store",
             )
         return StoreError(
             f"the store's database is damaged: {self._path}: {text}",
             hint=f"images are safe in blobs/; remove {os.path.basename(self._path)}* to begin a new cache",
         )
+
+    def _is_read_only(self) -> bool:
+        try:
+            return bool(os.statvfs(os.path.dirname(self._path)).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False
+
+    def _is_full(self) -> bool:
+        """Whether the file system has less room than SQLite needs for anything at all."""
+        try:
+            seen = os.statvfs(os.path.dirname(self._path))
+        except OSError:
+            return False
+        return seen.f_bavail * seen.f_frsize < _LEAST_ROOM
 
     def _execute(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
         try:
