@@ -60,7 +60,7 @@ class Tree:
             (1, self.copy_folder), (1, self.move_folder),
         ]  # fmt: skip
         if links:
-            self._edits += [(1, self.hard_link), (1, self.cut_link)]
+            self._edits += [(2, self.hard_link), (2, self.cut_link)]
         if xattrs:
             self._edits += [(1, self.set_xattr), (1, self.remove_xattr)]
 
