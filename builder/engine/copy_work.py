@@ -90,10 +90,11 @@ class CopyWork:
         if self._origin_state is not None and not self._is_open:
             origin = names.of_state(self._origin_state).hex()
             whole = [Part("from", source, origin) for source in self._step.sources]
+            whole += self._session.normal.parts()
             return copy_parts(self._step, parent, whole, platform=self._platform)
         with self._locked():
             files = list(self._source_parts(names))
-        files += self._session.normal.parts() if self._from_folder else []
+        files += self._session.normal.parts()
         return copy_parts(self._step, parent, files, platform=self._platform)
 
     def _source_parts(self, names: Names) -> Iterator[Part]:

@@ -69,21 +69,22 @@ def work_for(
         from builder.engine.copy_work import CopyWork
 
         return CopyWork(session, reporter, step, parent, platform, state_of)
-    return _WorkdirWork(step, parent)
+    return _WorkdirWork(session, step, parent)
 
 
 class _WorkdirWork:
     alone = False
     process = False
 
-    def __init__(self, step: WorkdirStep, parent: bytes) -> None:
-        self._step, self._parent = step, parent
+    def __init__(self, session: Session, step: WorkdirStep, parent: bytes) -> None:
+        self._session, self._step, self._parent = session, step, parent
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
         yield self.portable_parts(LOCAL)
 
     def portable_parts(self, names: Names) -> tuple[Part, ...]:
-        return workdir_parts(self._step, names.of_state(self._parent))
+        parts = workdir_parts(self._step, names.of_state(self._parent))
+        return (*parts, *self._session.normal.parts())
 
     def save_listing(self, file: str) -> bool:
         del file

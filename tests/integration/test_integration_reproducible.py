@@ -206,9 +206,13 @@ def test_what_a_build_without_it_left_is_not_taken(build: Build, context: Path) 
     """The files are equal but for their times: an ordinary build's snapshot must not end in a reproducible image."""
     (context / "f").write_text("f")
     os.utime(context / "f", (300_000_000, 300_000_000))  # older than any epoch
-    (context / "Buildfile").write_text("FROM base\nCOPY f /f\nRUN cp -p /f /g\n")
+    (context / "Buildfile").write_text(
+        "FROM base\nWORKDIR /w\nCOPY --from=base /etc/passwd /new/passwd\nRUN stat -c '%n %Y' /w /new > /seen\n"
+        "COPY f /f\nRUN cp -p /f /g\n"
+    )
     ordinary, _ = build()
     once, out = build("--reproducible")
+    assert build("--reproducible", "--no-cache")[0] == once  # which took nothing of the ordinary build's
     assert times(out, skip=1) == {315532800}
     assert once != ordinary
     assert build()[0] == ordinary
