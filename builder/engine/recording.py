@@ -85,6 +85,7 @@ class Recording:
             layers=result.layers if result else (),
             conditions=result.conditions if result else (),
             warnings=tuple(self._events.warnings),
+            origins=tuple((step.step, step.origin) for step in self._events.finished if step.origin),
         )
 
     def _steps(self) -> list[BuildStep]:

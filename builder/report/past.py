@@ -26,6 +26,7 @@ def past_report(store: Store, number: int | None = None) -> Report:
     detail = store.history.details.get(build.number)
     places = {stage.name: stage.index for stage in detail.stages}
     places |= {str(stage.index): stage.index for stage in detail.stages}
+    origins = dict(detail.origins)
     return Report(
         ok=build.ok,
         started=build.started,
@@ -34,7 +35,9 @@ def past_report(store: Store, number: int | None = None) -> Report:
         file=build.file,
         image=build.image,
         names=build.names,
-        steps=tuple(_step(step, places) for step in store.history.steps(build.number)),
+        steps=tuple(
+            _step(step, places, origins.get(step.number, "")) for step in store.history.steps(build.number)
+        ),
         stages=detail.stages,
         layers=detail.layers,
         traffic=_traffic(build),
@@ -44,7 +47,7 @@ def past_report(store: Store, number: int | None = None) -> Report:
     )
 
 
-def _step(step: BuildStep, places: dict[str, int]) -> ReportStep:
+def _step(step: BuildStep, places: dict[str, int], origin: str) -> ReportStep:
     # The second line of a slot is the stage's name, or its place.
     lines = step.slot.split("\n")
     return ReportStep(
@@ -63,6 +66,7 @@ def _step(step: BuildStep, places: dict[str, int]) -> ReportStep:
         reasons=step.reasons,
         error=step.error,
         same=step.same,
+        origin=origin,
     )
 
 

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What a build had beside its steps; of the warnings the times are not kept."""
+    """What a build had beside its steps; of the warnings the times are not kept.
+
+    `origins` are the numbers of steps whose hits came from remote caches, with these.
+    """
 
     stages: tuple[StageNode, ...] = ()
     layers: tuple[LayerSize, ...] = ()
     conditions: tuple[Condition, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    origins: tuple[tuple[int, str], ...] = ()
 
 
 class Details:
@@ -56,6 +60,7 @@ def _text(detail: Detail) -> str:
         "layers": [[one.state, one.digest, one.size, one.tar_size, one.pulled] for one in detail.layers],
         "conditions": [[one.text, one.met, one.found] for one in detail.conditions],
         "warnings": [[one.message, one.place] for one in detail.warnings],
+        "origins": [[number, origin] for number, origin in detail.origins],
     }
     return json.dumps({name: rows for name, rows in fields.items() if rows}, separators=(",", ":"))
 
@@ -77,6 +82,7 @@ def _detail(text: str) -> Detail:
                 for text, met, found in found.get("conditions", ())
             ),
             tuple(Warned(0.0, str(message), str(place)) for message, place in found.get("warnings", ())),
+            tuple((int(number), str(origin)) for number, origin in found.get("origins", ())),
         )
     except (ValueError, TypeError, AttributeError):
         return Detail()

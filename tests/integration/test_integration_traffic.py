@@ -67,7 +67,10 @@ def test_push_pull_and_remote_cache(pybuild: Run, context: Path, tmp_path: Path,
         context,
     )
     lazy = traffic(report)
-    assert json.loads(report.read_text())["misses"] == 0
+    told = json.loads(report.read_text())
+    assert told["misses"] == 0 and [step["origin"] != "" for step in told["steps"]].count(True) == 2
+    past = json.loads(pybuild("report", "--last", "--format", "json", "--store", tmp_path / "third").stdout)
+    assert [step["origin"] for step in past["steps"]] == [step["origin"] for step in told["steps"]]
     assert 0 < lazy["fetched"] < 10_000  # records, but no layer that no step needs
     pybuild(
         "build",

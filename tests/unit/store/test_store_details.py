@@ -16,6 +16,7 @@ DETAIL = Detail(
     layers=(LayerSize("ab", "sha256:01", 5, 7, True),),
     conditions=(Condition("hits>=1", False, "0"),),
     warnings=(Warned(0.0, "careful", "F:2"),),
+    origins=((3, "type=local,src=x"),),
 )
 
 
