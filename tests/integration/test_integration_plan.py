@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import random
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from conftest import Run
 
 import builder
+from builder.engine.planning import Verdict
+from builder.events import StepFinished, StepStarted
 
 FILE = """FROM base AS build
 ARG V=1
@@ -196,3 +200,34 @@ def test_the_library_plans_too(pybuild: Run, planned: Path, store: Path, bases: 
     found = builder.plan(str(planned), store=str(store), build_contexts=contexts)
     assert found.cached and [step.number for step in found.steps] == list(range(1, len(found.steps) + 1))
     assert all(step.seconds is not None for step in found.steps[1:4])
+
+
+def test_plans_come_true(planned: Path, store: Path, bases: Path) -> None:
+    """Random edits: a hit hits, a miss misses, and what depends does one of both."""
+    chance = random.Random(7)
+    contexts = {"base": f"oci-layout://{bases / 'base'}"}
+    verdicts = set()
+    for _ in range(int(os.environ.get("PYBUILD_TEST_PLANS", "8"))):
+        kind = chance.randrange(4)
+        if kind == 0:
+            (planned / "src" / "a").write_text(str(chance.randrange(3)))
+        elif kind == 1:
+            (planned / "other").write_text(str(chance.randrange(3)))
+        elif kind == 2:
+            (planned / "src" / f"more-{chance.randrange(2)}").write_text(str(chance.randrange(2)))
+        more: dict[str, Any] = {"build_args": {"V": str(chance.randrange(3))}, "build_contexts": contexts}
+        if kind == 3:
+            more["no_cache_filter"] = ["build/5"]
+        foretold = builder.plan(str(planned), store=str(store), **more)
+        events: list[object] = []
+        builder.build(str(planned), store=str(store), on_event=events.append, **more)
+        titles = {event.step: event.title for event in events if isinstance(event, StepStarted)}
+        done = {
+            titles[event.step]: event.outcome.value for event in events if isinstance(event, StepFinished)
+        }
+        for step in foretold.steps:
+            verdicts.add(step.verdict)
+            if step.verdict is not Verdict.DEPENDS:
+                assert done[step.title] == step.verdict.value, (kind, step, done)
+        assert {step.title for step in foretold.steps} == {title for title in done if title.startswith("[")}
+    assert verdicts == set(Verdict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,3 +182,26 @@ def test_a_blob_that_was_tampered_with_is_refused(
     assert layer[:12] in failed.stderr
     assert not any((tmp_path / "fresh" / "runs").iterdir())
     assert os.listdir(tmp_path / "fresh" / "snapshots") == [] or "Traceback" not in failed.stderr
+
+
+def test_a_tag_that_moved_is_told_with_both_digests(
+    pybuild: Run, project: Path, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/team/base:1"
+    pybuild("build", "-t", name, "--push", project)
+    child = tmp_path / "child"
+    child.mkdir()
+    (child / "Buildfile").write_text(f"FROM {name}\nRUN cat /f > /g\n")
+    fresh = other_store(tmp_path, "fresh")
+    pybuild("build", *fresh, child)
+    (project / "f").write_text("second\n")
+    pybuild("build", "-t", name, "--push", project)
+    # Without --pull the name stands for what it stood for; a plan asks nobody.
+    assert "2 hits, 0 misses" in pybuild("plan", *fresh, child).stdout
+    start = len(registry.requests())
+    assert "only a build asks the registry (--pull)" in pybuild("plan", "--pull", *fresh, child).stdout
+    assert registry.requests()[start:] == []
+    pybuild("build", "--pull", *fresh, child)
+    text = pybuild("explain", *fresh).stdout
+    assert re.search(rf"#1 \[1/2\] FROM {name}: digest sha256:\w{{12}} → sha256:\w{{12}}\n", text), text
+    assert "#2 [2/2] RUN cat /f > /g: because step 1 changed" in text

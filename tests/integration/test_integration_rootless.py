@@ -61,3 +61,39 @@ def test_an_ordinary_user_builds_and_runs(home: Path, unprivileged: str) -> None
     assert any(line.split()[1] == "1000/50" and line.endswith(" f") for line in listed.splitlines()), listed
     assert any(line.split()[1] == "1001/50" and line.endswith(" d/") for line in listed.splitlines())
     assert any("etc/.wh.group" in line for line in listed.splitlines())
+
+
+def test_an_ordinary_user_plans_and_explains(home: Path, unprivileged: str) -> None:
+    context = home / "context"
+    context.mkdir()
+    (context / "f").write_text("one\n")
+    (context / "Buildfile").write_text(
+        'FROM base AS one\nCOPY --chown=app f /f\n# pybuild: recheck="cat /f"\nRUN cat /f > /g\n'
+        "FROM base\nCOPY --from=one /g /g\nRUN --mount=from=one,target=/m cat /m/g > /h\n"
+    )
+    subprocess.run(["chown", "-R", unprivileged, str(context)], check=True)
+
+    def run(*words: str) -> str:
+        line = [
+            "runuser",
+            "-u",
+            unprivileged,
+            "--",
+            str(home / "pybuild"),
+            *words,
+            "--store",
+            str(home / "store"),
+        ]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=home)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    base = ["--build-context", f"base=oci-layout://{home / 'base'}"]
+    run("build", *base, str(context))
+    planned = run("plan", *base, str(context))
+    assert "3 hits, 0 misses" in planned and "depends on what it says now: cat /f" in planned
+    (context / "f").write_text("two\n")
+    assert "1 file changed: f (content)" in run("plan", *base, str(context))
+    run("build", *base, str(context))
+    told = run("explain", "--diff")
+    assert "    -one\n    +two\n" in told and "because step" in told
