@@ -109,12 +109,9 @@ def unprivileged() -> Iterator[str]:
 @pytest.fixture
 def machine(pybuild: Run, tmp_path: Path, context: Path, bases: Path) -> Callable[[], object]:
     """Makes machines that share nothing but remote caches, each with a copy of a project (tests/integration)."""
-    from remote_machines import BUILDFILE, Machine
+    from remote_machines import Machine, write_project
 
-    (context / "Buildfile").write_text(BUILDFILE)
-    (context / "src").mkdir()
-    (context / "src" / "a").write_text("a\n")
-    (context / "src" / "b").write_text("b\n")
+    write_project(context)
     made: list[object] = []
 
     def new() -> object:

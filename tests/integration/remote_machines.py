@@ -25,6 +25,14 @@ RUN echo done > /done
 """
 
 
+def write_project(folder: Path) -> None:
+    """The project that machines have."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "Buildfile").write_text(BUILDFILE)
+    (folder / "src" / "a").write_text("a\n")
+    (folder / "src" / "b").write_text("b\n")
+
+
 class Built:
     """How a build ended: its report, its log and its exit status."""
 
