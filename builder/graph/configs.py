@@ -24,8 +24,6 @@ from builder.errors import BuildFileError
 from builder.graph import created
 from builder.graph.draft import Draft
 from builder.graph.places import suggest
-from builder.graph.ports import MAX_PORTS, exposed_ports
-from builder.graph.signals import NAMES, is_signal
 from builder.image.config import Health
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -127,6 +125,8 @@ def apply_user(draft: Draft, line: User) -> None:
 
 def apply_expose(draft: Draft, line: Expose) -> None:
     """Add ports; here alone a value with blanks makes several words."""
+    from builder.graph.ports import MAX_PORTS, exposed_ports
+
     ports: dict[str, None] = {}
     count = 0
     for word in sorted(line.ports, key=lambda word: word.text):
@@ -157,6 +157,8 @@ def apply_volume(draft: Draft, line: Volume) -> None:
 
 def apply_stop_signal(draft: Draft, line: StopSignal) -> None:
     """Set the signal that ends a container, as written."""
+    from builder.graph.signals import NAMES, is_signal
+
     text = draft.expand(line.signal)
     if not is_signal(text):
         names = [f"SIG{name}" for name in NAMES]

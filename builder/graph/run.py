@@ -7,12 +7,11 @@ import re
 from builder.buildfile.syntax import ExecForm, Heredoc, Run, ShellForm
 from builder.graph import created
 from builder.graph.configs import in_shell
-from builder.graph.devices import plan_devices
 from builder.graph.draft import Draft
 from builder.graph.mounts import MountPlace, plan_mounts
 from builder.graph.paths import join_path
 from builder.graph.places import narrow, suggest
-from builder.graph.steps import InlineFile, MountSpec, RunStep
+from builder.graph.steps import DeviceSpec, InlineFile, MountSpec, RunStep
 from builder.graph.titles import MASK, heredoc_summary
 
 NETWORKS = ("default", "none", "host")
@@ -21,6 +20,14 @@ SCRIPTS = "/dev/pipes"
 
 _LONE_HEREDOC = r"\s*\d*<<-?[ \t]*([^<\s]+)\s*"
 _AGENT = "SSH_AUTH_SOCK"
+
+
+def _devices(draft: Draft, line: Run) -> tuple[DeviceSpec, ...]:
+    if not line.devices:
+        return ()
+    from builder.graph.devices import plan_devices
+
+    return plan_devices(draft, line)
 
 
 def plan_run(draft: Draft, line: Run) -> None:
@@ -68,7 +75,7 @@ def plan_run(draft: Draft, line: Run) -> None:
         mounts=mounts,
         network=draft.network if network == "default" else network,
         security=security,
-        devices=plan_devices(draft, line),
+        devices=_devices(draft, line),
         hostname=draft.graph.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
     )
     draft.add(step, created.run_text(argv, draft.scope.recorded_arguments()))
