@@ -97,3 +97,33 @@ def test_an_ordinary_user_plans_and_explains(home: Path, unprivileged: str) -> N
     run("build", *base, str(context))
     told = run("explain", "--diff")
     assert "    -one\n    +two\n" in told and "because step" in told
+
+
+def test_prune_removes_files_of_other_ids(home: Path, unprivileged: str) -> None:
+    """Files of subordinate ids, which the user cannot remove outside the user namespace, and those of killed builds."""
+    context, store = home / "context", home / "store"
+    context.mkdir()
+    (context / "Buildfile").write_text(
+        "FROM base\nRUN --mount=type=cache,target=/c,uid=1001 mkdir /d && echo x > /d/x && chown -R 1001:50 /d && chmod 700 /d"
+        " && dd if=/dev/zero of=/c/big bs=1k count=300 && chown 1001 /c/big && chmod 500 /d /c\n"
+    )
+    subprocess.run(["chown", "-R", unprivileged, str(context)], check=True)
+
+    def run(*words: str) -> str:
+        line = ["runuser", "-u", unprivileged, "--", str(home / "pybuild"), *words, "--store", str(store)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=home)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("build", "-q", "--build-context", f"base=oci-layout://{home / 'base'}", "-t", "app", str(context))
+    (snapshot,) = store.glob("snapshots/*/fs/d")
+    assert snapshot.stat().st_uid not in (0, store.stat().st_uid)
+    # A killed build's run with files of such an id.
+    subprocess.run(
+        ["cp", "-a", str(snapshot.parent.parent), str(store / "runs" / "0123456789abcdef")], check=True
+    )
+    assert "cache mounts" in run("du")
+    run("rmi", "app")
+    assert "reclaimed" in run("prune", "--all", "--force")
+    for folder in ("snapshots", "runs", "blobs/sha256", "caches", "listings"):
+        assert list((store / folder).iterdir()) == [], folder
