@@ -62,6 +62,8 @@ def _drop_rows(store: Store) -> None:
     blobs = set(names(store.fd, "blobs/sha256"))
     rows = database.all("SELECT DISTINCT digest FROM pieces")
     cut_from = [row for row in rows if str(row[0]).removeprefix("sha256:") not in blobs]
+    caches = set(names(store.fd, "caches"))
+    no_folder = [(name,) for name in store.cache_ids() if name not in caches]
     with database.transaction():
         database.many("DELETE FROM pieces WHERE digest = ?", cut_from)
         database.many("DELETE FROM states WHERE id = ?", ((row[0],) for row in gone))
@@ -74,6 +76,7 @@ def _drop_rows(store: Store) -> None:
             "AND substr(name, 11) NOT IN (SELECT snapshot FROM states)"
         )
         database.run("DELETE FROM portable_keys WHERE key NOT IN (SELECT key FROM records)")
+        database.many("DELETE FROM cache_mounts WHERE name = ?", no_folder)
         database.many("DELETE FROM outputs WHERE path = ?", outputs)
 
 

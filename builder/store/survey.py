@@ -297,11 +297,12 @@ class _Surveyor:
 
     def cache_items(self) -> list[Item]:
         """Folders of RUN --mount=type=cache."""
+        ids = self.store.cache_ids()
         return [
             Item(
                 kind="cache",
                 id=name,
-                name=f"cache mount {name[:12]}",
+                name=f"cache mount {ids.get(name.partition('-')[0]) or name[:12]}",
                 size=size,
                 shared=0,
                 counted=size,

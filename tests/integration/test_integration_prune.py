@@ -315,6 +315,7 @@ def test_a_cache_mount_goes_when_nobody_uses_it(pybuild: Run, context: Path, sto
     pybuild("build", context)
     (cache,) = (item for item in du(pybuild)["items"] if item["kind"] == "cache")
     assert cache["size"] > 300_000
+    assert cache["name"] == "cache mount /c"
     folder = os.open(store / "caches" / cache["id"], os.O_RDONLY)
     import fcntl
 
