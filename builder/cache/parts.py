@@ -39,6 +39,7 @@ def run_parts(
         Part("security", "", step.security),
         Part("platform", "", platform),
     ]
+    parts += [Part("hostname", "", step.hostname)] if step.hostname else []
     parts += [
         Part("script", script.name, script.content.decode("utf-8", "surrogateescape"))
         for script in step.scripts

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from builder.errors import Cancelled, CommandError, StepError
 from builder.graph.steps import RunStep
-from builder.sandbox.process import Limit, Mount, Process
+from builder.sandbox.process import HOSTNAME, Limit, Mount, Process
 from builder.sandbox.run import run_process
 from builder.value import dataclass
 
@@ -90,6 +90,7 @@ def run_command(
         user=step.user,
         network=step.network,
         security=step.security,
+        hostname=step.hostname or HOSTNAME,
         mounts=tuple(mounts),
         extra_hosts=surroundings.extra_hosts,
         limits=tuple(Limit(*limit) for limit in surroundings.limits),

@@ -8,10 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-__all__ = ["Limit", "Mount", "Network", "Process", "Result", "Security"]
+__all__ = ["HOSTNAME", "Limit", "Mount", "Network", "Process", "Result", "Security"]
 
 Network = str  # "default", "none" or "host"
 Security = str  # "sandbox" or "insecure"
+HOSTNAME = "buildkitsandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Process:
     env: tuple[tuple[str, str], ...] = ()
     cwd: str = "/"
     user: str = ""
-    hostname: str = "buildkitsandbox"
+    hostname: str = HOSTNAME
     network: Network = "default"
     security: Security = "sandbox"
     mounts: tuple[Mount, ...] = ()
