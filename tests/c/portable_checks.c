@@ -74,7 +74,7 @@ static uint64_t archive(int source, uint32_t parts)
     uint64_t size = 0;
     pb_tar_writer *writer;
 
-    want(pb_tar_open(source, PB_TAR_ROOTFS, -1, &writer, &error), "archive");
+    want(pb_tar_open(source, PB_TAR_ROOTFS, -1, NULL, &writer, &error), "archive");
     assert(pb_tar_select(writer, parts + 1, parts, -1, &error) < 0);
     assert(pb_tar_select(writer, 0, 0, -1, &error) < 0);
     for (uint32_t round = 0; round < 2; round++)
