@@ -140,6 +140,10 @@ class CacheLostError(BuilderError):
     """A remote cache does not give a layer that it promised: the steps that it stands for are carried out after all."""
 
 
+class DamageError(CacheLostError):
+    """Files of the store are not what they were; they are dropped, so that a build that begins again does without them."""
+
+
 class Cancelled(BuilderError):
     """The build was interrupted, by the user or because another step failed."""
 

@@ -61,7 +61,12 @@ class Surroundings:
         """The store of `store_path`, opened; with `reading` as it is, for nothing but looking."""
         from builder.store.store import open_store
 
-        return open_store(self.store_path(chosen), userxattr=self.in_user_namespace(), reading=reading)
+        store = open_store(self.store_path(chosen), userxattr=self.in_user_namespace(), reading=reading)
+        store.proofs.warn = self._warn
+        return store
+
+    def _warn(self, message: str) -> None:
+        self.err.write(f"warning: {message}\n")
 
     @property
     def colours(self) -> bool:

@@ -20,7 +20,7 @@ from builder.engine.result import BuildResult
 from builder.engine.schedule import Stages
 from builder.engine.session import Session
 from builder.engine.stage import StageResult, run_stage
-from builder.errors import CacheLostError
+from builder.errors import CacheLostError, DamageError
 from builder.events import Traffic
 from builder.store.store import default_store_path, open_store
 from builder.value import replace
@@ -28,6 +28,8 @@ from builder.value import replace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.engine.assemble import Assembled
+
+_MOST_DAMAGES = 20
 
 
 def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Event) -> BuildResult:
@@ -79,8 +81,10 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
 
 
 def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | None:
-    """Run all stages and deliver; begun again, with what is done by then, if a remote cache breaks its promises."""
-    caches = len(session.request.cache_from)
+    """Run all stages and deliver; begun again, with what is done by then, if a remote cache breaks its promises, or files of
+    the store turn out to be damaged.
+    """
+    caches, damages = len(session.request.cache_from), _MOST_DAMAGES
     while True:
         try:
             target = _run_stages(session)
@@ -94,6 +98,11 @@ def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | Non
 
                 keep_limit(session)
             return made
+        except DamageError:
+            # What was damaged is dropped, so that it is made anew.
+            damages -= 1
+            if damages < 0:
+                raise
         except CacheLostError:
             # Each time a cache less is trusted; the last one is that of promises whose cache is not read any more.
             if caches < 0:

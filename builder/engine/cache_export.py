@@ -23,7 +23,7 @@ from builder.digest import Digest
 from builder.engine.request import BuildRequest
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
-from builder.errors import BuilderError, CacheLostError, Cancelled
+from builder.errors import BuilderError, CacheLostError, Cancelled, DamageError
 from builder.events import Outcome
 from builder.execute.layer import ensure_layer, promised_layer
 from builder.image.manifest import Descriptor, Manifest, describe, render_manifest
@@ -135,7 +135,7 @@ class CacheExport:
     def _layer(self, target: Target, state: bytes) -> Layer:
         """The layer of a state; of a promised one what is known of it, so that it is fetched only if it has to be sent."""
         return promised_layer(self._store, state) or ensure_layer(
-            self._store, state, compression=target.spec.compression
+            self._store, state, compression=target.spec.compression, proven=True
         )
 
     def _opener(self, layer: Layer | Descriptor) -> Callable[[], BinaryIO]:
@@ -236,7 +236,8 @@ class CacheExport:
             layer = (
                 self._layer(target, record.state)
                 if target is not None
-                else promised_layer(self._store, record.state) or ensure_layer(self._store, record.state)
+                else promised_layer(self._store, record.state)
+                or ensure_layer(self._store, record.state, proven=True)
             )
         return RemoteRecord(
             keys=tuple(item.key for item in step.shared),
@@ -312,7 +313,7 @@ def export_caches(session: Session, result: StageResult) -> None:
         try:
             session.check()
             export.finish(target, chain, session.check)
-        except Cancelled:
+        except (Cancelled, DamageError):
             reporter.finish(Outcome.CANCELLED)
             raise
         except Exception as error:  # whatever a place's library raises

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
+from builder.digest import parse_digest
 from builder.engine.assemble import Assembled, assemble, is_complete
 from builder.engine.reporter import StepReporter
 from builder.engine.request import Output
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
-from builder.errors import BuilderError, CacheLostError, UsageError
+from builder.errors import BuilderError, CacheLostError, DamageError, UsageError
 from builder.events import Outcome
 from builder.store.images import StoredImage
 
@@ -69,7 +70,7 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
                 )
                 images[form] = made
                 first = first or made
-            _write(session, result, output, made.image if made else None, reporter)
+            _write(session, result, output, made, reporter)
         except BuilderError as error:
             outcome = Outcome.CANCELLED if isinstance(error, CacheLostError) else Outcome.FAILED
             reporter.finish(outcome, error=error.message)
@@ -100,13 +101,15 @@ def _names(session: Session, output: Output) -> tuple[str, ...]:
 
 
 def _write(
-    session: Session, result: StageResult, output: Output, image: StoredImage | None, reporter: StepReporter
+    session: Session, result: StageResult, output: Output, made: Assembled | None, reporter: StepReporter
 ) -> None:
-    if image is None:
+    if made is None:
         _write_files(session, result, output)
         return
+    image = made.image
     names = _names(session, output)
     if output.type in ("image", "registry"):
+        _prove(session, made)
         for name in names if is_complete(session.store, image) else ():
             session.store.images.tag(image, name)
         if output.type == "registry" or output.attributes.get("push") == "true":
@@ -115,16 +118,29 @@ def _write(
         from builder.store.archives import write_layout
 
         assert output.dest is not None
+        _prove(session, made)
         write_layout(session.store, image, output.dest, names=names)
     else:
-        _write_archive(session, output, image, names)
+        _write_archive(session, output, made, names)
 
 
-def _write_archive(session: Session, output: Output, image: StoredImage, names: tuple[str, ...]) -> None:
+def _prove(session: Session, made: Assembled) -> None:
+    """See that the layers of an image which are here are what they were; if not, the build begins again without them."""
+    damaged = session.store.proofs.drop_damaged(parse_digest(layer.digest) for layer in made.layers)
+    if damaged:
+        raise DamageError(
+            f"the layer {damaged[0].short} in the store is damaged",
+            hint="see whether the disk is sound, and build again",
+        )
+
+
+def _write_archive(session: Session, output: Output, made: Assembled, names: tuple[str, ...]) -> None:
     assert output.dest is not None
+    image = made.image
     content = " ".join((output.type, str(image.manifest), *names))
     if session.store.outputs.holds(output.dest, content):
         return
+    _prove(session, made)
     from builder.output.destination import open_destination
     from builder.store.archives import save_archive
 

@@ -98,7 +98,7 @@ def push_image(
     manifest = store.manifest_of(image)
     document = store.read_blob(image.manifest)
     client = _client(name, docker_config, auth_config)
-    blobs = [(blob, _opener(store, blob)) for blob in (manifest.config, *manifest.layers)]
+    blobs = [(blob, _opener(store, image, blob)) for blob in (manifest.config, *manifest.layers)]
     try:
         return push.push_image(
             client,
@@ -112,14 +112,18 @@ def push_image(
         client.close()
 
 
-def _opener(store: Store, blob: Descriptor) -> Callable[[], BinaryIO]:
+def _opener(store: Store, image: StoredImage, blob: Descriptor) -> Callable[[], BinaryIO]:
     def opened() -> BinaryIO:
-        if (
-            store.supplier is not None
-        ):  # a layer that a remote cache promised, and that the registry lacks after all
-            from builder.store.arrival import need_blob
+        if not store.proofs.sound(blob.digest):
+            if store.supplier is not None:
+                # A layer that a remote cache promised, and that the registry lacks after all.
+                from builder.store.arrival import need_blob
 
-            need_blob(store, blob)
+                need_blob(store, blob)
+            else:
+                from builder.engine.repair import repair
+
+                repair(store, image)
         return store.blobs.open(blob.digest)
 
     return opened
@@ -158,11 +162,13 @@ def load_images(store: Store, stream: BinaryIO, *, what: str) -> list[StoredImag
 
 def save_images(store: Store, names: Sequence[str], out: BinaryIO, *, form: str) -> None:
     """Write images to an archive, `docker` or `oci`."""
+    from builder.engine.repair import repair
     from builder.store.archives import save_archive
 
     chosen: dict[Any, tuple[StoredImage, list[str]]] = {}
     for name in names:
         image = require_image(store, name)
+        repair(store, image)
         entry = chosen.setdefault(image.manifest, (image, []))
         try:
             full = str(parse_reference(name))

@@ -52,6 +52,7 @@ def open_session(
     cancelled: threading.Event,
 ) -> Session:
     """What the stages of a build share; mistakes of the build file that can be known by now are raised."""
+    store.proofs.warn = events.warn
     graph = graph_of(request, inputs)
     for message, span in graph.warnings[len(graph.file.warnings) :]:  # the checks tell those of the file
         events.warn(message, f"{graph.file.name}:{span.line}" if span else "")

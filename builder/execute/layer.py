@@ -7,12 +7,12 @@ import os
 from builder.core.tar import TarWriter
 from builder.core.tree import hash_bytes
 from builder.digest import Digest
-from builder.errors import CoreError, ImageError
+from builder.errors import CoreError, DamageError, ImageError
 from builder.store.layers import Layer
 from builder.store.states import State
 from builder.store.store import Store
 
-_MEDIA_TYPES = {
+MEDIA_TYPES = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
     "uncompressed": "application/vnd.oci.image.layer.v1.tar",
@@ -22,23 +22,27 @@ _WORTH_THREADS = 1 << 20
 
 
 def known_layer(
-    store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1
+    store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1, proven: bool = False
 ) -> Layer | None:
     """The layer of a state's own snapshot if the store has its blob; see `ensure_layer`."""
+    is_there = store.proofs.sound if proven else store.blobs.has
     for layer in store.layers.of_state(_clamped(store, state, max_mtime)):
-        if (layer.pulled or layer.media_type == _MEDIA_TYPES[compression]) and store.blobs.has(layer.digest):
+        if (layer.pulled or layer.media_type == MEDIA_TYPES[compression]) and is_there(layer.digest):
             return layer
     return None
 
 
-def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1) -> Layer:
+def ensure_layer(
+    store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1, proven: bool = False
+) -> Layer:
     """The layer of a state's own snapshot: a blob that the store has already, or one made now.
 
     `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
-    none) clamps the times of files.
+    none) clamps the times of files. With `proven` a blob whose bytes were changed counts as none. A `DamageError` tells
+    that the files were changed, as they do not give the layer that they gave; their state is dropped.
     """
     with store.layers.making(state):  # an output and a cache may want it at once
-        known = known_layer(store, state, compression=compression, max_mtime=max_mtime)
+        known = known_layer(store, state, compression=compression, max_mtime=max_mtime, proven=proven)
         if known is not None:
             return known
         if max_mtime < 0 and (promised := promised_layer(store, state)) is not None:
@@ -51,9 +55,23 @@ def ensure_layer(store: Store, state: bytes, *, compression: str = "gzip", max_m
             raise ImageError(f"the store has no files for state {state.hex()[:12]}")
         while True:
             layer = _write(store, snapshot, compression, max_mtime)
+            _compare(store, state, _clamped(store, state, max_mtime), layer)
             store.layers.put(_clamped(store, state, max_mtime), layer)
             if store.blobs.has(layer.digest):  # else it was another state's, too, which was just removed
                 return layer
+
+
+def _compare(store: Store, state: bytes, name: bytes, layer: Layer) -> None:
+    """Drop a state whose files give another layer than they gave; `name` is what its layers are remembered under."""
+    earlier = [known for known in store.layers.of_state(name) if not known.pulled]
+    if all(known.diff_id == layer.diff_id for known in earlier):
+        return
+    store.states.forget(state)
+    store.layers.forget_own(state)
+    store.layers.forget_own(name)
+    message = f"the files of a cached step do not give the layer that they gave ({state.hex()[:12]})"
+    store.proofs.warn(f"{message}: they were changed in the store, and are not used")
+    raise DamageError(message, hint="build again: the step is carried out again")
 
 
 def promised_layer(store: Store, state: bytes) -> Layer | None:
@@ -108,7 +126,7 @@ def _write(store: Store, snapshot: State, compression: str, max_mtime: int) -> L
             return Layer(
                 diff_id=Digest("sha256", diff_id.hexdigest()),
                 digest=digest,
-                media_type=_MEDIA_TYPES[compression],
+                media_type=MEDIA_TYPES[compression],
                 size=blob.size,
                 tar_size=size,
                 pulled=False,

@@ -120,7 +120,7 @@ def _runs(
 def sources_of(store: Store, digest: Digest) -> list[ImageSource]:
     """Where a blob can be had, the nearest first."""
     sources: list[ImageSource] = []
-    if store.blobs.has(digest):
+    if store.proofs.sound(digest):
         sources.append(_Blobs(store))
     if store.supplier is not None:
         sources += store.supplier.sources_of(digest)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 class BlobWriter:
     """Takes bytes, and makes them a blob only when `commit` is called; else nothing of them stays."""
 
-    def __init__(self, fd: int, meter: Meter) -> None:
+    def __init__(self, fd: int, meter: Meter, fresh: dict[Digest, str]) -> None:
+        """`fresh` gets the stat data of the blob when it is one."""
         import hashlib
 
         self._fd = fd
+        self._fresh = fresh
         self._meter = meter
         self._name, opened = _new_file(fd)
         self._stream = open(opened, "wb", buffering=0)
@@ -66,6 +68,7 @@ class BlobWriter:
             raise ImageError(f"a blob should have the digest {expected}, but has {digest}")
         os.rename(self._name, f"blobs/sha256/{digest.hex}", src_dir_fd=self._fd, dst_dir_fd=self._fd)
         self._done = True
+        self._fresh[digest] = stat_data(os.fstat(self._stream.fileno()))
         self._meter.count(hashed=self.size, written=self.size)
         return digest
 
@@ -81,13 +84,19 @@ def _new_file(fd: int) -> tuple[str, int]:
         os.close(opened)
 
 
+def stat_data(seen: os.stat_result) -> str:
+    """What changes with a file's bytes: inode, size and times."""
+    return f"{seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
+
+
 class Blobs:
-    """All blobs of a store."""
+    """All blobs of a store. `fresh` are the stat data of those that this process wrote, see `Proofs`."""
 
     def __init__(self, fd: int, meter: Meter, holds: Holds) -> None:
         self._fd = fd
         self._meter = meter
         self._holds = holds
+        self.fresh: dict[Digest, str] = {}
 
     @staticmethod
     def path(digest: Digest) -> str:
@@ -138,6 +147,7 @@ class Blobs:
                 writer.write(data)
                 self._holds.let_go(self.path(digest))  # of one that was damaged
                 writer.commit()
+            self.fresh.pop(digest, None)  # documents are verified each time they are read
         return digest
 
     def _is(self, digest: Digest, data: bytes) -> bool:
@@ -150,4 +160,15 @@ class Blobs:
 
     def writer(self) -> BlobWriter:
         """A blob to be."""
-        return BlobWriter(self._fd, self._meter)
+        return BlobWriter(self._fd, self._meter, self.fresh)
+
+    def drop(self, digest: Digest) -> None:
+        """Remove a blob that is damaged."""
+        self._holds.let_go(self.path(digest))
+        self.fresh.pop(digest, None)
+        try:
+            os.unlink(self.path(digest), dir_fd=self._fd)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(f"cannot remove the damaged blob {digest}: {error.strerror}") from error

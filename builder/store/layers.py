@@ -54,6 +54,10 @@ class Layers:
         row = self._database.one(f"SELECT {_COLUMNS} FROM layers WHERE digest = ? LIMIT 1", (str(digest),))
         return None if row is None else _layer(row)
 
+    def forget_own(self, state: bytes) -> None:
+        """Forget the layers that were made of a state's files."""
+        self._database.run("DELETE FROM layers WHERE state = ? AND NOT pulled", (state,))
+
     def put(self, state: bytes, layer: Layer) -> None:
         """Remember the layer of a state."""
         self._database.run(

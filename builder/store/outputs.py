@@ -35,17 +35,20 @@ class Outputs:
         seen = _stat(path)
         if seen is None:
             return
-        changed = os.lstat(path).st_ctime_ns
-        until = time.monotonic() + _PATIENCE
-        while time.clock_gettime_ns(_COARSE_CLOCK) <= changed and time.monotonic() < until:
-            time.sleep(0.001)
-        late = time.clock_gettime_ns(_COARSE_CLOCK) <= changed
-        if late or changed % _COARSE == 0 or _stat(path) != seen:
+        if not is_past(os.lstat(path).st_ctime_ns) or _stat(path) != seen:
             return
         self._database.run(
             "INSERT OR REPLACE INTO outputs (path, content, stat) VALUES (?,?,?)",
             (os.path.abspath(path), content, seen),
         )
+
+
+def is_past(changed: int) -> bool:
+    """Whether a file that changed then (`st_ctime_ns`) gets another time when it changes again: waits for the next tick."""
+    until = time.monotonic() + _PATIENCE
+    while time.clock_gettime_ns(_COARSE_CLOCK) <= changed and time.monotonic() < until:
+        time.sleep(0.001)
+    return time.clock_gettime_ns(_COARSE_CLOCK) > changed and changed % _COARSE != 0
 
 
 def _stat(path: str) -> str | None:

@@ -122,6 +122,12 @@ class States:
             state = now.parent
         return tuple(reversed(found))
 
+    def forget(self, state: bytes) -> None:
+        """Drop a state whose files are damaged: what leads to it is a miss. The files go with the next `prune`."""
+        self._database.run("DELETE FROM states WHERE id = ?", (state,))
+        self._known.pop(state, None)
+        self._holds.drop(state)
+
     def ancestors(self, state: bytes) -> frozenset[bytes]:
         """A state and all that it stands on, as far as that is known, whether their files are there or not."""
         rows = self._database.all(

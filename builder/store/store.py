@@ -26,6 +26,7 @@ from builder.store.locks import locked
 from builder.store.meter import Meter
 from builder.store.outputs import Outputs
 from builder.store.pieces import Pieces
+from builder.store.proofs import Proofs
 from builder.store.records import Records
 from builder.store.runs import Run, new_run, sweep
 from builder.store.sizes import Sizes
@@ -73,6 +74,7 @@ class Store:
         self.history = History(database)
         self.evictions = Evictions(database)
         self.blobs = Blobs(fd, self.meter, holds)
+        self.proofs = Proofs(database, fd, self.blobs, self.meter, boot)
         self.downloads = Downloads(database, secret, fd, self.blobs)
         self.sizes = Sizes(database)
         self.supplier: Supplier | None = None
@@ -89,6 +91,10 @@ class Store:
 
     def close(self) -> None:
         """Let go of the store."""
+        try:
+            self.proofs.keep(durable=False)
+        except StoreError:  # no room, for one: blobs are read once more
+            pass
         self.database.close()
         self.holds.close()
         os.close(self.fd)
@@ -115,6 +121,7 @@ class Store:
                 self.database.run("UPDATE states SET durable = 1 WHERE id = ?", state)
             for key in keys:
                 self.database.run("UPDATE records SET durable = 1 WHERE key = ?", key)
+        self.proofs.keep(durable=True)
 
     @property
     def portables(self) -> Portables:

@@ -5,6 +5,8 @@ PYBUILD_DAMAGES (14) says how often.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -14,6 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from registry_server import run_registry
 
 DAMAGES = int(os.environ.get("PYBUILD_DAMAGES", "14"))
 SEED = int(os.environ.get("PYBUILD_SEED", "1"))
@@ -166,3 +169,153 @@ def test_rows_that_nobody_wrote(sample: Sample) -> None:
         if not done.returncode:
             assert sample.result(store) == sample.files, what
         shutil.rmtree(store)
+
+
+# --- blobs of layers
+
+
+def layers(store: Path) -> list[Path]:
+    """The blobs of the image's layers: the base's, the tree's, the sum's, the folder's."""
+    shown = json.loads(call(store, "inspect", "app").stdout)
+    image = shown[0] if isinstance(shown, list) else shown
+    return [store / "blobs/sha256" / layer["digest"].removeprefix("sha256:") for layer in image["Layers"]]
+
+
+def change(path: Path, *, cut: bool = False) -> None:
+    """Change a blob where it is, with its times as they were, as a bad disk or somebody else would."""
+    seen = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    with path.open("r+b") as stream:
+        stream.write(data)
+        stream.truncate(len(data) - (7 if cut else 0))
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
+def check_blobs(folder: Path) -> None:
+    """Every blob of a layout is what its name says."""
+    blobs = list((folder / "blobs/sha256").iterdir())
+    assert len(blobs) >= 6
+    for blob in blobs:
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+
+
+def tool(*line: str | Path) -> None:
+    done = subprocess.run([str(word) for word in line], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+def check_archive(path: Path, folder: Path) -> None:
+    """An archive that other tools take, with sound blobs."""
+    layout = folder / "layout"
+    layout.mkdir(parents=True)
+    tool("tar", "xf", path, "-C", layout)
+    check_blobs(layout)
+    tool("skopeo", "copy", f"oci-archive:{path}", f"oci:{folder / 'copied'}:app")
+    tool("umoci", "unpack", "--rootless", "--image", f"{folder / 'copied'}:app", folder / "bundle")
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("cut", [False, True], ids=["flipped", "cut"])
+def test_a_layer_that_was_changed_is_not_built_from(
+    sample: Sample, tmp_path: Path, number: int, cut: bool
+) -> None:
+    store = sample.copy(f"layer-{number}-{cut}")
+    sample.build(store)  # what is in the copy is proven now
+    digest = layers(store)[number].name
+    change(layers(store)[number], cut=cut)
+    out = tmp_path / "out.tar"
+    done = sample.build(store, "-o", f"type=oci,dest={out}")
+    assert done.returncode == 0, done.stderr
+    assert f"the blob {digest[:12]} in the store is damaged" in done.stderr.replace("sha256:", "")
+    check_archive(out, tmp_path / "checked")
+    assert layers(store)[number].name == digest, "the same bytes once more"
+    assert hashlib.sha256(layers(store)[number].read_bytes()).hexdigest() == digest
+    again = sample.build(store, "-o", f"type=oci,dest={out}")
+    assert again.returncode == 0
+    assert "damaged" not in again.stderr
+    shutil.rmtree(store)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_layer_that_was_changed_is_not_saved(sample: Sample, tmp_path: Path, number: int) -> None:
+    store = sample.copy(f"saved-{number}")
+    change(layers(store)[number], cut=number == 2)
+    out = tmp_path / "saved.tar"
+    done = call(store, "save", "--format", "oci", "app", "-o", str(out))
+    assert "warning: the blob" in done.stderr
+    if number == 0:  # it came with its base, whose layout only a build knows
+        assert done.returncode == 1
+        assert "error: the layer" in done.stderr
+        assert "build the image again" in done.stderr
+        assert not out.exists()
+        assert sample.build(store).returncode == 0
+        done = call(store, "save", "--format", "oci", "app", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    check_archive(out, tmp_path / "checked")
+    shutil.rmtree(store)
+
+
+@pytest.mark.parametrize("build", [False, True], ids=["push", "build"])
+def test_a_layer_that_was_changed_is_not_pushed(sample: Sample, tmp_path: Path, build: bool) -> None:
+    store = sample.copy(f"pushed-{build}")
+    with run_registry(tmp_path / "registry") as registry:
+        name = f"{registry.host}/app:1"
+        assert call(store, "tag", "app", name).returncode == 0
+        for blob in layers(store)[0 if build else 1 :]:
+            change(blob)
+        words = (
+            ["build", *sample.flags[:-1], name, "--push", str(sample.context)] if build else ["push", name]
+        )
+        done = call(store, *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("in the store is damaged") == (4 if build else 3), done.stderr
+        copied = tmp_path / "copied"
+        tool("skopeo", "copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{copied}:app")
+        check_blobs(copied)
+    shutil.rmtree(store)
+
+
+def test_a_layer_that_was_changed_does_not_go_to_a_cache(sample: Sample, tmp_path: Path) -> None:
+    store = sample.copy("cached")
+    change(layers(store)[1])
+    cache = tmp_path / "cache"
+    done = sample.build(store, "-o", "type=cacheonly", "--cache-to", f"type=local,dest={cache},mode=max")
+    assert done.returncode == 0, done.stderr
+    assert "in the store is damaged" in done.stderr
+    blobs = [path for path in cache.rglob("*") if path.is_file() and len(path.name) == 64]
+    assert len(blobs) >= 4
+    for blob in blobs:
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+    shutil.rmtree(store)
+
+
+def test_a_snapshot_that_was_changed_gives_no_layer(sample: Sample, tmp_path: Path) -> None:
+    """Files that do not give the layer that they gave: the step is carried out again."""
+    store = sample.copy("snapshot")
+    layers(store)[2].unlink()
+    [changed] = store.glob("snapshots/*/fs/sum")
+    changed.write_bytes(changed.read_bytes().replace(b"1", b"2"))
+    out = tmp_path / "out.tar"
+    done = call(store, "save", "--format", "oci", "app", "-o", str(store.parent / "wrong.tar"))
+    assert done.returncode == 1
+    assert "do not give the layer that they gave" in done.stderr
+    assert "error: the layer" in done.stderr
+    done = sample.build(store, "-o", f"type=oci,dest={out}")
+    assert done.returncode == 0, done.stderr
+    check_archive(out, tmp_path / "checked")
+    assert sample.build(store).returncode == 0
+    assert sample.result(store) == sample.files
+    shutil.rmtree(store)
+
+
+def test_a_build_notices_by_itself_that_a_snapshot_was_changed(sample: Sample) -> None:
+    store = sample.copy("noticed")
+    layers(store)[2].unlink()
+    [changed] = store.glob("snapshots/*/fs/sum")
+    changed.write_bytes(changed.read_bytes().replace(b"1", b"2"))
+    done = sample.build(store)
+    assert done.returncode == 0, done.stderr
+    assert "do not give the layer that they gave" in done.stderr
+    assert sample.result(store) == sample.files
+    shutil.rmtree(store)
