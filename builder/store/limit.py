@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from builder.core.usage import Usages
 from builder.errors import CoreError
+from builder.store.entries import folder_size
+from builder.store.measuring import measure_caches, measure_snapshots
 from builder.store.prune import Pruned, PrunePolicy, prune
 from builder.store.sizes import Measured
 from builder.store.store import Store
-from builder.store.survey import folder_size, measure_caches, measure_snapshots
 
 # A store that is too large shrinks to this part of its limit, so that not every step has to make room.
 _AIM = 0.9

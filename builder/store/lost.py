@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterable
 
 from builder.core.files import remove_tree
-from builder.core.usage import Usages
 from builder.errors import CoreError
+from builder.store.entries import folder_size, names
 from builder.store.holds import take
 from builder.store.runs import sweep
 from builder.store.states import SCRATCH
 from builder.store.store import Store
-from builder.store.survey import layer_digests, names
+from builder.store.survey import layer_digests
 
 _HEX = frozenset("0123456789abcdef")
-_IS_ID = "typeof({0}) = 'blob' AND length({0}) = 16"
 _STATES = "SELECT id FROM states UNION SELECT state FROM promises"
 
 
@@ -31,7 +30,7 @@ def sweep_lost(store: Store) -> int | None:
         lost = [*_lost_snapshots(store), *_lost_files(store)]
         freed, moved = 0, []
         for path, folder in lost:
-            freed += _size(store.fd, path)
+            freed += folder_size(store.fd, path)
             if not folder:
                 os.unlink(path, dir_fd=store.fd)
                 continue
@@ -44,9 +43,9 @@ def sweep_lost(store: Store) -> int | None:
             remove_tree(store.fd, path.encode())
         except CoreError:  # the next build's sweep does it
             pass
-    before = _size(store.fd, "runs")
+    before = folder_size(store.fd, "runs")
     sweep(store.fd)
-    return freed + max(0, before - _size(store.fd, "runs"))
+    return freed + max(0, before - folder_size(store.fd, "runs"))
 
 
 def _drop_rows(store: Store) -> None:
@@ -131,11 +130,3 @@ def _needed_blobs(store: Store) -> set[str]:
     for table in ("layers", "downloads"):
         needed.update(str(row[0]) for row in store.database.all(f"SELECT digest FROM {table}"))
     return {digest.removeprefix("sha256:") for digest in needed}
-
-
-def _size(fd: int, path: str) -> int:
-    try:
-        with Usages() as usages:
-            return usages.add(fd, path.encode("utf-8", "surrogateescape")).bytes
-    except CoreError:
-        return 0

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections.abc import Iterable
 
-from builder.core.usage import Usages
 from builder.digest import Digest, parse_digest
-from builder.errors import BuilderError, CoreError, ImageError
+from builder.errors import ImageError
 from builder.image.reference import parse_reference
-from builder.store.holds import take
+from builder.store.entries import files, folder_size, in_use, names, time_of
 from builder.store.images import StoredImage
+from builder.store.measuring import measure_caches, measure_snapshots
 from builder.store.rows import is_id, number, raw
-from builder.store.sizes import Measured
 from builder.store.states import SCRATCH
 from builder.store.store import Store
 from builder.value import dataclass, field
 
-_BLOCK = 512
 KINDS = ("image", "layer", "step", "cache", "download", "index", "syntax")
 
 
@@ -125,8 +121,8 @@ class _Surveyor:
                 for state in self.chains[image.manifest]:
                     self.needed.setdefault(state, set()).add(parse_reference(name).familiar)
         self.used, self.titles = self._uses()
-        self.blobs = _files(store.fd, "blobs/sha256")
-        self.listings = _files(store.fd, "listings")
+        self.blobs = files(store.fd, "blobs/sha256")
+        self.listings = files(store.fd, "listings")
         self.taken: set[str] = set()  # blobs and listings that were counted
         self.busy = self._busy()
 
@@ -159,7 +155,7 @@ class _Surveyor:
             if (
                 state.snapshot
                 and state.id not in busy
-                and _in_use(self.store.fd, f"snapshots/{state.snapshot}", folder=True)
+                and in_use(self.store.fd, f"snapshots/{state.snapshot}", folder=True)
             ):
                 busy.update(self._chain(state.id))
         return busy
@@ -228,7 +224,7 @@ class _Surveyor:
             size = self.blob(str(image.manifest)) + self.blob(str(image.config))
             size += sum(self.blob(digest) for digest in layer_digests(self.store, image))
             names = tuple(parse_reference(name).familiar for name in image.names)
-            held = _in_use(self.store.fd, f"blobs/sha256/{image.manifest.hex}")
+            held = in_use(self.store.fd, f"blobs/sha256/{image.manifest.hex}")
             items.append(
                 Item(
                     kind="image",
@@ -278,7 +274,7 @@ class _Surveyor:
         for key, digest in self.store.database.all("SELECT url, digest FROM downloads"):
             name = str(digest).removeprefix("sha256:")
             path = f"blobs/sha256/{name}"
-            used = _time(self.store.fd, path)
+            used = time_of(self.store.fd, path)
             size = self.blob(str(digest))
             items.append(
                 Item(
@@ -290,7 +286,7 @@ class _Surveyor:
                     counted=size,
                     created=used,
                     used=used,
-                    in_use=_in_use(self.store.fd, path),
+                    in_use=in_use(self.store.fd, path),
                 )
             )
         return items
@@ -308,7 +304,7 @@ class _Surveyor:
                 counted=size,
                 created=used,
                 used=used,
-                in_use=_in_use(self.store.fd, f"caches/{name}", folder=True),
+                in_use=in_use(self.store.fd, f"caches/{name}", folder=True),
             )
             for name, (size, used) in measure_caches(self.store).items()
         ]
@@ -316,8 +312,8 @@ class _Surveyor:
     def index_items(self) -> list[Item]:
         """Stat data of contexts."""
         items = []
-        for name, size in _files(self.store.fd, "indexes").items():
-            used = _time(self.store.fd, f"indexes/{name}")
+        for name, size in files(self.store.fd, "indexes").items():
+            used = time_of(self.store.fd, f"indexes/{name}")
             if set(name) <= set("0123456789abcdef"):
                 items.append(
                     Item("index", name, f"index of a context ({name[:12]})", size, 0, size, used, used)
@@ -344,7 +340,7 @@ def survey(store: Store) -> Survey:
         *gathered.index_items(),
         *gathered.syntax_items(),
     ]
-    database = sum(size for name, size in _files(store.fd, ".").items() if name.startswith("pybuild.db"))
+    database = sum(size for name, size in files(store.fd, ".").items() if name.startswith("pybuild.db"))
     work = folder_size(store.fd, "runs")
     lost = sum(gathered.blobs.values()) + sum(gathered.listings.values())
     lost -= sum(gathered.blobs.get(name, 0) + gathered.listings.get(name, 0) for name in gathered.taken)
@@ -357,60 +353,6 @@ def survey(store: Store) -> Survey:
     items.sort(key=lambda item: item.used)
     total = sum(item.counted for item in items) + database + work + lost
     return Survey(tuple(items), gathered.image_sizes(items), total, database, work, lost, gathered.now)
-
-
-# --- measuring ---
-
-
-def measure_snapshots(store: Store, snapshots: Iterable[str]) -> dict[str, tuple[int, int, int]]:
-    """Bytes of snapshots: all, those that are counted for it alone, and those of files that it has for itself."""
-    known = store.sizes.all()
-    found: dict[str, tuple[int, int, int]] = {}
-    unknown = []
-    for snapshot in snapshots:
-        seen = known.get(f"snapshots/{snapshot}")
-        if seen is None or seen.linked:
-            unknown.append(snapshot)
-        else:
-            found[snapshot] = (seen.bytes, seen.bytes, seen.bytes)
-    new = []
-    with Usages() as usages:
-        for snapshot in unknown:
-            name = f"snapshots/{snapshot}"
-            try:
-                usage = usages.add(store.fd, name.encode())
-            except CoreError:  # it is being removed
-                continue
-            found[snapshot] = (usage.bytes, usage.fresh, usage.own)
-            new.append(Measured(name, usage.bytes, usage.fresh, usage.own != usage.bytes))
-    _remember(store, [one for one in new if known.get(one.name) != one])
-    return found
-
-
-def measure_caches(store: Store) -> dict[str, tuple[int, float]]:
-    """Bytes of each cache and when it was last used; one that was not used since it was measured is not read again."""
-    known = store.sizes.all()
-    found: dict[str, tuple[int, float]] = {}
-    new = []
-    for name in names(store.fd, "caches"):
-        path = f"caches/{name}"
-        if name.endswith(".lock"):
-            continue
-        used = _time_ns(store.fd, f"{path}.lock")
-        seen = known.get(path)
-        if seen is None or seen.seen != used or _in_use(store.fd, path, folder=True):
-            seen = Measured(path, folder_size(store.fd, path), 0, False, used)
-            new.append(seen)
-        found[name] = (seen.bytes, used / 1e9)
-    _remember(store, new)
-    return found
-
-
-def _remember(store: Store, found: list[Measured]) -> None:
-    try:
-        store.sizes.put(found)
-    except BuilderError:  # a store that can only be read, or no space: it is measured again next time
-        pass
 
 
 def layer_digests(store: Store, image: StoredImage) -> list[str]:
@@ -427,64 +369,3 @@ def digest_or_none(text: str) -> Digest | None:
         return parse_digest(text)
     except ImageError:
         return None
-
-
-def folder_size(fd: int, name: str) -> int:
-    """Allocated bytes of a file or folder of the store, 0 if it is not there."""
-    try:
-        with Usages() as usages:
-            return usages.add(fd, name.encode("utf-8", "surrogateescape")).bytes
-    except CoreError:
-        return 0
-
-
-def names(fd: int, folder: str) -> list[str]:
-    """The names in a folder of the store, in order; none if it is not there."""
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-    except OSError:
-        return []
-    try:
-        return sorted(os.listdir(opened))
-    finally:
-        os.close(opened)
-
-
-def _files(fd: int, folder: str) -> dict[str, int]:
-    """Allocated bytes of the files right in a folder."""
-    found = {}
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-    except OSError:
-        return {}
-    try:
-        for name in os.listdir(opened):
-            try:
-                seen = os.stat(name, dir_fd=opened, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if stat.S_ISREG(seen.st_mode):
-                found[name] = seen.st_blocks * _BLOCK
-    finally:
-        os.close(opened)
-    return found
-
-
-def _time(fd: int, path: str) -> float:
-    return _time_ns(fd, path) / 1e9
-
-
-def _time_ns(fd: int, path: str) -> int:
-    try:
-        return os.stat(path, dir_fd=fd, follow_symlinks=False).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _in_use(fd: int, path: str, *, folder: bool = False) -> bool:
-    taken = take(fd, path, folder=folder)
-    if taken is None:
-        return True
-    if taken >= 0:
-        os.close(taken)
-    return False
