@@ -1,6 +1,7 @@
 #include "copyfile.h"
 #include "error.h"
 #include "mode.h"
+#include "write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,20 +167,6 @@ int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int sour
 
 /* --- data ------------------------------------------------------------------------------------------------------ */
 
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size) {
-        ssize_t count = write(fd, data, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        data += count;
-        size -= (size_t)count;
-    }
-    return 0;
-}
-
 /* Copy `size` bytes from where both descriptors stand. */
 static int copy_range(pb_copier *copier, int source, int dest, uint64_t size)
 {
@@ -196,7 +183,7 @@ static int copy_range(pb_copier *copier, int source, int dest, uint64_t size)
         } else {
             count = read(source, copier->buffer, size < PB_COPY_BUFFER ? size : PB_COPY_BUFFER);
             if (count > 0) {
-                int failed = write_all(dest, copier->buffer, (size_t)count);
+                int failed = pb_write_all(dest, copier->buffer, (size_t)count);
                 if (failed)
                     return failed;
             }
@@ -414,7 +401,7 @@ int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_f
     if (dest < 0)
         return dest;
     final_owner(copier, &node, &uid, &gid);
-    failed = write_all(dest, data, size);
+    failed = pb_write_all(dest, data, size);
     if (!failed && fchown(dest, uid, gid))
         failed = -errno;
     if (!failed)

@@ -1,5 +1,6 @@
 #include "facts.h"
 #include "error.h"
+#include "write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -136,20 +137,6 @@ static int identify(int folder_fd, header *head)
     return 1;
 }
 
-static int write_all(int fd, const void *data, size_t size)
-{
-    while (size) {
-        ssize_t count = write(fd, data, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        data = (const char *)data + count;
-        size -= (size_t)count;
-    }
-    return 0;
-}
-
 static int read_all(int fd, void *data, size_t size)
 {
     while (size) {
@@ -180,9 +167,9 @@ int pb_facts_save(const pb_facts *known, int folder_fd, int dir_fd, const char *
     fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return pb_fail(error, errno, "create", "%s", name);
-    failed = write_all(fd, &head, sizeof head);
+    failed = pb_write_all(fd, &head, sizeof head);
     if (!failed)
-        failed = write_all(fd, known->facts.items, size);
+        failed = pb_write_all(fd, known->facts.items, size);
     return failed ? pb_fail(error, -failed, "write", "%s", name) : 1;
 }
 

@@ -5,6 +5,7 @@
  * A fingerprint is made with the store's secret, so that nobody can prepare two contents that share one. */
 #include "known.h"
 #include "error.h"
+#include "write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -195,21 +196,6 @@ static int by_fingerprint(const void *left, const void *right)
     return memcmp(left, right, sizeof(pb_fingerprint));
 }
 
-static int write_all(int fd, const void *data, size_t size)
-{
-    const char *at = data;
-    while (size) {
-        ssize_t count = write(fd, at, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        at += count;
-        size -= (size_t)count;
-    }
-    return 0;
-}
-
 static int write_file(const pb_known *known, const entry *entries, uint32_t count)
 {
     header head = {.version = VERSION, .count = count};
@@ -227,9 +213,9 @@ static int write_file(const pb_known *known, const entry *entries, uint32_t coun
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    failed = write_all(fd, &head, sizeof head);
+    failed = pb_write_all(fd, &head, sizeof head);
     if (!failed)
-        failed = write_all(fd, entries, count * sizeof *entries);
+        failed = pb_write_all(fd, entries, count * sizeof *entries);
     if (!failed && rename(temporary, known->file))
         failed = -errno;
     if (failed)

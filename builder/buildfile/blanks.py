@@ -12,6 +12,5 @@ PLAIN_BLANKS = "\t\v\f\r "
 """What keywords and plain words end at: a no-break space is part of them."""
 
 ANY_BLANK = f"[{BLANKS}]"
-NO_BLANK = f"[^{BLANKS}]"
 PLAIN_WORD = f"[^{PLAIN_BLANKS}]+"
 """For regular expressions."""

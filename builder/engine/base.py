@@ -22,8 +22,7 @@ class Base:
     """Files (a state), config and history to begin with.
 
     `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else. `image_state` is the state
-    of the image that all this stands on, whose entries in the history are the first `inherited`.
-    `created` is RFC 3339 text or empty; `image` names an image's manifest, None for anything else. `above` is what steps on
+    of the image that all this stands on, whose entries in the history are the first `inherited`. `above` is what steps on
     it stand on, for their explanations.
     """
 

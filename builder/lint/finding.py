@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from builder.lint.walk import Facts
 
 ERROR, WARNING, INFO, STYLE = "error", "warning", "info", "style"
-SEVERITIES = (ERROR, WARNING, INFO, STYLE)
 
 
 @dataclass(frozen=True, slots=True)

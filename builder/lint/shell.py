@@ -6,8 +6,6 @@ commands are found, also those within `$(…)`, backquotes, subshells, loops and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from builder.value import dataclass, field, replace
 
 _BEFORE_COMMANDS = frozenset(("if", "then", "else", "elif", "while", "until", "do", "!", "{", "time"))
@@ -287,9 +285,3 @@ def _assignment(word: _Word) -> bool:
 def _line_end(text: str, at: int) -> int:
     end = text.find("\n", at)
     return len(text) if end < 0 else end
-
-
-def names_of(commands: tuple[ShellCommand, ...]) -> Iterator[str]:
-    """The names of commands, without folders."""
-    for command in commands:
-        yield command.name.rpartition("/")[2]
