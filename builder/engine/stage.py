@@ -14,11 +14,18 @@ from builder.engine.reporter import StepReporter
 from builder.engine.session import Session, Stand
 from builder.engine.step import Place, perform
 from builder.engine.work import work_for
-from builder.errors import BuilderError, Cancelled
+from builder.errors import BuilderError, Cancelled, ImageError, RegistryError, UsageError
 from builder.events import Outcome
 from builder.graph.places import locate, narrow
 from builder.graph.plan import base_title
-from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
+from builder.graph.stages import (
+    ContextBase,
+    ImageBase,
+    ScratchBase,
+    Stage,
+    StageBase,
+    unknown_image_hint,
+)
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem, Step
 from builder.image.config import ImageConfig
 from builder.image.history import COMMENT, HistoryEntry
@@ -163,6 +170,8 @@ def _base(
         if error.location is None:
             file = session.graph.file
             error.location = locate(file, narrow(file, stage.span, stage.base_text))
+        if isinstance(error, ImageError | RegistryError | UsageError) and isinstance(stage.base, ImageBase):
+            error.hint = unknown_image_hint(session.graph, stage) or error.hint
         reporter.finish(
             Outcome.CANCELLED if isinstance(error, Cancelled) else Outcome.FAILED, error=error.message
         )

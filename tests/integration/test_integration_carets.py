@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 CASES = {
+    "a stage in capitals": (
+        "FROM scratch AS tools\nFROM Tools\nWORKDIR /a\n",
+        ("2:6: error: not an image name: 'Tools'", "Tools", "small letters after FROM: tools"),
+    ),
     "a misspelt source": (
         "FROM scratch\nCOPY readme.md \\\n  src/mian.py /x/\n",
         ('3:3: error: "src/mian.py" is not in the build context', "src/mian.py", "did you mean src/main.py?"),
