@@ -12,7 +12,7 @@ from builder.cli.command import STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.report.harmless import harmless
-from builder.report.text import human
+from builder.report.text import counted, human
 
 if TYPE_CHECKING:
     from builder.engine.taken import ContextReport, TakenStep, Verdict
@@ -73,8 +73,8 @@ def _files(step: TakenStep) -> Iterator[str]:
 def _total(step: TakenStep) -> str:
     count = sum(file.kind != "d" for file in step.files)
     folders = len(step.files) - count
-    words = [f"{count} file{'' if count == 1 else 's'}"]
-    words += [f"{folders} folder{'' if folders == 1 else 's'}"] if folders else []
+    words = [counted(count, "file")]
+    words += [counted(folders, "folder")] if folders else []
     return f"{', '.join(words)}, {human(step.size)}"
 
 
@@ -139,7 +139,7 @@ COMMAND = Command(
     ),
     run=run,
     text=(
-        "Lists the files that each COPY and ADD takes, with their sizes. With a PATH, relative to the context, it says\n"
+        "Lists the files that each COPY and ADD takes, with their sizes. With a PATH, relative to the context, it says "
         "which ignore rule keeps the path out or in, and which steps take it. Nothing is built."
     ),
     examples=(

@@ -11,12 +11,21 @@ from builder.cli.command import ISOLATION, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.errors import UsageError
-from builder.report.text import human
+from builder.report.text import counted, human
 
 if TYPE_CHECKING:
     from builder.store.prune import Pruned
 
 _FORMATS = ("table", "json")
+_ONE = {
+    "image": "image",
+    "layer": "pulled layer",
+    "step": "step",
+    "cache": "cache mount",
+    "download": "download",
+    "index": "context index",
+    "syntax": "parsed file",
+}
 _SPACES = ("--max-used-space", "--reserved-space", "--min-free-space", "--keep-storage")
 
 
@@ -92,12 +101,12 @@ def _told(done: Pruned, *, dry: bool) -> str:
     from builder.cli.du import KIND_NAMES
 
     counts = [
-        f"{count} {name}"
+        f"{count} {_ONE[kind] if count == 1 else name}"
         for kind, name in KIND_NAMES.items()
         if (count := sum(item.kind == kind for item in done.items))
     ]
     if done.records:
-        counts.append(f"{done.records} records")
+        counts.append(counted(done.records, "record"))
     verb = "would go" if dry else "removed"
     lines = [f"{verb}: {', '.join(counts) or 'nothing'}"]
     if done.lost:
@@ -138,7 +147,7 @@ COMMAND = Command(
         STORE,
     ),
     run=run,
-    text="Removes what no image with a name needs, the longest unused first: steps, pulled layers, images without a name,\n"
+    text="Removes what no image with a name needs, the longest unused first: steps, pulled layers, images without a name, "
     "cache mounts, downloads. What a running build or container uses stays. Builds may go on meanwhile.",
     examples=(
         ("pybuild prune --filter until=7d", "what no build needed for a week"),

@@ -338,6 +338,6 @@ def render_advice(advised: Advised) -> str:
             "",
         ]
     if not advised.advice:
-        lines += [f"build {advised.build}: nothing to better was found", ""]
+        lines += [f"build {advised.build}: nothing to improve was found", ""]
     lines += [f"note: {one_line(note)}" for note in advised.notes]
     return "\n".join(lines).rstrip("\n") + "\n"

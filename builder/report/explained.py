@@ -8,7 +8,7 @@ from builder.engine.explaining import ExplainedStep, Explanation
 from builder.events import Outcome
 from builder.report.harmless import harmless
 from builder.report.summary import SAME, one_line
-from builder.report.text import human, seconds
+from builder.report.text import counted, human, seconds
 from builder.report.why import reason_words
 from builder.store.history import Build, BuildStep
 
@@ -34,7 +34,7 @@ def render_explanation(explanation: Explanation, *, whole: bool) -> str:
         lines += ["", *(line for one in told for line in _brief(one))] if told else []
         hits = sum(one.step.outcome is Outcome.HIT for one in explanation.steps)
         if hits and not any(one.step.outcome is not Outcome.HIT for one in told):
-            lines += ["", f"every step was in the cache: {hits} hit{'' if hits == 1 else 's'}"]
+            lines += ["", f"every step was in the cache: {counted(hits, 'hit')}"]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -48,8 +48,8 @@ def _heading(build: Build) -> Iterator[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(build.started))
     target = f", target {build.target}" if build.target else ""
     yield harmless(
-        f"build {build.number}, {build.outcome}: {when}, {seconds(build.seconds)}, {build.hits} hits, "
-        f"{build.misses} misses: {build.file} of {build.context}{target}"
+        f"build {build.number}, {build.outcome}: {when}, {seconds(build.seconds)}, {counted(build.hits, 'hit')}, "
+        f"{counted(build.misses, 'miss', 'es')}: {build.file} of {build.context}{target}"
     )
     if build.error:
         yield f"error: {one_line(build.error)}"

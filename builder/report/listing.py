@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from builder.events import BuildFinished, StepFinished
 from builder.report.document import Report
 from builder.report.summary import one_line, render_summary, shorten
-from builder.report.text import human, seconds
+from builder.report.text import counted, human, seconds
 from builder.report.trend import Point, Trend, flaky_sentence, point_of
 from builder.store.history import Build
 
@@ -129,7 +129,7 @@ def _trend_lines(trend: Trend) -> Iterator[str]:
         yield "no builds"
         return
     first, last = points[0].build, points[-1].build
-    yield f"{len(points)} build{'' if len(points) == 1 else 's'} of one kind, {first} to {last}"
+    yield f"{counted(len(points), 'build')} of one kind, {first} to {last}"
     yield ""
     yield _measure("cached", [point.hit_rate for point in points], 1.0, lambda value: f"{value:.0%}")
     yield _measure("time", [point.seconds for point in points], 0.0, seconds)

@@ -6,7 +6,7 @@ from typing import Any
 
 from builder.engine.planning import BuildPlan, PlannedStep, Verdict
 from builder.report.summary import one_line, shorten
-from builder.report.text import seconds
+from builder.report.text import counted, seconds
 from builder.report.why import reason_words
 
 SCHEMA = 1
@@ -38,7 +38,7 @@ def plan_totals(plan: BuildPlan) -> str:
     """One line: how many steps would hit, miss, or depend on others, and how long they took the last time."""
     count = {verdict: sum(step.verdict is verdict for step in plan.steps) for verdict in Verdict}
     hits, misses, depend = count[Verdict.HIT], count[Verdict.MISS], count[Verdict.DEPENDS]
-    text = f"{hits} hit{'' if hits == 1 else 's'}, {misses} miss{'' if misses == 1 else 'es'}"
+    text = f"{counted(hits, 'hit')}, {counted(misses, 'miss', 'es')}"
     if depend:
         text += f", {depend} that depend{'s' if depend == 1 else ''} on others"
     if plan.cached:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from builder.events import BuildFinished, Outcome, StepFinished
 from builder.report.harmless import harmless
-from builder.report.text import human, seconds
+from builder.report.text import counted, human, seconds
 
 _TITLE = 60
 _NARROWEST = 20
@@ -35,19 +35,15 @@ def totals(steps: Sequence[tuple[str, StepFinished]], end: BuildFinished) -> str
     """One line: how many steps hit and missed, the time that took and the time that hits saved."""
     outcomes = [step.outcome for _, step in steps]
     hits, misses = outcomes.count(Outcome.HIT), outcomes.count(Outcome.MISS)
-    counted = [_count(hits, "hit"), _count(misses, "miss", "es")]
+    counts = [counted(hits, "hit"), counted(misses, "miss", "es")]
     if failed := outcomes.count(Outcome.FAILED):
-        counted.append(f"{failed} failed")
+        counts.append(f"{failed} failed")
     if cancelled := outcomes.count(Outcome.CANCELLED):
-        counted.append(f"{cancelled} cancelled")
+        counts.append(f"{cancelled} cancelled")
     saved = sum(step.saved for _, step in steps)
     spared = f" (saved {seconds(saved)})" if saved >= 0.05 else ""
     number = hits + misses + failed + cancelled
-    return f"{'done' if end.ok else 'failed'}: {_count(number, 'step')}: {', '.join(counted)}, {seconds(end.seconds)}{spared}"
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number} {noun}{'' if number == 1 else plural}"
+    return f"{'done' if end.ok else 'failed'}: {counted(number, 'step')}: {', '.join(counts)}, {seconds(end.seconds)}{spared}"
 
 
 def _table(steps: Sequence[tuple[str, StepFinished]], width: int | None) -> Iterator[str]:

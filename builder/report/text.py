@@ -23,3 +23,8 @@ def seconds(value: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """A number of things: `1 step`, `3 steps`; `plural` is what the noun ends in if there is not just one."""
+    return f"{number} {noun}{'' if number == 1 else plural}"

@@ -8,7 +8,7 @@ from typing import Any
 from builder.engine.verified import Difference, VerifiedStep
 from builder.report.harmless import harmless
 from builder.report.summary import one_line
-from builder.report.text import seconds
+from builder.report.text import counted, seconds
 
 SCHEMA = 1
 _SHOWN = 40
@@ -56,7 +56,7 @@ def render_verification(steps: Sequence[VerifiedStep]) -> str:
 
 def _step(step: VerifiedStep) -> Iterator[str]:
     mark = "reproducible" if step.reproducible else "NOT REPRODUCIBLE"
-    count = f": {step.total} difference{'' if step.total == 1 else 's'}" if step.total else ""
+    count = f": {counted(step.total, 'difference')}" if step.total else ""
     yield f"{mark}  {one_line(step.title)} ({seconds(step.seconds)}){count}"
     if step.error:
         yield f"    {one_line(step.error)}"

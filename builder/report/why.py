@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from builder.events import Reason
 from builder.report.summary import one_line
+from builder.report.text import counted
 
 
 def reason_words(reasons: Sequence[Reason]) -> Iterator[str]:
@@ -29,4 +30,4 @@ def _files(reasons: Sequence[Reason]) -> str:
         more = reason.detail.removeprefix("and ").removesuffix(" more")
         count += int(more) if reason.part == "file" and more.isdecimal() else 1
     listed = ", ".join(reason.detail for reason in reasons)
-    return f"{count} file{'' if count == 1 else 's'} changed: {listed}"
+    return f"{counted(count, 'file')} changed: {listed}"

@@ -107,7 +107,7 @@ def test_bytes_that_an_image_carries_for_nothing(pybuild: Run, context: Path, ad
     (context / ".dockerignore").write_text("app/junk\napp/one\napp/replaced\n")
     pybuild("build", context)
     assert advice() == {"notes": []}
-    assert pybuild("report", "--advice").stdout == "build 2: nothing to better was found\n"
+    assert pybuild("report", "--advice").stdout == "build 2: nothing to improve was found\n"
 
 
 def test_files_that_no_step_takes(pybuild: Run, context: Path, advice) -> None:  # type: ignore[no-untyped-def]

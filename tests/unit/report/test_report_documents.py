@@ -27,7 +27,7 @@ from builder.report.harmless import harmless
 from builder.report.rawjson import RawJson
 from builder.report.reportfile import Recorder
 from builder.report.summary import render_summary
-from builder.report.text import human, seconds
+from builder.report.text import counted, human, seconds
 
 REASONS = tuple(Reason("changed", f"file f{number}", f"f{number} (content)") for number in range(9))
 EVENTS: tuple[Event, ...] = (
@@ -190,3 +190,8 @@ def test_harmless_text_is_harmless(text: str) -> None:
 @given(st.text(st.sampled_from("\x1b[]()0;m\x07\\ab\x9b\x9cP\n"), max_size=40))
 def test_sequences_leave_no_escape(text: str) -> None:
     assert not set(harmless(text)) & set("\x1b\x9b\x07\n")
+
+
+def test_one_thing_is_not_called_several():
+    assert [counted(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+    assert [counted(number, "miss", "es") for number in (0, 1, 2)] == ["0 misses", "1 miss", "2 misses"]
