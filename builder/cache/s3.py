@@ -22,7 +22,9 @@ class S3Place:
             from boto3.session import Session
             from botocore.config import Config
         except ImportError:
-            raise UsageError("a cache in S3 needs the package boto3", hint="install pybuild[s3]") from None
+            raise UsageError(
+                "a cache in S3 needs the package boto3", hint="pip install 'pybuild-oci[s3]'"
+            ) from None
         self._bucket = spec.get("bucket")
         prefix = spec.get("prefix")
         name = spec.get("name") or "buildcache"

@@ -102,7 +102,7 @@ def _need_cryptography() -> None:
         import cryptography  # noqa: F401
     except ImportError:
         raise UsageError(
-            "signatures of caches need the package cryptography", hint="install pybuild[sign]"
+            "signatures of caches need the package cryptography", hint="pip install 'pybuild-oci[sign]'"
         ) from None
 
 

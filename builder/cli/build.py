@@ -182,7 +182,8 @@ COMMAND = Command(
     usage="CONTEXT",
     flags=FLAGS,
     run=run,
-    text="CONTEXT is the folder that COPY and ADD take files from.",
+    text="CONTEXT is what COPY and ADD take files from: a folder, a URL of an archive, a git repository, or - for an archive on "
+    "standard input.",
     examples=(
         ("pybuild -t example/app .", "build ./Buildfile or ./Dockerfile into the store"),
         ("pybuild -t registry.example/app:1 --push .", "build and push"),

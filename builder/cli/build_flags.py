@@ -16,7 +16,7 @@ FLAGS = (
     Flag("--file", "FILE", "Build file; - is standard input (default: Buildfile, Dockerfile or Containerfile of CONTEXT)", "-f", group=_WHAT),
     Flag("--target", "STAGE", "Stage to build (default: the last)", group=_WHAT),
     Flag("--build-arg", "NAME[=VALUE]", "Value of an ARG; without =VALUE that of the environment", many=True, group=_WHAT),
-    Flag("--build-context", "NAME=SOURCE", "Folder, oci-layout://FOLDER[:TAG] or docker-image://NAME that FROM and --from call NAME", many=True, group=_WHAT),
+    Flag("--build-context", "NAME=SOURCE", "Folder, URL, git repository, oci-layout://FOLDER[:TAG] or docker-image://NAME that FROM and --from call NAME", many=True, group=_WHAT),
     Flag("--platform", "OS/ARCH", "Platform to build for (default: DOCKER_DEFAULT_PLATFORM, or this machine's)", many=True, group=_WHAT),
     Flag("--pull", "", "Ask registries what the names of bases stand for now", group=_WHAT),
     Flag("--tag", "NAME[:TAG]", "Name for the image", "-t", many=True, group=_RESULT),

@@ -191,7 +191,7 @@ COMMAND = Command(
         STORE,
     ),
     run=run,
-    text="Sizes are what is allocated on the disk. Files that several snapshots share are counted once; SHARED says how much\n"
+    text="Sizes are what is allocated on the disk. Files that several snapshots share are counted once; SHARED says how much "
     "of an item they are. RECLAIMABLE is what no image with a name and no running build or container needs.",
     examples=(
         ("pybuild du --by image", "what each image takes, and what it takes alone"),

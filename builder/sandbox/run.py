@@ -185,7 +185,7 @@ def _explained(process: Process) -> Iterator[None]:
             raise StepError(f"working directory {process.cwd!r} cannot be used: {error.message}") from None
         raise SandboxError(
             f"cannot start an isolated process: {error.message}",
-            hint="`pybuild doctor` says what this machine allows",
+            hint="this machine, or the container that this runs in, forbids it: docs/ci.md says what a build needs",
         ) from None
 
 

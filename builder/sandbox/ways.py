@@ -130,7 +130,7 @@ def _hint(error: CoreError) -> str:
         return (
             "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile that allows userns"
         )
-    return "`pybuild doctor` says what this machine allows"
+    return "this machine, or the container that this runs in, forbids it: docs/ci.md says what a build needs"
 
 
 def _has_capability(number: int) -> bool:
