@@ -73,8 +73,9 @@ def _named(report: Report) -> str:
 
 def _totals(report: Report) -> str:
     hits, misses = report.count(Outcome.HIT), report.count(Outcome.MISS)
+    number = hits + misses + report.count(Outcome.FAILED) + report.count(Outcome.CANCELLED)
     facts = [
-        f"**{hits}** of **{len(report.steps)}** steps from the cache ({report.hit_rate:.0%})",
+        f"**{hits}** of **{number}** steps from the cache ({report.hit_rate:.0%})",
         f"**{misses}** rebuilt",
         f"took **{seconds(report.seconds)}**",
     ]

@@ -239,6 +239,17 @@ def test_times_to_come_are_those_of_now(pybuild: Run, context: Path, store: Path
     assert kinds(prune(pybuild, "--filter", "until=24h"))["step"] == 3
 
 
+def all_of_terminal(leader: int) -> str:
+    """What a terminal shows that nobody writes to any more; it comes in pieces."""
+    shown = b""
+    try:
+        while more := os.read(leader, 10_000):
+            shown += more
+    except OSError:  # how a terminal ends
+        pass
+    return shown.decode()
+
+
 def test_nobody_is_asked_without_a_terminal_and_no_means_no(pybuild: Run, context: Path, store: Path) -> None:
     write(context)
     pybuild("build", context)
@@ -249,7 +260,7 @@ def test_nobody_is_asked_without_a_terminal_and_no_means_no(pybuild: Run, contex
         os.write(leader, answer.encode())
         done = pybuild("prune", stdin=follower, stderr=follower, stdout=subprocess.PIPE, capture_output=False)
         os.close(follower)
-        shown = os.read(leader, 10_000).decode()
+        shown = all_of_terminal(leader)
         os.close(leader)
         assert "Go on? [y/N]" in shown
         assert ("nothing was removed" in shown) is bool(left), shown
