@@ -131,7 +131,7 @@ def test_another_checksum_is_refused(web: Web, pybuild: Run, context: Path, stor
     done = pybuild("build", "--progress", "plain", context, ok=False)
     assert done.returncode == 1
     assert f"has the digest sha256:{DIGEST}, not sha256:{wrong}" in done.stderr
-    assert f"{context}/Buildfile:2:1" in done.stderr
+    assert f"{context}/Buildfile:2:5: error: " in done.stderr
     assert not (store / "blobs" / "sha256" / DIGEST).exists()
 
 
