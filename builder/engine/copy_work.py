@@ -131,7 +131,12 @@ class CopyWork:
 
                 for address in group:
                     self._remotes[address] = find_remote(
-                        self._session, step, address, self._reporter.progress
+                        self._session.store,
+                        step,
+                        address,
+                        secrets=self._session.request.secrets,
+                        cancelled=self._session.cancelled,
+                        progress=self._reporter.progress,
                     )
                 continue
             place = self._open_tree()

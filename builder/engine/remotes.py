@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from builder.cache.key import Part
 from builder.core.files import open_in_root
 from builder.digest import Digest, parse_digest
-from builder.engine.session import Session
 from builder.errors import CoreError, StepError
 from builder.graph.steps import CopyStep
 from builder.remote.addresses import GitAddress, file_name, parse_git, without_password
@@ -48,26 +47,33 @@ class Remote(Protocol):
         ...
 
 
-def find_remote(session: Session, step: CopyStep, source: str, progress: Progress) -> Remote:
+def find_remote(
+    store: Store,
+    step: CopyStep,
+    source: str,
+    *,
+    secrets: Mapping[str, bytes],
+    cancelled: threading.Event,
+    progress: Progress,
+) -> Remote:
     """What an ADD source is now: a URL is fetched unless its server says it did not change, of a git repository only
     the commit is asked for. Failures are `StepError`s.
     """
     address = parse_git(source)
-    secrets = session.request.secrets
     if address is None:
         download = fetch_url(
-            session.store,
+            store,
             source,
             secrets=secrets,
-            cancelled=session.cancelled,
+            cancelled=cancelled,
             progress=progress,
             checksum=parse_digest(step.checksum) if step.checksum else None,
         )
-        return _UrlFile(session.store, source, download)
+        return _UrlFile(store, source, download)
     if step.checksum:
         address = replace(address, checksum=step.checksum, ref=address.ref or step.checksum)
     keep = address.keep_git_dir if address.keep_git_dir is not None else bool(step.keep_git_dir)
-    return _Repository(open_git(address, secrets, session.cancelled), keep)
+    return _Repository(open_git(address, secrets, cancelled), keep)
 
 
 class _UrlFile:
