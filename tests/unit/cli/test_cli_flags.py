@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from builder.cli.build_flags import FLAGS, NOT_YET, refuse_later
@@ -199,3 +201,8 @@ def test_tables_hold_together(name: str) -> None:
     assert all(len(text) == 2 and text[0] == "-" for text in shorts)
     if command.isolated:
         assert "--isolation" in names
+
+
+def test_the_documents_name_each_flag_that_is_not_there_yet() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
+    assert [flag for flag in NOT_YET if f"`{flag}`" not in text] == []
