@@ -28,6 +28,21 @@ static int fail_at(const pb_tree *tree, uint32_t node, int code, const char *ope
     return pb_fail(error, code, operation, "%s", path ? path : "");
 }
 
+/* What was listed is gone, or something else stands there by now. */
+static int changed(const pb_tree *tree, uint32_t node, pb_error *error)
+{
+    PB_FREE char *path = pb_tree_path(tree, node);
+    return pb_fail_detail(error, ESTALE, "read", path ? path : "", "it changed while it was read");
+}
+
+/* The error of a file that could not be opened, for the reader of a message. */
+static int not_opened(const pb_tree *tree, uint32_t node, int failed, pb_error *error)
+{
+    if (failed == -ENOENT || failed == -ENOTDIR || failed == -ELOOP || failed == -ENXIO || failed == -ESTALE)
+        return changed(tree, node, error);
+    return failed;
+}
+
 static int hash_link(pb_tree *tree, uint32_t index, pb_hasher *hasher, pb_error *error)
 {
     pb_node *node = &tree->nodes[index];
@@ -36,10 +51,12 @@ static int hash_link(pb_tree *tree, uint32_t index, pb_hasher *hasher, pb_error 
     ssize_t length;
 
     if (fd < 0)
-        return fd;
+        return not_opened(tree, index, fd, error);
     length = readlinkat(fd, "", target, sizeof target);
-    if (length < 0) /* ENOENT and EINVAL say that it is no link any more */
-        return fail_at(tree, index, errno == ENOENT || errno == EINVAL ? ESTALE : errno, "read link", error);
+    if (length < 0 && (errno == ENOENT || errno == EINVAL)) /* it is no link any more */
+        return changed(tree, index, error);
+    if (length < 0)
+        return fail_at(tree, index, errno, "read link", error);
     pb_hasher_reset(hasher);
     pb_hasher_update(hasher, target, (size_t)length);
     pb_hasher_finish(hasher, &node->content);
@@ -56,7 +73,7 @@ static int look_again(pb_tree *tree, uint32_t index, int fd, pb_error *error)
     if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat))
         return fail_at(tree, index, errno, "look at", error);
     if (!S_ISREG(stat.stx_mode))
-        return fail_at(tree, index, ESTALE, "read", error);
+        return changed(tree, index, error);
     pb_node_fill(&tree->nodes[index], &stat);
     return 0;
 }
@@ -65,7 +82,6 @@ static int look_again(pb_tree *tree, uint32_t index, int fd, pb_error *error)
 static int hash_file(pb_tree *tree, uint32_t index, pb_hasher *hasher, uint64_t *bytes, pb_error *error)
 {
     pb_node *node = &tree->nodes[index];
-    PB_FREE char *path = NULL;
 
     for (int try = 0; try < TRIES; try++) {
         PB_CLOSE int fd = pb_tree_open_node(tree, index, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
@@ -74,7 +90,7 @@ static int hash_file(pb_tree *tree, uint32_t index, pb_hasher *hasher, uint64_t 
         int64_t count;
         int failed;
         if (fd < 0)
-            return fd;
+            return not_opened(tree, index, fd, error);
         failed = try ? look_again(tree, index, fd, error) : 0;
         if (failed)
             return failed;
@@ -83,6 +99,8 @@ static int hash_file(pb_tree *tree, uint32_t index, pb_hasher *hasher, uint64_t 
             return fail_at(tree, index, -failed, "read the attributes of", error);
         pb_hasher_reset(hasher);
         count = pb_hasher_read_most(hasher, fd, node->size);
+        if (count == -EISDIR)
+            return changed(tree, index, error);
         if (count < 0)
             return fail_at(tree, index, (int)-count, "read", error);
         pb_hasher_finish(hasher, &content);
@@ -96,8 +114,7 @@ static int hash_file(pb_tree *tree, uint32_t index, pb_hasher *hasher, uint64_t 
             return 0;
         }
     }
-    path = pb_tree_path(tree, index);
-    return pb_fail_detail(error, ESTALE, "read", path ? path : "", "it changed while it was read");
+    return changed(tree, index, error);
 }
 
 static void *work_through(void *argument)

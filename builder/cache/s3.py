@@ -10,6 +10,7 @@ from builder.digest import Digest, digest_of
 from builder.errors import ImageError, UsageError
 from builder.image.compression import CHUNK
 from builder.image.manifest import OCI_MANIFEST, Descriptor
+from builder.remote.addresses import without_password
 
 _DOCUMENT_LIMIT = 4 << 20
 
@@ -130,4 +131,5 @@ class S3Place:
             return ImageError(
                 f"{self.what} has no such cache" if missing else f"{self.what} answers: {code or 'an error'}"
             )
-        return ImageError(f"{self.what} cannot be reached: {type(error).__name__}: {str(error)[:200]}")
+        said = without_password(str(error))[:200]  # some name the address
+        return ImageError(f"{self.what} cannot be reached: {type(error).__name__}: {said}")

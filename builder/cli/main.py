@@ -48,6 +48,8 @@ def process() -> NoReturn:
 
     # Most commands are done before there is anything to collect.
     gc.set_threshold(100_000)
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        _open_streams()
     status = main()
     try:
         sys.stdout.flush()
@@ -56,6 +58,25 @@ def process() -> NoReturn:
         sys.exit(status)
     # All is written and closed: taking the interpreter down piece by piece would take longer than to start it.
     os._exit(status)
+
+
+def _open_streams() -> None:
+    """Put something where the process was started without a standard stream (`pybuild images >&-`).
+
+    Else the next file that is opened, such as the database of the store, would get the number, and with it what
+    programs print. There is nothing to read, results cannot be written, and progress goes nowhere.
+    """
+    import os
+
+    for number, way in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, way)  # gets the lowest number that is free: this one
+            os.set_inheritable(number, True)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _dispatch(words: list[str]) -> int:

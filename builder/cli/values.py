@@ -183,7 +183,7 @@ def _fields(flag: str, text: str) -> Iterator[str]:
             value, at = text[at:end], end
             if '"' in value:
                 raise UsageError(
-                    f"{flag}: a quote stands inside a field: {value}",
+                    f"{flag}: a quote stands inside a field: {_name_of(value)}",
                     hint='put the whole field into quotes and double those inside: "dest=a,b"',
                 )
         yield value
@@ -192,17 +192,23 @@ def _fields(flag: str, text: str) -> Iterator[str]:
         at += 1
 
 
+def _name_of(field: str) -> str:
+    """A field as an error may show it: its value may be a secret."""
+    name, mark, _ = field.partition("=")
+    return f"{name}=…" if mark else field
+
+
 def _quoted(flag: str, text: str, at: int) -> tuple[str, int]:
     """The rest of a quoted field from behind its opening quote, and where the comma or the end after it is."""
-    value = ""
+    value, start = "", at - 1
     while True:
         end = text.find('"', at)
         if end < 0:
-            raise UsageError(f"{flag}: a quote is not closed: {text}")
+            raise UsageError(f"{flag}: a quote is not closed: {_name_of(text[start:])}")
         value += text[at:end]
         if text[end + 1 : end + 2] == '"':
             value, at = f'{value}"', end + 2
             continue
         if text[end + 1 : end + 2] not in ("", ","):
-            raise UsageError(f"{flag}: text follows a closing quote: {text}")
+            raise UsageError(f"{flag}: text follows a closing quote: {_name_of(text[start:])}")
         return value, end + 1

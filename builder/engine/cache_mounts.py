@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import BinaryIO
 
 from builder.core.files import remove_tree
@@ -41,7 +42,11 @@ def import_mount(store: Store, text: str, stream: BinaryIO, *, what: str) -> Non
     """Make the files of a tar, compressed or not, those of a cache mount, in place of what it had.
 
     One that the store has not is made for mounts with that id and nothing else said (`mode`, `uid`, `from`, …).
+    A stream without a byte is an `ImageError` and changes nothing: what was to write it has failed.
     """
+    first = stream.read(CHUNK)
+    if not first:
+        raise ImageError(f"{what} is empty: it is no archive", hint="the cache mount is as it was")
     name = _name(store, text)
     os.makedirs(os.path.join(store.path, "caches"), mode=0o711, exist_ok=True)
     with in_use(store, name), store.new_run() as run:
@@ -54,7 +59,7 @@ def import_mount(store: Store, text: str, stream: BinaryIO, *, what: str) -> Non
             os.chmod(fresh, kept.st_mode & 0o7777)
         fd = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            unpack_stream(iter(lambda: stream.read(CHUNK), b""), fd, "/", what=what)
+            unpack_stream(chain((first,), iter(lambda: stream.read(CHUNK), b"")), fd, "/", what=what)
         except CoreError as error:
             raise ImageError(f"{what} cannot be unpacked: {error.message}") from None
         finally:

@@ -147,6 +147,10 @@ def test_mounts_are_listed_moved_and_removed(pybuild: Run, context: Path, tmp_pa
     pybuild("cache", "mounts", "export", "tools", archive)
     with tarfile.open(archive) as tar:
         assert tar.getnames() == ["new"]
+    # What was to write the archive has failed: nothing is lost.
+    empty = pybuild("cache", "mounts", "import", "tools", ok=False, input="")
+    assert (empty.returncode, "standard input is empty" in empty.stderr) == (1, True)
+    assert json.loads(pybuild("cache", "mounts", "ls", "--json").stdout)[0]["entries"] == 1
 
 
 @pytest.mark.parametrize(

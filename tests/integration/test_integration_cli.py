@@ -212,6 +212,25 @@ def test_nobody_reads_standard_output(pybuild: Run, project: Path, environment: 
         assert (done.returncode, done.stderr) == (1, ""), line
 
 
+def test_standard_streams_that_are_not_open(
+    pybuild: Run, project: Path, environment: dict[str, str], bases: Path
+) -> None:
+    pybuild("build", "-t", "app", project)
+
+    def closed(*line: str, streams: str) -> subprocess.CompletedProcess[str]:
+        words = ["sh", "-c", f'exec "$@" {streams}', "sh", *PYBUILD, *line]
+        return subprocess.run(words, env=environment, capture_output=True, text=True)
+
+    plan = ["plan", *base(bases), str(project)]
+    for line in (["images"], plan, ["save", "app"], ["report"]):
+        done = closed(*line, streams=">&-")
+        assert (done.returncode, done.stderr) == (1, "error: Bad file descriptor\n"), line
+    build = ["build", *base(bases), "--progress", "plain", "--no-cache", "-t", "two", str(project)]
+    assert closed(*build, streams="<&- >&- 2>&-").returncode == 0
+    # Nothing that was printed has gone into a file of the store.
+    assert "two" in closed("images", streams="<&- 2>&-").stdout
+
+
 def test_a_full_disk_behind_standard_output(pybuild: Run, project: Path, environment: dict[str, str]) -> None:
     pybuild("build", "-t", "app", project)
     with open("/dev/full", "wb") as full:

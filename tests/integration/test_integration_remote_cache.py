@@ -289,6 +289,10 @@ def test_a_bucket_takes_a_build_to_another_machine(machine: NewMachine, bucket: 
     wrong = third.build("--cache-from", spec.replace("bucket=cache", "bucket=nosuch"))
     assert "hit" not in wrong.outcomes()
     assert "cache import failed: s3 nosuch: " in wrong.text
+    # Nobody listens there; boto3 names the address.
+    unheard = spec.replace(bucket.url, "http://someone:quite-secret@127.0.0.1:9")
+    refused = machine().build("--cache-from", unheard)  # has nothing, and so waits for the answer
+    assert "http://someone:***@127.0.0.1:9/" in refused.text and "quite-secret" not in refused.text
 
 
 # --- inline ---

@@ -43,6 +43,15 @@ def test_outputs(text: str, expected: Output) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ['type=s3,key=hid"den', 'type=s3,"key=hidden', 'type=s3,"key=hidden"x', '"key=hidden"",x']
+)
+def test_a_value_that_cannot_be_read_is_not_shown(text: str) -> None:
+    with pytest.raises(UsageError, match="key=…") as caught:
+        values.fields("--cache-to", text)
+    assert "hid" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "--output is empty"),

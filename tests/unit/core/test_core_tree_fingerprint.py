@@ -167,6 +167,32 @@ def test_a_file_that_changed_after_the_walk_is_taken_as_it_is_now(root: Path) ->
     assert found == fingerprint(root)
 
 
+@pytest.mark.parametrize("name", ["file", "folder/file"])
+@pytest.mark.parametrize("what", ["nothing", "a link", "a folder", "a pipe", "another parent"])
+def test_what_was_replaced_after_the_walk_is_said_to_have_changed(root: Path, name: str, what: str) -> None:
+    (root / "folder").mkdir()
+    (root / "elsewhere").mkdir()
+    for text in ("file", "folder/file", "elsewhere/file"):
+        (root / text).write_text("first")
+    place = root / name
+    with Opened(root, secret=SECRET) as tree:
+        found = tree.find(name.encode())
+        if what == "another parent" and name == "folder/file":
+            (root / "folder").rename(root / "moved")
+            (root / "folder").symlink_to("elsewhere")
+        else:
+            place.unlink()
+        if what == "a link":
+            place.symlink_to("/etc/hostname")
+        elif what == "a folder":
+            place.mkdir()
+        elif what == "a pipe":
+            os.mkfifo(place)
+        with pytest.raises(CoreError, match=f"^read {name}: it changed while it was read$") as caught:
+            tree.fingerprint(found)
+    assert caught.value.errno == errno.ESTALE
+
+
 def test_a_file_that_does_not_stop_changing_is_given_up(root: Path) -> None:
     (root / "log").touch()
     os.truncate(root / "log", 256 << 20)  # a hole: takes a while to read, and no room
