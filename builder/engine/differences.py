@@ -31,7 +31,8 @@ _MOST_FILES = 20
 class FileDifference:
     """One file that changed, by its path in the context. `lines` are a unified diff, without line ends.
 
-    `note` says why there are none: it is binary, too large, or not in the store any more.
+    `note` says why there are none: it is binary, too large, not in the store any more, or has a name that
+    reasons hold escaped.
     """
 
     path: str
@@ -79,7 +80,9 @@ def text_difference(path: str, old: bytes, new: bytes, names: tuple[str, str]) -
 
 def _content(store: Store, record: Record | None, path: str) -> bytes | str:
     """What a file of the context was in a run of the step, or why that cannot be told."""
-    if record is None or "\\" in path:  # such names are shown escaped
+    if "\\" in path:  # reasons hold such names escaped
+        return "not compared: its name has a backslash, or signs that are shown with one"
+    if record is None:
         return "not in the store any more"
     for place in _places(record, path):
         found = _read(store, record.state, place)

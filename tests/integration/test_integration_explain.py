@@ -94,6 +94,18 @@ def test_differences_of_text_are_shown_and_others_named(pybuild: Run, twice: Pat
     assert "a/run.sh" not in text, "its text is the same"
 
 
+def test_a_name_that_is_shown_escaped_is_said_to_be_not_compared(pybuild: Run, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM base\nCOPY src/ /src/\n")
+    (context / "src").mkdir()
+    for text in ("one\n", "two\n"):
+        (context / "src" / "a\nb").write_text(text)
+        pybuild("build", context)
+    (step,) = (one for one in document(pybuild, "--diff")["steps"] if one["differences"])
+    (difference,) = step["differences"]
+    assert difference["path"] == "src/a\\x0ab"
+    assert difference["note"].startswith("not compared: its name")
+
+
 def test_differences_are_from_the_store_and_not_from_the_context(
     pybuild: Run, store: Path, twice: Path
 ) -> None:
