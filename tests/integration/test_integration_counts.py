@@ -5,6 +5,7 @@ The bounds are what was measured, and a little more. Who needs more raises them,
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -141,6 +142,28 @@ def test_a_cached_build_reads_hashes_and_writes_nothing(built: tuple[Path, Path]
     traffic = result.traffic
     assert (traffic.hashed, traffic.written, traffic.fetched, traffic.pushed) == (0, 0, 0, 0)
     assert traffic.read == 0
+
+
+def test_layers_that_are_proven_are_not_read(built: tuple[Path, Path], tmp_path: Path) -> None:
+    """An output that takes layers looks at each once, and reads those that it does not know, as those of a copied store."""
+    context, store = built
+    image = (Output("image"),)
+    assert builder.build(str(context), store=str(store), tags=("counted",), outputs=image).traffic.read == 0
+    shutil.copytree(store, tmp_path / "store", symlinks=True)
+    other = str(tmp_path / "store")
+    read = [
+        builder.build(str(context), store=other, tags=("counted",), outputs=image).traffic.read
+        for _ in range(2)
+    ]
+    layers = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "builder", "inspect", "--store", other, "counted"],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    layers = layers[0] if isinstance(layers, list) else layers
+    assert read == [sum({layer["digest"]: layer["size"] for layer in layers["Layers"]}.values()), 0]
 
 
 def test_one_edited_file_is_the_only_one_read(built: tuple[Path, Path], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -103,8 +104,21 @@ def check_clear(done: subprocess.CompletedProcess[str], what: str) -> None:
         assert "error: " in done.stderr, f"{what}: {done.stderr}"
 
 
+def check_members(archive: Path, what: str) -> None:
+    """Every blob in an archive is what its name says."""
+    blobs = 0
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.name.startswith("blobs/sha256/") and member.isreg():
+                stream = tar.extractfile(member)
+                assert stream is not None
+                assert hashlib.sha256(stream.read()).hexdigest() == Path(member.name).name, what
+                blobs += 1
+    assert blobs >= 6, what
+
+
 @pytest.mark.timeout(60 + 30 * DAMAGES)
-def test_damaged_files(sample: Sample) -> None:
+def test_damaged_files(sample: Sample, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     kinds = sorted({path.relative_to(sample.store).parts[0] for path in targets(sample.store)})
     told = built = 0
@@ -113,15 +127,21 @@ def test_damaged_files(sample: Sample) -> None:
         kind = kinds[number % len(kinds)]  # each kind as often, however many files it has
         chosen = rng.choice([path for path in targets(store) if path.relative_to(store).parts[0] == kind])
         what = damage(chosen, rng)
-        for words in (["images"], ["du"], ["save", "app", "-o", str(store.parent / "saved.tar")]):
+        for words in (["images"], ["du"]):
             check_clear(call(store, *words), f"{words[0]}: {what}")
-        done = sample.build(store)
+        saved, written = tmp_path / f"{number}-saved.tar", tmp_path / f"{number}-written.tar"
+        done = call(store, "save", "app", "-o", str(saved))
+        check_clear(done, f"save: {what}")
+        if not done.returncode:
+            check_members(saved, what)
+        done = sample.build(store, "-o", f"type=oci,dest={written}", "-o", "type=image")
         check_clear(done, what)
         if done.returncode:
             told += 1
             assert "hint: " in done.stderr, f"{what}: {done.stderr}"
         else:
             built += 1
+            check_members(written, what)
             assert sample.result(store) == sample.files, what
         check_clear(call(store, "prune", "--force", "--all"), f"prune: {what}")
         shutil.rmtree(store)
