@@ -134,13 +134,14 @@ class _Surveyor:
         return tuple(found)
 
     def _uses(self) -> tuple[dict[bytes, float], dict[bytes, str]]:
-        """When builds last led to a state, and what the step was called then."""
-        rows = self.store.database.all(
-            "SELECT s.state, max(s.started), t.title FROM build_steps s JOIN step_texts t ON t.id = s.text "
-            "WHERE s.state != x'' GROUP BY s.state"
-        )
-        used = {row[0]: number(row[1]) for row in rows}
-        titles = {row[0]: str(row[2]) for row in rows}
+        """When builds last led to a state, and what the first step that did so was called: steps that change nothing lead
+        to the state below them.
+        """
+        led = "FROM build_steps s JOIN step_texts t ON t.id = s.text WHERE s.state != x'' GROUP BY s.state"
+        last = self.store.database.all(f"SELECT s.state, max(s.started) {led}")
+        first = self.store.database.all(f"SELECT s.state, t.title, min(s.started) {led}")
+        used = {row[0]: number(row[1]) for row in last}
+        titles = {row[0]: str(row[1]) for row in first}
         for state, slot, created in self.store.database.all(
             "SELECT state, slot, max(created) FROM records GROUP BY state"
         ):

@@ -250,6 +250,12 @@ def all_of_terminal(leader: int) -> str:
     return shown.decode()
 
 
+def test_a_step_that_changed_nothing_does_not_name_the_files_below_it(pybuild: Run, tmp_path: Path) -> None:
+    (tmp_path / "Buildfile").write_text("FROM base\nRUN true\n")
+    pybuild("build", tmp_path)
+    assert [item["name"] for item in du(pybuild)["items"] if item["kind"] == "layer"] == ["[1/2] FROM base"]
+
+
 def test_nobody_is_asked_without_a_terminal_and_no_means_no(pybuild: Run, context: Path, store: Path) -> None:
     write(context)
     pybuild("build", context)
