@@ -48,7 +48,7 @@ def _is_meant(name: str, stand: Stand) -> bool:
     stage = stand.stage or str(stand.index)
     if name.lower() == stage.lower():
         return isinstance(stand.step, RunStep)
-    return is_called(stand.step.title, name, stage=stage) or name in stand.step.title
+    return is_called(stand.step.title, name, stage=stage) or (name.strip() != "" and name in stand.step.title)
 
 
 def check_names(wanted: Sequence[str], stood: Sequence[Stand]) -> None:

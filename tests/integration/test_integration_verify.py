@@ -105,6 +105,9 @@ def test_chosen_steps(verify: Any, context: Path) -> None:
     assert copied.reproducible and copied.title.endswith("COPY f /f")
     with pytest.raises(builder.BuilderError, match='no step "nosuch" to verify'):
         verify(text, "nosuch", **chosen)
+    for nothing in ("", " "):  # a variable that is not set chooses no step, rather than each
+        with pytest.raises(builder.BuilderError, match=f'no step "{nothing}" to verify'):
+            verify(text, nothing, **chosen)
 
 
 def test_a_step_that_fails_the_second_time(verify: Any) -> None:
