@@ -6,6 +6,7 @@
 #include "error.h"
 #include "facts.h"
 #include "linkmap.h"
+#include "tarentry.h"
 #include "tarheader.h"
 #include "tree.h"
 
@@ -17,13 +18,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-enum { FINISHED = 1, LARGEST_OCTAL_ID = 07777777 };
+enum { FINISHED = 1 };
 enum { PIECE = 256 * 1024, SMALLEST_PIECE = 64 * 1024 };
-
-typedef struct {
-    uint8_t *bytes;
-    size_t size, capacity, taken;
-} text;
 
 /* A part of a piece: the next of its own bytes, or some of a file. */
 typedef struct {
@@ -38,10 +34,10 @@ struct pb_tar_writer {
     int64_t max_mtime;
     pb_nodes stack;     /* what is still to come, the next one last */
     pb_linkmap links;
-    text pending;       /* headers, or the end */
+    pb_text pending;       /* headers, or the end */
     pb_facts *facts;    /* the caller's, or NULL */
     pb_hasher *hasher;  /* with the secret of the facts */
-    text bytes;         /* of the planned piece: all of it but the contents of files */
+    pb_text bytes;         /* of the planned piece: all of it but the contents of files */
     stretch *stretches; /* the planned piece */
     size_t stretch_count, stretch_capacity;
     uint32_t folder;    /* whose descriptor is kept: the files of a folder come one after the other */
@@ -53,171 +49,9 @@ struct pb_tar_writer {
     uint32_t part, parts; /* parts 0: everything */
 };
 
-static int append(text *out, const void *data, size_t size)
-{
-    if (out->size + size > out->capacity) {
-        size_t capacity = out->capacity * 2 + size + 4096;
-        uint8_t *bytes = realloc(out->bytes, capacity);
-        if (!bytes)
-            return -ENOMEM;
-        out->bytes = bytes;
-        out->capacity = capacity;
-    }
-    if (data)
-        memcpy(out->bytes + out->size, data, size);
-    else
-        memset(out->bytes + out->size, 0, size);
-    out->size += size;
-    return 0;
-}
-
-/* --- headers ----------------------------------------------------------------------------------------------- */
-
-static int is_octal(uint64_t value, size_t digits)
-{
-    return value >> (3 * digits) == 0;
-}
-
-static void put_octal(char *field, size_t size, uint64_t value)
-{
-    char digits[32];
-    snprintf(digits, sizeof digits, "%0*llo", (int)size - 1, (unsigned long long)value);
-    memcpy(field, digits, size - 1);
-    field[size - 1] = '\0';
-}
-
-/* Split a long name between the prefix and name fields; 0 if it cannot be. */
-static int put_name(pb_tar_header *header, const char *name)
-{
-    size_t length = strlen(name);
-    const char *slash;
-
-    if (length <= sizeof header->name) {
-        memcpy(header->name, name, length);
-        return 1;
-    }
-    if (length > sizeof header->prefix + 1 + sizeof header->name)
-        return 0;
-    for (slash = name + length - 2; slash > name; slash--) {
-        size_t front = (size_t)(slash - name), back = length - front - 1;
-        if (*slash != '/' || front > sizeof header->prefix)
-            continue;
-        if (back > sizeof header->name)
-            return 0;
-        memcpy(header->prefix, name, front);
-        memcpy(header->name, slash + 1, back);
-        return 1;
-    }
-    return 0;
-}
-
-/* One pax record: its length counts itself. */
-static int put_record(text *out, const char *key, const void *value, size_t size)
-{
-    size_t rest = strlen(key) + size + 3, length = rest, digits;
-    char number[32];
-    int failed;
-    do {
-        digits = (size_t)snprintf(number, sizeof number, "%zu", length);
-        if (length == rest + digits)
-            break;
-        length = rest + digits;
-    } while (1);
-    failed = append(out, number, digits);
-    if (!failed)
-        failed = append(out, " ", 1);
-    if (!failed)
-        failed = append(out, key, strlen(key));
-    if (!failed)
-        failed = append(out, "=", 1);
-    if (!failed)
-        failed = append(out, value, size);
-    return failed ? failed : append(out, "\n", 1);
-}
-
-static int put_number_record(text *out, const char *key, int64_t value)
-{
-    char number[32];
-    int length = snprintf(number, sizeof number, "%lld", (long long)value);
-    return put_record(out, key, number, (size_t)length);
-}
-
-static int put_block(text *out, pb_tar_header *header)
-{
-    char sum[24];
-    memcpy(header->magic, "ustar", 6);
-    memcpy(header->version, "00", 2);
-    snprintf(sum, sizeof sum, "%06llo", (unsigned long long)pb_tar_checksum(header, 0));
-    memcpy(header->checksum, sum, 7);
-    header->checksum[7] = ' ';
-    return append(out, header, sizeof *header);
-}
-
-typedef struct {
-    const char *name, *linkname;
-    char type;
-    uint32_t mode, uid, gid;
-    uint64_t size, rdev;
-    int64_t mtime; /* seconds */
-    const text *xattrs;
-} entry;
-
-static int put_entry(text *out, const entry *from)
-{
-    text records = {0};
-    pb_tar_header header = {.type = from->type};
-    size_t link_length = strlen(from->linkname);
-    int failed = 0;
-
-    if (!put_name(&header, from->name)) {
-        failed = put_record(&records, "path", from->name, strlen(from->name));
-        memcpy(header.name, from->name, sizeof header.name);
-    }
-    if (!failed && link_length > sizeof header.linkname)
-        failed = put_record(&records, "linkpath", from->linkname, link_length);
-    memcpy(header.linkname, from->linkname, link_length < sizeof header.linkname ? link_length : sizeof header.linkname);
-    if (!failed && !is_octal(from->size, 11))
-        failed = put_number_record(&records, "size", (int64_t)from->size);
-    if (!failed && from->uid > LARGEST_OCTAL_ID)
-        failed = put_number_record(&records, "uid", from->uid);
-    if (!failed && from->gid > LARGEST_OCTAL_ID)
-        failed = put_number_record(&records, "gid", from->gid);
-    if (!failed && (from->mtime < 0 || !is_octal((uint64_t)from->mtime, 11)))
-        failed = put_number_record(&records, "mtime", from->mtime);
-    if (!failed && from->xattrs->size)
-        failed = append(&records, from->xattrs->bytes, from->xattrs->size);
-    put_octal(header.mode, sizeof header.mode, from->mode & 07777);
-    put_octal(header.uid, sizeof header.uid, from->uid > LARGEST_OCTAL_ID ? 0 : from->uid);
-    put_octal(header.gid, sizeof header.gid, from->gid > LARGEST_OCTAL_ID ? 0 : from->gid);
-    put_octal(header.size, sizeof header.size, is_octal(from->size, 11) ? from->size : 0);
-    put_octal(header.mtime, sizeof header.mtime, from->mtime >= 0 && is_octal((uint64_t)from->mtime, 11) ? (uint64_t)from->mtime : 0);
-    put_octal(header.devmajor, sizeof header.devmajor, major(from->rdev));
-    put_octal(header.devminor, sizeof header.devminor, minor(from->rdev));
-    if (!failed && records.size) {
-        pb_tar_header extended = {.type = 'x'};
-        memcpy(extended.name, "PaxHeaders/entry", 16);
-        put_octal(extended.mode, sizeof extended.mode, 0644);
-        put_octal(extended.uid, sizeof extended.uid, 0);
-        put_octal(extended.gid, sizeof extended.gid, 0);
-        put_octal(extended.size, sizeof extended.size, records.size);
-        put_octal(extended.mtime, sizeof extended.mtime, 0);
-        put_octal(extended.devmajor, sizeof extended.devmajor, 0);
-        put_octal(extended.devminor, sizeof extended.devminor, 0);
-        failed = put_block(out, &extended);
-        if (!failed)
-            failed = append(out, records.bytes, records.size);
-        if (!failed)
-            failed = append(out, NULL, (PB_TAR_BLOCK - records.size % PB_TAR_BLOCK) % PB_TAR_BLOCK);
-    }
-    if (!failed)
-        failed = put_block(out, &header);
-    free(records.bytes);
-    return failed;
-}
-
 /* --- entries ------------------------------------------------------------------------------------------------- */
 
-static int read_xattrs(int fd, text *out)
+static int read_xattrs(int fd, pb_text *out)
 {
     PB_FREE char *names = NULL, *value = NULL;
     size_t size;
@@ -234,7 +68,7 @@ static int read_xattrs(int fd, text *out)
         if (length < 0)
             return -errno;
         snprintf(key, sizeof key, "SCHILY.xattr.%s", name);
-        failed = put_record(out, key, value, (size_t)length);
+        failed = pb_tar_put_record(out, key, value, (size_t)length);
     }
     return failed;
 }
@@ -246,17 +80,17 @@ static int is_whiteout(const pb_tar_writer *writer, const pb_node *node)
 
 static int put_whiteout(pb_tar_writer *writer, const char *path, const char *name)
 {
-    static const text none;
+    static const pb_text none;
     PB_FREE char *full = NULL;
     size_t folder = strlen(path) - strlen(name);
-    entry out = {.linkname = "", .type = '0', .xattrs = &none};
+    pb_tar_entry out = {.linkname = "", .type = '0', .xattrs = &none};
 
     if (asprintf(&full, "%.*s.wh.%s", (int)folder, path, name) < 0) {
         full = NULL;
         return -ENOMEM;
     }
     out.name = full;
-    return put_entry(&writer->pending, &out);
+    return pb_tar_put_entry(&writer->pending, &out);
 }
 
 static int64_t seconds(const pb_tar_writer *writer, int64_t time)
@@ -290,11 +124,11 @@ static int is_opaque(int fd)
            (fgetxattr(fd, "user.overlay.opaque", value, sizeof value) == 1 && *value == 'y');
 }
 
-static int put_folder(pb_tar_writer *writer, uint32_t node, entry *out, const char *path, pb_error *error)
+static int put_folder(pb_tar_writer *writer, uint32_t node, pb_tar_entry *out, const char *path, pb_error *error)
 {
     PB_CLOSE int fd = pb_tree_open_node(writer->tree, node, O_RDONLY | O_DIRECTORY, error);
     PB_FREE char *name = NULL;
-    text xattrs = {0};
+    pb_text xattrs = {0};
     int failed;
 
     if (fd < 0)
@@ -308,7 +142,7 @@ static int put_folder(pb_tar_writer *writer, uint32_t node, entry *out, const ch
     out->xattrs = &xattrs;
     failed = read_xattrs(fd, &xattrs);
     if (!failed)
-        failed = put_entry(&writer->pending, out);
+        failed = pb_tar_put_entry(&writer->pending, out);
     free(xattrs.bytes);
     if (!failed && writer->flags & PB_TAR_LAYER && is_opaque(fd)) {
         PB_FREE char *marked = NULL;
@@ -352,11 +186,11 @@ static int open_file(pb_tar_writer *writer, uint32_t node, pb_error *error)
     return pb_take_fd(&fd);
 }
 
-static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
+static int put_file(pb_tar_writer *writer, uint32_t node, pb_tar_entry *out, pb_error *error)
 {
     static const pb_fingerprint none;
     pb_node *from = &writer->tree->nodes[node];
-    text xattrs = {0};
+    pb_text xattrs = {0};
     int failed = 0;
 
     if (writer->facts)
@@ -369,7 +203,7 @@ static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *
     }
     out->xattrs = &xattrs;
     if (!failed)
-        failed = put_entry(&writer->pending, out);
+        failed = pb_tar_put_entry(&writer->pending, out);
     free(xattrs.bytes);
     if (failed)
         return pb_fail(error, -failed, "archive", "%s", out->name);
@@ -380,7 +214,7 @@ static int put_file(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *
     return 0;
 }
 
-static int put_link(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *error)
+static int put_link(pb_tar_writer *writer, uint32_t node, pb_tar_entry *out, pb_error *error)
 {
     char target[4097];
     PB_CLOSE int fd = pb_tree_open_node(writer->tree, node, O_PATH | O_NOFOLLOW, error);
@@ -396,7 +230,7 @@ static int put_link(pb_tar_writer *writer, uint32_t node, entry *out, pb_error *
     out->linkname = target;
     out->type = '2';
     out->mode = 0777;
-    failed = put_entry(&writer->pending, out);
+    failed = pb_tar_put_entry(&writer->pending, out);
     out->linkname = "";
     return failed ? pb_fail(error, -failed, "archive", "%s", out->name) : 0;
 }
@@ -415,11 +249,11 @@ static int is_cut(const char *path, const pb_node *node)
 /* 1 with nothing done if a piece ends in front of the node and `filled` is enough for one. */
 static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_error *error)
 {
-    static const text none;
+    static const pb_text none;
     const pb_node *from = &writer->tree->nodes[node];
     const char *name = pb_tree_name(writer->tree, node);
     PB_FREE char *path = pb_tree_path(writer->tree, node);
-    entry out = {.name = path,
+    pb_tar_entry out = {.name = path,
                  .linkname = "",
                  .mode = from->mode,
                  .uid = from->uid,
@@ -448,7 +282,7 @@ static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_erro
         if (known > 0) {
             out.type = '1';
             out.linkname = first->path;
-            known = put_entry(&writer->pending, &out);
+            known = pb_tar_put_entry(&writer->pending, &out);
             return known ? pb_fail(error, -known, "archive", "%s", path) : 0;
         }
         if (known < 0)
@@ -463,7 +297,7 @@ static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_erro
         return put_link(writer, node, &out, error);
     out.type = S_ISCHR(from->mode) ? '3' : S_ISBLK(from->mode) ? '4' : '6';
     out.rdev = S_ISFIFO(from->mode) ? 0 : from->rdev;
-    failed = put_entry(&writer->pending, &out);
+    failed = pb_tar_put_entry(&writer->pending, &out);
     return failed ? pb_fail(error, -failed, "archive", "%s", path) : 0;
 }
 
@@ -570,13 +404,13 @@ static int add_stretch(pb_tar_writer *writer, uint32_t file, uint64_t at, size_t
 /* The next bytes of headers and padding, or contents of a file, at most `room`: how many, 0 if an entry must come first. */
 static int64_t plan_stretch(pb_tar_writer *writer, size_t room)
 {
-    text *pending = &writer->pending;
+    pb_text *pending = &writer->pending;
     size_t part;
     int failed;
 
     if (pending->taken < pending->size) {
         part = pending->size - pending->taken < room ? pending->size - pending->taken : room;
-        failed = append(&writer->bytes, pending->bytes + pending->taken, part);
+        failed = pb_text_add(&writer->bytes, pending->bytes + pending->taken, part);
         pending->taken += part;
         if (!failed)
             failed = add_stretch(writer, PB_NONE, 0, part);
@@ -590,7 +424,7 @@ static int64_t plan_stretch(pb_tar_writer *writer, size_t room)
     writer->file_at += part;
     writer->file_left -= part;
     if (!failed && !writer->file_left)
-        failed = append(pending, NULL, writer->padding);
+        failed = pb_text_add(pending, NULL, writer->padding);
     return failed ? failed : (int64_t)part;
 }
 
@@ -611,7 +445,7 @@ static int64_t plan(pb_tar_writer *writer, size_t size, pb_error *error)
             break;
         if (!writer->stack.count) {
             writer->state = FINISHED;
-            if (append(&writer->pending, NULL, 2 * PB_TAR_BLOCK))
+            if (pb_text_add(&writer->pending, NULL, 2 * PB_TAR_BLOCK))
                 return pb_fail(error, ENOMEM, "archive", "%s", "");
             continue;
         }

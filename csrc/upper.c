@@ -248,19 +248,15 @@ static int find_groups(const settling *work, uint64_t *groups)
 /* Keep what is known of the files now, and nothing else. */
 static int learn(pb_facts *known, const pb_tree *tree, const pb_nodes *nodes)
 {
-    pb_fact_list facts = {0};
     int failed = 0;
 
-    pb_facts_clear(known);
+    pb_facts_clear(known); /* its memory stays: of a million files two lists would be a lot */
     for (size_t i = 0; !failed && i < nodes->count; i++) {
         const pb_node *node = &tree->nodes[nodes->items[i]];
         pb_fact fact = {node->inode, node->size, node->mtime, node->content, node->xattrs};
         if (S_ISREG(node->mode))
-            failed = pb_fact_list_add(&facts, &fact);
+            failed = pb_fact_list_add(&known->facts, &fact);
     }
-    if (!failed)
-        failed = pb_facts_take(known, &facts);
-    free(facts.items);
     return failed;
 }
 

@@ -31,6 +31,7 @@ FILE_SOURCES = [
         "linktree",
         "mode",
         "path",
+        "tarentry",
         "tarread",
         "tarwrite",
         "times",
