@@ -30,7 +30,7 @@ def overview() -> str:
         "",
         "pybuild COMMAND --help shows the flags of a command, pybuild --version the version.",
         "A folder that is called like a command is written ./run.",
-        "Exit status: 0 done, 1 failed, 2 wrong usage or build file, 3 a condition is not met, 130 interrupted.",
+        "Exit status: 0 done, 1 failed, 2 wrong usage or build file, 3 condition not met, 130 interrupted.",
     ]
     return "\n".join(lines) + "\n"
 
