@@ -276,8 +276,8 @@ def main() -> None:
         with peers.started(names, work, env) as ready:
             print(f"peers: {', '.join(peer.name for peer in ready) or 'none'}", file=sys.stderr)
             found = measure(Bench(work, env, options.rounds, ready), options)
-    if options.json:
-        keep(found, options.json)
+        if options.json:  # before the folder goes, which may take minutes
+            keep(found, options.json)
 
 
 if __name__ == "__main__":
