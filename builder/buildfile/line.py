@@ -65,6 +65,11 @@ class Line:
             return self.error(message, hint=hint)
         return self.error(message, self.rest_at, len(self.rest), hint)
 
+    def needs(self, what: str, hint: str) -> None:
+        """Refuse a line without arguments; `what` says how many it takes."""
+        if not self.rest:
+            raise self.error(f"{self.keyword} requires {what}", hint=hint)
+
     def word(self, text: str, at: int, length: int | None = None) -> Word:
         """Parse a word that begins at a place of the logical line.
 

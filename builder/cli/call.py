@@ -140,7 +140,7 @@ def _target_object(target: Target) -> dict[str, Any]:
 
 def _outline(args: Arguments, around: Surroundings, form: str) -> str:
     from builder.buildfile.parse import parse
-    from builder.graph.stages import resolve_stages
+    from builder.graph.resolve import resolve_stages
     from builder.image.platform import host_platform, parse_platform
     from builder.lint.outline import make_outline
 

@@ -146,7 +146,7 @@ def _check(
 ) -> tuple[tuple[Finding, ...], bool, tuple[BuildFileError, ...], tuple[str, ...]]:
     from builder.buildfile.ignorefile import read_ignore_file
     from builder.buildfile.parse import parse
-    from builder.graph.stages import resolve_stages
+    from builder.graph.resolve import resolve_stages
     from builder.image.platform import host_platform, parse_platform
     from builder.lint.check import findings_of
     from builder.lint.options import LintOptions, check_options

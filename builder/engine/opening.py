@@ -15,7 +15,8 @@ from builder.engine.request import BuildRequest
 from builder.engine.session import Session
 from builder.graph.arguments import EARLIEST, EPOCH
 from builder.graph.plan import PlanOptions
-from builder.graph.stages import Graph, resolve_stages
+from builder.graph.resolve import resolve_stages
+from builder.graph.stages import Graph
 from builder.image.platform import host_platform, parse_platform
 from builder.store.store import Store
 

@@ -18,14 +18,7 @@ from builder.errors import BuilderError, Cancelled, ImageError, RegistryError, U
 from builder.events import Outcome
 from builder.graph.places import locate, narrow
 from builder.graph.plan import base_title
-from builder.graph.stages import (
-    ContextBase,
-    ImageBase,
-    ScratchBase,
-    Stage,
-    StageBase,
-    unknown_image_hint,
-)
+from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase, unknown_image_hint
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem, Step
 from builder.image.config import ImageConfig
 from builder.image.history import COMMENT, HistoryEntry

@@ -6,7 +6,8 @@ from builder.buildfile.syntax import Instruction, Span, Word
 from builder.errors import BuildFileError
 from builder.graph.places import mistake, narrow
 from builder.graph.scope import Expander, Scope
-from builder.graph.stages import Graph, Stage, no_such_stage
+from builder.graph.sources import no_such_stage
+from builder.graph.stages import Graph, Stage
 from builder.graph.steps import FromStage, HistoryItem, Origin, Step
 from builder.graph.titles import instruction_text, show_values, step_title
 from builder.image.config import ImageConfig

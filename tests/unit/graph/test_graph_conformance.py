@@ -8,7 +8,8 @@ import pytest
 
 from builder.errors import BuilderError
 from builder.graph.plan import finish_config, plan_stage
-from builder.graph.stages import ContextBase, ImageBase, StageBase, resolve_stages
+from builder.graph.resolve import resolve_stages
+from builder.graph.stages import ContextBase, ImageBase, StageBase
 from builder.image.config import ImageConfig, empty_config, render_config
 from builder.image.platform import Platform, parse_platform
 

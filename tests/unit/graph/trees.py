@@ -34,7 +34,8 @@ from builder.buildfile.syntax import (
     Workdir,
 )
 from builder.graph.plan import plan_stage
-from builder.graph.stages import Graph, resolve_stages
+from builder.graph.resolve import resolve_stages
+from builder.graph.stages import Graph
 from builder.graph.steps import StagePlan
 from builder.image.config import ImageConfig, empty_config
 from builder.image.platform import Platform

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builder.buildfile.parse import parse
-from builder.graph.stages import resolve_stages
+from builder.graph.resolve import resolve_stages
 from builder.image.platform import Platform
 from builder.lint.outline import Argument, Need, Outline, Target, list_targets, make_outline
 

@@ -1,0 +1,238 @@
+"""From a build file to its graph: which stages there are, and which of them the target needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from builder.buildfile.syntax import Arg, BuildFile, From, Instruction, Onbuild, Span
+from builder.errors import BuildFileError, UsageError
+from builder.graph.arguments import (
+    global_arguments,
+    platform_arguments,
+    read_epoch,
+    unused_arguments,
+)
+from builder.graph.names import SCRATCH, StageNames, make_contexts, number_stages
+from builder.graph.places import mistake, narrow, nearest
+from builder.graph.scope import Expander, Scope
+from builder.graph.sources import no_such_stage, source_names
+from builder.graph.stages import Base, ContextBase, Graph, ImageBase, ScratchBase, Stage, StageBase
+from builder.graph.steps import FromStage
+from builder.image.platform import Platform, parse_platform
+from builder.value import replace
+
+
+def resolve_stages(
+    file: BuildFile,
+    *,
+    target: str | None = None,
+    build_args: Mapping[str, str] | None = None,
+    platform: Platform,
+    build_platform: Platform,
+    named_contexts: Collection[str] = (),
+) -> Graph:
+    """Find the stages of a build file and what they need of one another.
+
+    `target` is the name of the stage to build (any case), None for the last. `build_args` are the caller's
+    values of ARG. `platform` is what to build for, `build_platform` where. `named_contexts` are the names of
+    `--build-context` flags. Raises `BuildFileError`, and `UsageError` for a target that does not exist.
+    """
+    given = dict(build_args or {})
+    before, sections = _split(file)
+    names_in_order = [section[0].name for section in sections]
+    goal = (target or names_in_order[-1] or "").lower()
+    predefined = platform_arguments(goal if target is None else target, platform, build_platform)
+    global_args = global_arguments(file, before, predefined, given)
+    contexts = make_contexts(named_contexts)
+    index = _find_target(target, names_in_order)
+
+    replaced = {}
+    for number, (line, _) in enumerate(sections):
+        context = contexts.find(line.name, platform) if line.name else None
+        if context is not None:
+            replaced[number] = context
+    names = StageNames(number_stages(names_in_order), replaced, len(sections), contexts)
+    stages = _Resolver(file, sections, names, global_args, platform).resolve()
+    needed = _reachable(stages, index)
+    if any(later >= stage.index for stage in stages for later in stage.dependencies):
+        from builder.graph.circles import refuse_circles, refuse_later_sources
+
+        refuse_circles(file, stages)
+        refuse_later_sources(file, stages, needed)
+    used: list[Instruction] = [*before, *(line for number in needed for line in stages[number].instructions)]
+    unused = unused_arguments(given, predefined, used)
+    warnings: list[tuple[str, Span | None]] = list(file.warnings)
+    if unused:
+        warnings.append((f"one or more build arguments were not consumed: {', '.join(unused)}", None))
+    known = [name for name in names_in_order if name] + list(named_contexts)
+    return Graph(
+        file=file,
+        stages=stages,
+        target=index,
+        needed=needed,
+        names=names,
+        platform=platform,
+        build_platform=build_platform,
+        build_args=given,
+        global_args=global_args,
+        epoch=read_epoch(given, global_args, known),
+        unused_build_args=unused,
+        warnings=tuple(warnings),
+    )
+
+
+_Section = tuple[From, tuple[Instruction, ...]]
+
+
+def _split(file: BuildFile) -> tuple[list[Arg], list[_Section]]:
+    """The ARG lines before the first FROM, and each FROM with its lines."""
+    before: list[Arg] = []
+    sections: list[tuple[From, list[Instruction]]] = []
+    for line in file.instructions:
+        if isinstance(line, From):
+            sections.append((line, []))
+        elif sections:
+            sections[-1][1].append(line)
+        elif isinstance(line, Arg):
+            before.append(line)
+        else:
+            raise mistake(
+                file,
+                narrow(file, line.span, line.source.split(None, 1)[0]),
+                "no build stage in the current context",
+                "begin the file with a FROM line",
+            )
+    if not sections:
+        raise BuildFileError(f"{file.name} has no build stage", hint="begin it with a FROM line")
+    return before, [(line, tuple(lines)) for line, lines in sections]
+
+
+def _find_target(target: str | None, names: list[str | None]) -> int:
+    if not target:
+        return len(names) - 1
+    found = number_stages(names).get(target.lower())
+    if found is not None:
+        return found
+    choices = [name for name in names if name]
+    near = nearest(target, choices)
+    hint = f"did you mean {near}? " if near else ""
+    listed = f"the stages are {', '.join(choices)}" if choices else "no stage of the file has a name"
+    raise UsageError(f"target stage {target[:80]!r} could not be found", hint=hint + listed)
+
+
+class _Resolver:
+    """Goes down the file once, knowing the stages above."""
+
+    def __init__(
+        self,
+        file: BuildFile,
+        sections: list[_Section],
+        names: StageNames,
+        global_args: Mapping[str, str],
+        platform: Platform,
+    ) -> None:
+        self.file = file
+        self.sections = sections
+        self.names = names
+        self.platform = platform
+        self.expander = Expander(file)
+        self.scope = Scope(global_args.items(), ())
+        self.above: dict[str, int] = {}
+        self.stages: list[Stage] = []
+
+    def resolve(self) -> tuple[Stage, ...]:
+        for line, instructions in self.sections:
+            stage = self._stage(line, instructions)
+            self.stages.append(stage)
+            if line.name:
+                self.above[line.name.lower()] = stage.index
+        if len(self.stages) == 1 and not self._takes_files_of_images():
+            self.stages[0] = replace(self.stages[0], label="")
+        return tuple(self.stages)
+
+    def _stage(self, line: From, instructions: tuple[Instruction, ...]) -> Stage:
+        index = len(self.stages)
+        text = self.expander.expand(line.image, self.scope)
+        if not text:
+            raise mistake(
+                self.file,
+                line.image.span,
+                f"the base name is empty: {line.image.text}",
+                "give the variable a default with an ARG before the first FROM",
+            )
+        platform = self._platform(line)
+        label = line.name or f"stage-{index}"
+        context = self.names.replaced.get(index)
+        if context is not None:
+            base: Base = ContextBase(context)
+            return Stage(index, line.name, label, base, text, platform, (), (), line.span, replaced=True)
+        base = self._base(text, platform)
+        if isinstance(base, StageBase):
+            platform = self.stages[base.index].platform
+        elif isinstance(base, ScratchBase):
+            platform = self.platform
+        found = set(self._sources(instructions))
+        if isinstance(base, StageBase):
+            found.add(base.index)
+            found.update(self._sources(self._triggers(base.index)))
+        return Stage(
+            index, line.name, label, base, text, platform, instructions, tuple(sorted(found)), line.span
+        )
+
+    def _platform(self, line: From) -> Platform:
+        if line.platform is None:
+            return self.platform
+        text = self.expander.expand(line.platform, self.scope)
+        if not text:
+            raise mistake(
+                self.file, line.platform.span, f"the platform is empty: {line.platform.text}", _PLATFORM_HINT
+            )
+        try:
+            return parse_platform(text)
+        except UsageError as error:
+            raise mistake(self.file, line.platform.span, error.message, error.hint) from None
+
+    def _base(self, text: str, platform: Platform) -> Base:
+        if text in self.above:
+            return StageBase(self.above[text])
+        if text == SCRATCH:
+            return ScratchBase()
+        context = self.names.contexts.find(text, platform)
+        return ImageBase(text) if context is None else ContextBase(context)
+
+    def _triggers(self, index: int) -> tuple[Instruction, ...]:
+        return tuple(
+            line.instruction for line in self.stages[index].instructions if isinstance(line, Onbuild)
+        )
+
+    def _sources(self, instructions: tuple[Instruction, ...]) -> Iterator[int]:
+        """The stages that instructions take files of."""
+        for line in instructions:
+            for name in source_names(self.file, line):
+                try:
+                    origin = self.names.origin(name, self.platform)
+                except IndexError:
+                    raise no_such_stage(
+                        self.file, narrow(self.file, line.span, f"from={name}"), name, len(self.sections)
+                    ) from None
+                if isinstance(origin, FromStage):
+                    yield origin.index
+
+    def _takes_files_of_images(self) -> bool:
+        """Whether something beside the only stage is built, so that lines need its name."""
+        lines = self.stages[0].instructions
+        return any(True for line in lines for _ in source_names(self.file, line))
+
+
+_PLATFORM_HINT = "declare the argument before the first FROM, or write a platform such as linux/amd64"
+
+
+def _reachable(stages: tuple[Stage, ...], target: int) -> tuple[int, ...]:
+    found = {target}
+    left = [target]
+    while left:
+        for index in stages[left.pop()].dependencies:
+            if index not in found:
+                found.add(index)
+                left.append(index)
+    return tuple(sorted(found))
