@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "conformance"))
 
 PYBUILD = [sys.executable, "-m", "builder"]
+
+# The same examples each time, however busy the machine is; --hypothesis-seed=N takes others.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -61,7 +61,7 @@ def plain(tree: Any) -> Any:
     return [str(tree.data), [plain(child) for child in tree.children]]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.sampled_from(STARTS), st.sampled_from(ESCAPES), _TEXTS)
 @example(("word", "word"), "\\", '${a:-${b:-"c\'d"}}\\')
 @example(("buildfile", "line"), "`", 'COPY --a="b c" -- --d')

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conformance import parse_case
 from conftest import ROOT
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 dockerfile = pytest.importorskip("dockerfile", reason="the official parser has no package for this platform")
@@ -69,7 +69,7 @@ _HEADS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500)
 @given(_HEADS, st.lists(_LINES, max_size=4))
 @example("FROM a\n", ["RUN <<E\nE\n"])
 def test_a_generated_file(head: str, lines: list[str]) -> None:

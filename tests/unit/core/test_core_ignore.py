@@ -150,7 +150,7 @@ _patterns = st.tuples(
 _paths = st.lists(_names, min_size=1, max_size=4).map("/".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.lists(_patterns, max_size=4), _paths)
 @example(["a**b"], "axb")
 @example(["**a*"], "xa")
@@ -183,7 +183,7 @@ def _seen(root: Path, patterns: list[str]) -> set[str]:
         os.close(fd)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_patterns, max_size=5), st.lists(_paths, min_size=1, max_size=12))
 @example(["a", "!a/b"], ["a/b/c", "a/d"])
 @example(["*", "!**/a"], ["b/b/b/a", "b/a/b", "c"])

@@ -313,7 +313,7 @@ def _harmless(sample: tuple[Path, bytes, bytes], data: bytes) -> None:
     assert scan(root, index, secret=b"")[0] == expected
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_flipped_bytes_and_cuts_are_as_no_index(
     sample: tuple[Path, bytes, bytes], data: st.DataObject
@@ -332,7 +332,7 @@ def _sign(data: bytearray) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_signed_forgeries_do_no_harm(sample: tuple[Path, bytes, bytes], data: st.DataObject) -> None:
     """Names, parents and children of nodes that point anywhere: at worst the index is not used."""

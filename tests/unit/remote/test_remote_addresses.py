@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.remote.addresses import (
@@ -128,7 +128,6 @@ def test_a_masked_line_keeps_its_columns() -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_or_not(text: str) -> None:
     is_remote(text)

@@ -84,7 +84,7 @@ def test_a_miss_that_followed_another_points_to_it() -> None:
     assert '<li class="follows"><a href="#why-1">because step 1 changed</a></li>' in text
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.text(max_size=60) | st.just(HOSTILE))
 def test_no_text_becomes_a_tag(text: str) -> None:
     def page_of(text: str) -> Page:
