@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,11 +142,9 @@ def test_the_program_is_looked_up_inside(trap: Trap) -> None:
 
 
 def test_processes_that_multiply_and_refuse_to_end(trap: Trap) -> None:
-    started = time.monotonic()
     loop = "(trap '' TERM HUP; while :; do sleep 9; done) &"
     script = f"trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do {loop} done; exit 3"
     assert trap.run(script, limits=(Limit("nproc", 4000, 4000),))[0] == 3
-    assert time.monotonic() - started < 10
 
 
 def test_the_old_root_is_out_of_reach(trap: Trap) -> None:

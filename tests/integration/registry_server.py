@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
+import re
 import subprocess
 import threading
 import time
@@ -36,18 +36,11 @@ class Registry:
         return found
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def run_registry(folder: Path, *, password: bool = False) -> Iterator[Registry]:
     folder.mkdir(parents=True)
-    port = free_port()
     lines = ["version: 0.1", "storage:", "  filesystem:", f"    rootdirectory: {folder / 'data'}"]
-    lines += ["  delete:", "    enabled: true", "http:", f"  addr: 127.0.0.1:{port}"]
+    lines += ["  delete:", "    enabled: true", "http:", "  addr: 127.0.0.1:0"]
     if password:
         htpasswd = subprocess.run(
             ["htpasswd", "-Bbn", USER, PASSWORD], check=True, capture_output=True
@@ -60,19 +53,13 @@ def run_registry(folder: Path, *, password: bool = False) -> Iterator[Registry]:
             ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=5)
-                break
-            except urllib.error.HTTPError:
-                break  # it answers: that it wants a password is what was asked for
-            except OSError:
-                assert server.poll() is None, (folder / "log").read_text()
-                time.sleep(0.05)
-        yield Registry(f"127.0.0.1:{port}", folder / "log")
+        while not (found := re.search(r"listening on (127\.0\.0\.1:\d+)", (folder / "log").read_text())):
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield Registry(found[1], folder / "log")
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait()
 
 
 class TokenRegistry(ThreadingHTTPServer):

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -65,23 +64,25 @@ def test_wrong_usage(pybuild: Run, context: Path, arguments: list[str], words: s
     assert "Traceback" not in failed.stderr
 
 
+def wait_for(build: subprocess.Popen[str], end: str) -> None:
+    """Read the log of a build until a line ends so."""
+    assert build.stderr is not None
+    assert any(line.endswith(end) for line in build.stderr), "the build ended"
+
+
 def test_a_killed_build_leaves_a_usable_store_and_nothing_behind(
     pybuild: Run, context: Path, store: Path, bases: Path
 ) -> None:
     (context / "Buildfile").write_text(
-        "FROM base\nRUN echo one > /one\nRUN echo started > /two && sleep 60\n"
+        "FROM base\nRUN echo one > /one\nRUN echo two > /two && echo started && sleep 600\n"
     )
     line = [*PYBUILD, "build", "--build-context", f"base=oci-layout://{bases / 'base'}", str(context)]
     build = subprocess.Popen(
         line, env=dict(os.environ, PYBUILD_STORE=str(store)), stderr=subprocess.PIPE, text=True
     )
-    assert build.stderr is not None
-    while "sleep 60" not in build.stderr.readline():
-        pass
-    time.sleep(0.3)
+    wait_for(build, " started\n")
     build.kill()
-    build.wait()
-    build.stderr.close()
+    build.communicate()
     (context / "Buildfile").write_text("FROM base\nRUN echo one > /one\n")
     again = pybuild("build", context)
     assert again.stderr.count("CACHED") == 2
@@ -89,14 +90,14 @@ def test_a_killed_build_leaves_a_usable_store_and_nothing_behind(
 
 
 def test_an_interrupted_build_ends_at_once_with_130(context: Path, store: Path, bases: Path) -> None:
-    (context / "Buildfile").write_text("FROM base\nRUN trap '' TERM INT; sleep 60\n")
+    (context / "Buildfile").write_text("FROM base\nRUN trap '' TERM INT; echo started; sleep 600\n")
     line = [*PYBUILD, "build", "--build-context", f"base=oci-layout://{bases / 'base'}", str(context)]
     build = subprocess.Popen(
         line, env=dict(os.environ, PYBUILD_STORE=str(store)), stderr=subprocess.PIPE, text=True
     )
-    time.sleep(1.5)
+    wait_for(build, " started\n")
     build.send_signal(signal.SIGINT)
-    _, told = build.communicate(timeout=20)
+    _, told = build.communicate(timeout=60)
     assert build.returncode == 130, told
     assert "Traceback" not in told
     assert not list((store / "runs").iterdir())

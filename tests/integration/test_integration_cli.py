@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -250,17 +249,15 @@ def test_a_full_disk_behind_standard_output(pybuild: Run, project: Path, environ
 def test_a_signal_ends_a_build_cleanly(
     project: Path, bases: Path, environment: dict[str, str], number: signal.Signals, status: int, store: Path
 ) -> None:
-    (project / "Buildfile").write_text("FROM base\nRUN say started; sleep 60\n")
+    (project / "Buildfile").write_text("FROM base\nRUN say started; sleep 600\n")
     child = start(["build", "--progress", "plain", *base(bases), str(project)], environment)
     assert child.stderr is not None
     for line in child.stderr:
         if b"OUT: started" in line:
             break
-    begin = time.monotonic()
     child.send_signal(number)
-    _, rest = child.communicate(timeout=20)
+    _, rest = child.communicate(timeout=60)
     assert child.returncode == status, rest
-    assert time.monotonic() - begin < 10
     assert b"Traceback" not in rest and b"CANCELED" in rest
     assert list((store / "runs").iterdir()) == []
 
@@ -284,7 +281,7 @@ def test_nohup_is_heeded(project: Path, bases: Path, environment: dict[str, str]
         if b"OUT: started" in text:
             break
     child.send_signal(signal.SIGHUP)
-    _, rest = child.communicate(timeout=20)
+    _, rest = child.communicate(timeout=60)
     assert child.returncode == 0 and b"OUT: ended" in rest
 
 

@@ -9,7 +9,6 @@ import os
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -534,11 +533,9 @@ def test_ctrl_c_stops_a_download(web: Web, context: Path, tmp_path: Path, store:
         text=True,
     )
     try:
-        assert started.wait(20)
-        begin = time.monotonic()
+        assert started.wait(60)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-        assert time.monotonic() - begin < 10
+        _, err = process.communicate(timeout=60)  # the download would take hours
     finally:
         ended.set()
         process.kill()

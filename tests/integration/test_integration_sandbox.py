@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,16 +123,20 @@ def test_streams_are_kept_apart(box: Box) -> None:
 
 
 def test_output_comes_live(box: Box) -> None:
-    times: list[float] = []
+    """The process waits for an answer to what it wrote."""
+    stdin, answer = os.pipe()
 
-    class Clock(list[tuple[str, bytes]]):
+    class Answering(list[tuple[str, bytes]]):
         def append(self, item: tuple[str, bytes]) -> None:
-            times.append(time.monotonic())
+            if not self:
+                os.write(answer, b"heard\n")
             super().append(item)
 
-    box.live = Clock
-    box.sh("echo a; sleep 0.3; echo b")
-    assert times[1] - times[0] > 0.25
+    box.live = Answering
+    box.run(Process(("/bin/sh", "-c", "echo a; read -t 60 word; echo $word"), stdin=stdin))
+    os.close(stdin)
+    os.close(answer)
+    assert box.text("stdout") == "a\nheard\n"
 
 
 def test_read_only_rootfs_with_all_mount_points(box: Box) -> None:
@@ -160,9 +163,7 @@ def test_closed_output_does_not_end_the_process(box: Box) -> None:
 
 
 def test_background_children_are_killed(box: Box) -> None:
-    started = time.monotonic()
     box.sh("sleep 1000 & (trap '' TERM HUP; sleep 1000) & echo started")
-    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(
@@ -323,10 +324,8 @@ def test_unknown_user_starts_nothing(box: Box) -> None:
 def test_cancel_kills_what_ignores_signals(box: Box) -> None:
     cancelled = threading.Event()
     threading.Timer(0.2, cancelled.set).start()
-    started = time.monotonic()
     with pytest.raises(Cancelled):
         box.run(Process(("/bin/sh", "-c", "trap '' TERM INT; while :; do /bin/sleep 1; done")), cancelled)
-    assert time.monotonic() - started < 60
     assert box.changed() == set()
 
 
@@ -349,12 +348,13 @@ def test_it_dies_with_its_builder(box: Box) -> None:
     out_read, out_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        box.run(Process(("/bin/sh", "-c", "sleep 1000 & sleep 1000"), stdin=out_write))
+        box.run(Process(("/bin/sh", "-c", "sleep 1000 & echo x >&0; sleep 1000"), stdin=out_write))
         os._exit(0)
     os.close(out_write)
-    time.sleep(0.5)
+    assert os.read(out_read, 1) == b"x"  # it has started
     os.kill(pid, 9)
     os.waitpid(pid, 0)
+    assert os.read(out_read, 2) == b"\n"
     assert os.read(out_read, 1) == b""  # the last holder of the other end is gone
     os.close(out_read)
     shutil.rmtree(box.scratch)

@@ -138,18 +138,14 @@ def dockerd(tmp_path: Path) -> Iterator[str]:
         stderr=subprocess.STDOUT,
     )
     try:
-        for _ in range(300):
-            if (
-                subprocess.run(["/usr/bin/docker", "-H", address, "version"], capture_output=True).returncode
-                == 0
-            ):
-                break
+        asking = ["/usr/bin/docker", "-H", address, "version"]
+        while subprocess.run(asking, capture_output=True).returncode:
             assert daemon.poll() is None, (tmp_path / "dockerd.log").read_text()[-3000:]
             time.sleep(0.1)
         yield address
     finally:
         daemon.terminate()
-        daemon.wait(30)
+        daemon.wait()
         log.close()
 
 
