@@ -81,7 +81,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     from builder.store.store import Store
 
     monkeypatch.setattr(incremental, "WORTH_IT", 1)
-    monkeypatch.setattr(Store, "flush", lambda self: None)
+    monkeypatch.setattr(Store, "flush", lambda self, wait: None)
     if not os.access("/dev/shm", os.W_OK):
         yield tmp_path
         return

@@ -50,7 +50,9 @@ def run(args: Arguments, around: Surroundings) -> int:
 
     with interruption.stoppable() as cancelled, Progress(mode, around, reports, request["store"]) as progress:
         try:
-            result = builder.build(args.words[0], on_event=progress.show, cancelled=cancelled, **request)
+            result = builder.build(
+                args.words[0], on_event=progress.show, cancelled=cancelled, wait=False, **request
+            )
         except BuilderError as error:
             progress.failed(error)
             around.untold.error = not progress.tells_errors

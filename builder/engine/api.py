@@ -49,6 +49,7 @@ def build(
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
     userxattr: bool = False,
+    wait: bool = True,
     on_event: Callable[[Event], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> BuildResult:
@@ -90,6 +91,8 @@ def build(
         stdin: Where `file="-"` reads.
         stdout: Where outputs with `dest="-"` go.
         userxattr: The process is root of a user namespace (`builder.sandbox.ways.enter`).
+        wait: Wait until what was made is on the disk. Without it a process of its own sees to that when much was made, and the
+            result is there earlier: if the machine loses power by then, what was made counts for nothing.
         on_event: Called with every event, by one thread at a time.
         cancelled: Set it to stop the build.
 
@@ -132,6 +135,7 @@ def build(
         stdin=stdin,
         stdout=stdout,
         userxattr=userxattr,
+        wait=wait,
     )
     # Late: what is above is all that a caller needs to prepare a build.
     from builder.engine.build import run_build

@@ -65,7 +65,7 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
                 session.contexts.close()
                 if session.remote is not None:
                     session.remote.close()
-                store.flush()
+                store.flush(wait=request.wait)
                 traffic = traffic_of(store, events)
             result = _result(session, made, time.monotonic() - begin, traffic)
             if session.verified:

@@ -60,3 +60,4 @@ class BuildRequest:
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None
     userxattr: bool = False
+    wait: bool = True

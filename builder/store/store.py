@@ -9,11 +9,11 @@ import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from builder.core.files import sync_file_system
 from builder.digest import Digest
 from builder.errors import StoreError
 from builder.image.manifest import Manifest, parse_manifest
 from builder.image.platform import Platform
+from builder.store import durable
 from builder.store.blobs import Blobs
 from builder.store.database import Database
 from builder.store.downloads import Downloads
@@ -44,6 +44,8 @@ _EMPTY_INDEX = (
 )
 _SECRET_SIZE = 192
 _LOCKS = 256
+# Bytes written, or files made, from which on the disk takes longer than a process to start.
+_MUCH, _MANY = 32 << 20, 2000
 
 
 class Store:
@@ -63,7 +65,7 @@ class Store:
         self.reading = database.reading
         self.database = database
         self.holds = holds
-        boot = _boot_id()
+        boot = durable.boot_id()
         self.boot = boot
         self.meter = Meter()
         self.records = Records(database, boot)
@@ -99,28 +101,19 @@ class Store:
         self.holds.close()
         os.close(self.fd)
 
-    def flush(self) -> None:
-        """Bring to the disk what was made, then let its records count after a power cut too.
+    def flush(self, *, wait: bool = True) -> None:
+        """Bring to the disk what was made, then let its records count after a power cut too: see `builder.store.durable`.
 
-        One sync for a whole build, none for a file: until then records count only in this boot, in which nothing can
-        be lost that a process has written.
+        Without `wait` a process of its own does so, if much was made; the store may be closed meanwhile.
         """
-        mine = (self.boot,)
-        pending = self.database.one(
-            "SELECT (SELECT count(*) FROM records WHERE boot = ? AND NOT durable) + "
-            "(SELECT count(*) FROM states WHERE boot = ? AND NOT durable)",
-            mine * 2,
-        )
-        if pending is None or not pending[0]:
+        pending, entries = durable.pending(self.database, self.boot)
+        if not pending:
             return
-        keys = self.database.all("SELECT key FROM records WHERE boot = ? AND NOT durable", mine)
-        states = self.database.all("SELECT id FROM states WHERE boot = ? AND NOT durable", mine)
-        sync_file_system(self.fd)
-        with self.database.transaction():
-            for state in states:
-                self.database.run("UPDATE states SET durable = 1 WHERE id = ?", state)
-            for key in keys:
-                self.database.run("UPDATE records SET durable = 1 WHERE key = ?", key)
+        if not wait and (self.meter.traffic.written >= _MUCH or entries >= _MANY):
+            self.proofs.keep(durable=False)
+            if durable.begin(self.path):
+                return
+        durable.make_durable(self.database, self.fd, self.boot)
         self.proofs.keep(durable=True)
 
     @property
@@ -343,14 +336,6 @@ def _read_secret(fd: int) -> bytes:
             hint="remove the file `secret` and pybuild.db of the store: what was cached is built anew",
         )
     return secret
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as stream:
-            return stream.read().decode().strip()
-    except OSError:
-        return "unknown"
 
 
 def default_store_path() -> str:

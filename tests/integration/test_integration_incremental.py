@@ -22,7 +22,7 @@ from builder.store.store import Store
 @pytest.fixture(autouse=True)
 def _small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incremental, "WORTH_IT", 1)
-    monkeypatch.setattr(Store, "flush", lambda self: None)  # no power cut is coming
+    monkeypatch.setattr(Store, "flush", lambda self, wait: None)  # no power cut is coming
 
 
 @pytest.fixture
