@@ -17,24 +17,26 @@ def repair(store: Store, image: StoredImage) -> None:
     store.read_blob(image.config)
     layers = store.manifest_of(image).layers
     for number, layer in enumerate(layers):
-        if not store.proofs.sound(layer.digest) and not _made_anew(store, image, number, layer):
+        if store.proofs.sound(layer.digest):
+            continue
+        try:
+            _make_anew(store, image, number, layer)
+        except BuilderError as error:
             raise ImageError(
-                f"the layer {layer.digest.short} of the image is damaged or missing in the store",
+                f"the layer {layer.digest.short} of the image is damaged or missing in the store, "
+                f"and cannot be made anew: {error.message}",
                 hint="build the image again, or pull it",
-            )
+            ) from error
 
 
-def _made_anew(store: Store, image: StoredImage, number: int, layer: Descriptor) -> bool:
-    """Whether the files of a layer give it once more, byte for byte."""
-    try:
-        chain = store.chain(image.state)
-        if len(chain) <= number:
-            return False
-        state = chain[number].id
-        own = [known.digest for known in store.layers.of_state(state) if not known.pulled]
-        compression = next((name for name, kind in MEDIA_TYPES.items() if kind == layer.media_type), None)
-        if compression is None or layer.digest not in own:
-            return False
-        return ensure_layer(store, state, compression=compression).digest == layer.digest
-    except BuilderError:
-        return False
+def _make_anew(store: Store, image: StoredImage, number: int, layer: Descriptor) -> None:
+    """Make a layer once more of its files, byte for byte; an error if they do not give it."""
+    chain = store.chain(image.state)
+    state = chain[number].id if number < len(chain) else b""
+    own = [known.digest for known in store.layers.of_state(state) if not known.pulled]
+    compression = next((name for name, kind in MEDIA_TYPES.items() if kind == layer.media_type), None)
+    if compression is None or layer.digest not in own:
+        raise ImageError("it was not made in this store")
+    made = ensure_layer(store, state, compression=compression)
+    if made.digest != layer.digest:
+        raise ImageError(f"its files give the layer {made.digest.short} now")

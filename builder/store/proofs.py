@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 
 from builder.digest import Digest
@@ -29,6 +30,8 @@ class Proofs:
     def __init__(self, database: Database, fd: int, blobs: Blobs, meter: Meter, boot: str) -> None:
         self._database, self._fd, self._blobs, self._meter, self._boot = database, fd, blobs, meter, boot
         self._known: dict[Digest, str] = {}
+        # Held while a blob is read and dropped: one that was made anew meanwhile is not the one that was read.
+        self._reading = threading.Lock()
         self.warn: Callable[[str], None] = _silent
 
     def sound(self, digest: Digest) -> bool:
@@ -58,12 +61,15 @@ class Proofs:
             except OSError:
                 continue  # missing, which others see
             known = self._blobs.fresh.get(digest) or self._known.get(digest) or kept.get(str(digest), "")
-            if known not in (seen, f"{seen} {self._boot}") and not self._read(digest):
-                damaged.append(digest)
+            if known in (seen, f"{seen} {self._boot}"):
+                continue
+            with self._reading:
+                if not self._read(digest):
+                    damaged.append(digest)
         return damaged
 
     def _read(self, digest: Digest) -> bool:
-        """Read a blob and compare; a damaged one is dropped."""
+        """Read a blob and compare; a damaged one is dropped. True for one that is missing now, which others see."""
         import hashlib
 
         try:
@@ -75,6 +81,8 @@ class Proofs:
                 found = hashed.hexdigest()
                 after = stat_data(os.fstat(stream.fileno()))
         except (OSError, ImageError) as error:
+            if not self._blobs.has(digest):
+                return True
             found, why = "", getattr(error, "message", str(error))
         else:
             why = "its bytes were changed"
