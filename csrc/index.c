@@ -1,4 +1,4 @@
-/* Index files: the nodes of a tree on disk, for the next build to compare with, and listings in the same form.
+/* Index files: the nodes of a tree on disk, for the next build to compare with.
  *
  *     header | nodes | names
  *

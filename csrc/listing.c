@@ -1,90 +1,307 @@
-/* Listings: what a selection was, in the form of an index, to say later what changed. */
+/* Writing listings: leaves that are there already are not written again. */
+#include "listing.h"
 #include "error.h"
-#include "index.h"
-#include "tree.h"
+#include "write.h"
 
 #include <errno.h>
-#include <string.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
 
-/* One node of the selection and all below it. In the file the nodes chosen come first, with whole paths as names, and then
- * what is below each; so the place of everything is known before it is written. */
+enum {
+    MOST = 2048,         /* entries of a leaf; on average it has 256 */
+    FIRST_ROOM = 16 << 10,
+    LONGEST_ENTRY = 7 * 10 + 1 + 2 * sizeof(pb_fingerprint) /* but for its name */
+};
+
 typedef struct {
-    pb_nodes list;
-    pb_fingerprint *merkle;
-    uint32_t *first; /* where in the list the contents of each item begin */
-    char *path;
-    uint32_t top;  /* the place of the first item */
-    uint32_t base; /* the place of item k is base + k */
-} selection;
+    uint8_t *data;
+    size_t used, capacity;
+} buffer;
 
-static int by_selection_path(const void *left, const void *right)
+typedef struct {
+    const pb_secret *secret;
+    int folder_fd;
+    buffer leaf;      /* that grows now */
+    uint32_t entries; /* of it */
+    buffer first;     /* the first leaf, until there is a second */
+    buffer leaves;    /* fingerprints of all that are full */
+    char *key;        /* of the entry now */
+    size_t key_size, key_capacity;
+    char *before; /* the key of the entry before in the leaf */
+    size_t before_size, before_capacity;
+} writer;
+
+static int reserve(buffer *into, size_t more)
 {
-    return strcmp(((const selection *)left)->path, ((const selection *)right)->path);
+    if (into->capacity - into->used < more) {
+        size_t capacity = into->capacity * 2 + more + FIRST_ROOM;
+        uint8_t *data = realloc(into->data, capacity);
+        if (!data)
+            return -ENOMEM;
+        into->data = data;
+        into->capacity = capacity;
+    }
+    return 0;
 }
 
-static int append_item(const pb_tree *tree, pb_index_writer *writer, const selection *from, size_t item, uint32_t parent,
-                       const char *name, int flags)
+static void put_number(buffer *into, uint64_t number)
 {
-    pb_node copy = tree->nodes[from->list.items[item]];
-
-    copy.parent = parent;
-    copy.child_count = from->first[item + 1] - from->first[item];
-    copy.first_child = copy.child_count ? from->base + from->first[item] : 0;
-    copy.nlink = 0;
-    copy.inode = copy.device = 0;
-    copy.mtime = copy.ctime = 0;
-    copy.flags = PB_NODE_CONTENT | PB_NODE_XATTRS;
-    if (S_ISDIR(copy.mode))
-        copy.content = from->merkle[item];
-    if (flags & PB_WITHOUT_OWNER)
-        copy.uid = copy.gid = 0;
-    return pb_index_append(writer, &copy, name);
+    for (; number >= 0x80; number >>= 7)
+        into->data[into->used++] = (uint8_t)(number | 0x80);
+    into->data[into->used++] = (uint8_t)number;
 }
 
-static int write_nodes(const pb_tree *tree, selection *chosen, size_t count, int flags, pb_index_writer *writer)
+static void put_bytes(buffer *into, const void *data, size_t size)
 {
-    pb_node root = {.mode = S_IFDIR, .parent = PB_NONE, .first_child = count > 0, .child_count = (uint32_t)count};
-    uint64_t place = 1 + (uint64_t)count;
-    int failed = pb_index_append(writer, &root, "");
+    if (size)
+        memcpy(into->data + into->used, data, size);
+    into->used += size;
+}
 
-    for (size_t i = 0; !failed && i < count; i++) {
-        chosen[i].top = (uint32_t)i + 1;
-        chosen[i].base = (uint32_t)place - 1;
-        place += chosen[i].list.count - 1;
-        failed = place >= PB_NONE ? -EFBIG : append_item(tree, writer, &chosen[i], 0, 0, chosen[i].path, flags);
+void pb_leaf_name(const pb_fingerprint *leaf, char name[PB_LEAF_NAME])
+{
+    static const char HEX[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof leaf->bytes; i++) {
+        *name++ = HEX[leaf->bytes[i] >> 4];
+        *name++ = HEX[leaf->bytes[i] & 15];
     }
-    for (size_t i = 0; !failed && i < count; i++) {
-        const selection *now = &chosen[i];
-        for (uint32_t above = 0; !failed && above < now->list.count; above++)
-            for (uint32_t item = now->first[above]; !failed && item < now->first[above + 1]; item++)
-                failed = append_item(tree, writer, now, item, above ? now->base + above : now->top,
-                                     pb_tree_name(tree, now->list.items[item]), flags);
-    }
+    memcpy(name, ".leaf", sizeof ".leaf");
+}
+
+char *pb_listing_folder(const char *file, const char **name)
+{
+    const char *slash = strrchr(file, '/');
+    *name = slash ? slash + 1 : file;
+    return slash ? strndup(file, slash == file ? 1 : (size_t)(slash - file)) : strdup(".");
+}
+
+/* A file that takes its place when it is whole. */
+static int write_file(int folder_fd, const char *name, const void *head, size_t head_size, const void *data, size_t size)
+{
+    char temporary[32];
+    PB_CLOSE int fd = -1;
+    uint64_t number;
+    int failed;
+
+    if (getrandom(&number, sizeof number, 0) != sizeof number)
+        return -EIO;
+    snprintf(temporary, sizeof temporary, ".new-%016llx", (unsigned long long)number);
+    fd = openat(folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    failed = pb_write_all(fd, head, head_size);
+    if (!failed)
+        failed = pb_write_all(fd, data, size);
+    if (!failed && renameat(folder_fd, temporary, folder_fd, name))
+        failed = -errno;
+    if (failed)
+        unlinkat(folder_fd, temporary, 0);
     return failed;
 }
 
-static int write_listing(const pb_tree *tree, selection *selections, size_t count, int flags, const char *file,
-                         pb_error *error)
+static int write_leaf(const writer *to, const buffer *leaf, const pb_fingerprint *fingerprint)
 {
-    PB_INDEX_WRITER pb_index_writer *writer = NULL;
-    int failed;
+    char name[PB_LEAF_NAME];
+    struct stat stat;
 
-    qsort(selections, count, sizeof *selections, by_selection_path);
-    failed = pb_index_start(file, &tree->secret, &writer);
-    if (!failed)
-        failed = write_nodes(tree, selections, count, flags, writer);
-    if (!failed)
-        failed = pb_index_finish(writer);
-    return failed ? pb_fail(error, -failed, "write listing", "%s", file) : 0;
+    pb_leaf_name(fingerprint, name);
+    if (!fstatat(to->folder_fd, name, &stat, AT_SYMLINK_NOFOLLOW) && S_ISREG(stat.st_mode) &&
+        (size_t)stat.st_size == leaf->used)
+        return 0;
+    return write_file(to->folder_fd, name, NULL, 0, leaf->data, leaf->used);
 }
 
-static int select_node(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, selection *ret, pb_error *error)
+/* The leaf that grows is full: into its file, but the first one waits. */
+static int end_leaf(writer *to)
+{
+    pb_fingerprint name;
+    int failed = pb_hash_bytes(to->leaf.data, to->leaf.used, to->secret, &name);
+
+    if (!failed)
+        failed = reserve(&to->leaves, sizeof name);
+    if (failed)
+        return failed;
+    put_bytes(&to->leaves, &name, sizeof name);
+    if (to->leaves.used == sizeof name) {
+        buffer empty = to->first;
+        to->first = to->leaf;
+        to->leaf = empty;
+    } else {
+        if (to->leaves.used == 2 * sizeof name)
+            failed = write_leaf(to, &to->first, (const pb_fingerprint *)to->leaves.data);
+        if (!failed)
+            failed = write_leaf(to, &to->leaf, &name);
+    }
+    to->leaf.used = to->entries = 0;
+    to->before_size = 0;
+    return failed;
+}
+
+/* The key of the next entry: the first `kept` bytes of this one and a name. */
+static int set_key(writer *to, size_t kept, int separator, const char *name)
+{
+    size_t length = strlen(name), size = kept + (separator >= 0) + length;
+
+    if (size >= to->key_capacity) {
+        char *key = realloc(to->key, size * 2 + 256);
+        if (!key)
+            return -ENOMEM;
+        to->key = key;
+        to->key_capacity = size * 2 + 256;
+    }
+    if (separator >= 0)
+        to->key[kept++] = (char)separator;
+    memcpy(to->key + kept, name, length);
+    to->key_size = size;
+    return 0;
+}
+
+/* The key of the entry that was put is that of the one before. */
+static int keep_key(writer *to)
+{
+    if (to->key_size >= to->before_capacity) {
+        char *before = realloc(to->before, to->key_capacity);
+        if (!before)
+            return -ENOMEM;
+        to->before = before;
+        to->before_capacity = to->key_capacity;
+    }
+    memcpy(to->before, to->key, to->key_size);
+    to->before_size = to->key_size;
+    return 0;
+}
+
+static int cuts_here(const writer *to, int *ret)
+{
+    pb_fingerprint hash;
+    int failed = pb_hash_bytes((const uint8_t *)to->key, to->key_size, to->secret, &hash);
+    *ret = !failed && hash.bytes[0] == 0;
+    return failed;
+}
+
+static int put_entry(writer *to, const pb_node *node, int flags)
+{
+    static const pb_fingerprint none;
+    size_t shared = 0;
+    int cuts = 0, failed = cuts_here(to, &cuts);
+
+    if (!failed && to->entries && (cuts || to->entries == MOST))
+        failed = end_leaf(to);
+    if (!failed)
+        failed = reserve(&to->leaf, LONGEST_ENTRY + to->key_size);
+    if (failed)
+        return failed;
+    while (shared < to->before_size && shared < to->key_size && to->before[shared] == to->key[shared])
+        shared++;
+    put_number(&to->leaf, shared);
+    put_number(&to->leaf, to->key_size - shared);
+    put_bytes(&to->leaf, to->key + shared, to->key_size - shared);
+    put_number(&to->leaf, node->mode);
+    put_number(&to->leaf, flags & PB_WITHOUT_OWNER ? 0 : node->uid);
+    put_number(&to->leaf, flags & PB_WITHOUT_OWNER ? 0 : node->gid);
+    put_number(&to->leaf, S_ISREG(node->mode) ? node->size : 0);
+    put_number(&to->leaf, S_ISCHR(node->mode) || S_ISBLK(node->mode) ? node->rdev : 0);
+    if (S_ISREG(node->mode) || S_ISLNK(node->mode))
+        put_bytes(&to->leaf, &node->content, sizeof node->content);
+    to->leaf.data[to->leaf.used++] = memcmp(&node->xattrs, &none, sizeof none) != 0;
+    if (memcmp(&node->xattrs, &none, sizeof none))
+        put_bytes(&to->leaf, &node->xattrs, sizeof node->xattrs);
+    to->entries++;
+    return keep_key(to);
+}
+
+static int write_listing(const writer *to, const char *name)
+{
+    pb_listing_header head = {.version = PB_LISTING_VERSION, .byte_order = 0x01020304};
+    const buffer *body = &to->leaves;
+    int failed;
+
+    memcpy(head.magic, PB_LISTING_MAGIC, sizeof head.magic);
+    if (to->leaves.used <= sizeof(pb_fingerprint))
+        body = &to->first;
+    else
+        head.count = (uint32_t)(to->leaves.used / sizeof(pb_fingerprint));
+    failed = pb_hash_bytes(body->data, body->used, to->secret, &head.body);
+    return failed ? failed : write_file(to->folder_fd, name, &head, sizeof head, body->data, body->used);
+}
+
+/* --- selections ------------------------------------------------------------------------------------------------- */
+
+/* One chosen node and all below it. */
+typedef struct {
+    pb_nodes list;
+    uint32_t *first; /* where in the list the contents of each item begin */
+    char *path;
+} selection;
+
+/* Bytes in the order of keys. */
+static int by_path(const void *left, const void *right)
+{
+    const unsigned char *a = (const unsigned char *)((const selection *)left)->path;
+    const unsigned char *b = (const unsigned char *)((const selection *)right)->path;
+    while (*a && *a == *b)
+        a++, b++;
+    if (*a == *b)
+        return 0;
+    return (*a == '/' ? 1 : *a ? *a + 1 : 0) - (*b == '/' ? 1 : *b ? *b + 1 : 0);
+}
+
+/* What is left of a folder, and the size of its key. */
+typedef struct {
+    uint32_t next, end;
+    size_t key;
+} level;
+
+static int put_selection(writer *to, const pb_tree *tree, const selection *chosen, int flags)
+{
+    PB_FREE level *levels = NULL;
+    size_t depth = 0, capacity = 0;
+    uint32_t item = 0;
+    int failed = set_key(to, 0, -1, chosen->path);
+
+    for (;;) {
+        if (!failed)
+            failed = put_entry(to, &tree->nodes[chosen->list.items[item]], flags);
+        if (failed)
+            return failed;
+        if (depth == capacity) {
+            level *more = realloc(levels, (capacity * 2 + 64) * sizeof *levels);
+            if (!more)
+                return -ENOMEM;
+            levels = more;
+            capacity = capacity * 2 + 64;
+        }
+        levels[depth++] = (level){chosen->first[item], chosen->first[item + 1], to->key_size};
+        while (depth && levels[depth - 1].next == levels[depth - 1].end)
+            depth--;
+        if (!depth)
+            return 0;
+        item = levels[depth - 1].next++;
+        failed = set_key(to, levels[depth - 1].key, depth == 1 ? '\0' : '/', pb_tree_name(tree, chosen->list.items[item]));
+    }
+}
+
+static int put_selections(writer *to, const pb_tree *tree, selection *chosen, size_t count, int flags)
+{
+    int failed = 0;
+
+    qsort(chosen, count, sizeof *chosen, by_path);
+    for (size_t i = 0; !failed && i < count; i++)
+        if (!i || strcmp(chosen[i].path, chosen[i - 1].path)) /* named twice, it is there once */
+            failed = put_selection(to, tree, &chosen[i], flags);
+    return failed || !to->entries ? failed : end_leaf(to);
+}
+
+static int select_node(pb_tree *tree, uint32_t node, const pb_ignore *exclude, selection *ret, pb_error *error)
 {
     int failed;
 
     if (node >= tree->count)
         return pb_fail(error, EINVAL, "write listing", "node %u", node);
-    failed = pb_tree_digest(tree, node, exclude, flags, &ret->list, &ret->merkle, error);
+    failed = pb_tree_collect(tree, node, exclude, &ret->list, error);
+    if (!failed)
+        failed = pb_tree_hash(tree, ret->list.items, ret->list.count, error);
     if (failed)
         return failed;
     ret->path = pb_tree_path(tree, node);
@@ -95,29 +312,51 @@ static int select_node(pb_tree *tree, uint32_t node, const pb_ignore *exclude, i
 static void clear_selection(selection *selected)
 {
     free(selected->list.items);
-    free(selected->merkle);
     free(selected->first);
     free(selected->path);
     *selected = (selection){0};
 }
 
+static int save_selections(const pb_tree *tree, selection *chosen, size_t count, int flags, const char *file)
+{
+    const char *name;
+    PB_FREE char *folder = pb_listing_folder(file, &name);
+    PB_CLOSE int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    writer to = {.secret = &tree->secret, .folder_fd = fd};
+    int failed = !folder ? -ENOMEM : fd < 0 ? -errno : 0;
+
+    if (!failed)
+        failed = put_selections(&to, tree, chosen, count, flags);
+    if (!failed)
+        failed = write_listing(&to, name);
+    free(to.leaf.data);
+    free(to.first.data);
+    free(to.leaves.data);
+    free(to.key);
+    free(to.before);
+    return failed;
+}
+
 int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
                          const char *file, pb_error *error)
 {
-    PB_FREE selection *selections = calloc(count + 1, sizeof *selections);
+    PB_FREE selection *chosen = calloc(count + 1, sizeof *chosen);
     size_t used = 0;
-    int failed = selections ? 0 : pb_fail(error, ENOMEM, "write listing", "%s", file);
+    int failed = chosen ? 0 : pb_fail(error, ENOMEM, "write listing", "%s", file);
 
     for (size_t i = 0; !failed && i < count; i++) {
-        failed = select_node(tree, nodes[i], exclude, flags, &selections[used], error);
-        if (failed || selections[used].list.count)
+        failed = select_node(tree, nodes[i], exclude, &chosen[used], error);
+        if (failed || chosen[used].list.count)
             used++;
         else
-            clear_selection(&selections[used]); /* left out altogether */
+            clear_selection(&chosen[used]); /* left out altogether */
     }
-    if (!failed)
-        failed = write_listing(tree, selections, used, flags, file, error);
+    if (!failed) {
+        failed = save_selections(tree, chosen, used, flags, file);
+        if (failed)
+            failed = pb_fail(error, -failed, "write listing", "%s", file);
+    }
     while (used > 0)
-        clear_selection(&selections[--used]);
+        clear_selection(&chosen[--used]);
     return failed;
 }

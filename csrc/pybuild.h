@@ -86,7 +86,7 @@ void pb_tree_free(pb_tree *tree);
 void pb_tree_get_stats(const pb_tree *tree, pb_tree_stats *ret);
 
 /* Write the index file: atomically (temporary file, rename), with every directory that this tree or the earlier index
- * knows. Also the form in which a selection is kept (pb_tree_save_listing), to say later what changed. */
+ * knows. */
 int pb_tree_save(pb_tree *tree, const char *file, pb_error *error);
 
 /* The node at `path` (relative, cleaned; "" is the root), -ENOENT, -ENOTDIR, -ELOOP. With `follow` links are resolved
@@ -114,14 +114,20 @@ int pb_tree_list(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **
  * each ended by a NUL; nothing if no file has several. Of a selection that was read, by a fingerprint for one. To be freed by
  * pb_free. */
 int pb_tree_links(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error);
-/* Keep what a fingerprint was made of: a file with paths, metadata and hashes of some nodes. For pb_listing_diff. */
+/* Keep what a fingerprint was made of: paths, metadata and hashes of some nodes and all below them. Runs of entries are files beside
+ * `file`, named by their fingerprints (ID.leaf), and what another listing of the folder has is not written again. For
+ * pb_listing_diff. (listing.c) */
 int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
                          const char *file, pb_error *error);
 /* What differs between two listings, as text: one line each, "KIND\tPATH\tDETAIL\n" with KIND of added, removed, content,
  * mode, owner, type, target, xattrs; control bytes in paths as \xHH. At most `limit` lines are written, *total counts
- * all. Descends only where Merkle fingerprints differ. *ret is malloc'ed, freed by pb_free. */
+ * all, in the order of paths. Only leaves that one of them lacks are read. -EBADMSG with the path of a file that is missing or
+ * damaged. *ret is malloc'ed, freed by pb_free. (listingread.c) */
 int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret *secret, size_t limit, char **ret,
                     uint64_t *total, pb_error *error);
+/* Remove the leaves of a folder that no listing in it has, and what killed processes left; *freed are the bytes that came back.
+ * Nobody may write a listing there meanwhile. (listingsweep.c) */
+int pb_listing_sweep(const char *folder, const pb_secret *secret, uint64_t *freed, pb_error *error);
 void pb_free(void *memory);
 
 /* --- portable digests (portable.c, known.c, sha256.c): SHA-256, the same on every machine ---------------------------- */

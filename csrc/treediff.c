@@ -1,24 +1,22 @@
-/* What differs between two listings, going down only where fingerprints differ, or between two folders of changes: one line of
- * text for each difference. */
+/* What differs between two folders of changes: one line of text for each difference. */
+#include "difftext.h"
 #include "error.h"
 #include "linkmap.h"
 #include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-/* The nodes of a listing or tree. */
+/* The nodes of a tree. */
 typedef struct {
     const pb_node *nodes;
     const char *names;
 } side;
 
-/* What is compared of folders of changes beyond what listings have. For each node the first name of its file, if it is a
+/* What is compared beyond what listings have. For each node the first name of its file, if it is a
  * further one, else PB_NONE; and whether it is opaque. */
 typedef struct {
     uint32_t *first;
@@ -27,124 +25,16 @@ typedef struct {
 
 typedef struct {
     side old, new;
-    char *text;
-    size_t size, capacity;
-    size_t limit;
-    uint64_t total;
-    const pb_tree *old_tree, *new_tree; /* of changes, else NULL */
+    pb_difftext text;
+    const pb_tree *old_tree, *new_tree;
     marks old_marks, new_marks;
     int64_t newest; /* times are compared as they are with this bound; -1: not at all */
 } report;
-
-static int append(report *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int append(report *out, const char *format, ...)
-{
-    for (;;) {
-        va_list arguments;
-        size_t room = out->capacity - out->size;
-        int length;
-        va_start(arguments, format);
-        length = vsnprintf(room ? out->text + out->size : NULL, room, format, arguments);
-        va_end(arguments);
-        if (length < 0)
-            return -EINVAL;
-        if ((size_t)length < room) {
-            out->size += (size_t)length;
-            return 0;
-        }
-        {
-            size_t capacity = out->capacity * 2 + (size_t)length + 4096;
-            char *text = realloc(out->text, capacity);
-            if (!text)
-                return -ENOMEM;
-            out->text = text;
-            out->capacity = capacity;
-        }
-    }
-}
-
-/* A path on a line of its own: what would break the line is written as \xHH. */
-static int append_path(report *out, const char *path)
-{
-    int failed = 0;
-    for (const unsigned char *at = (const unsigned char *)path; *at && !failed; at++)
-        failed = *at < 32 || *at == 127 || *at == '\\' ? append(out, "\\x%02x", *at) : append(out, "%c", *at);
-    return failed;
-}
-
-static int tell(report *out, const char *kind, const char *path, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int tell(report *out, const char *kind, const char *path, const char *format, ...)
-{
-    char detail[128];
-    va_list arguments;
-    int failed;
-
-    if (out->total++ >= out->limit)
-        return 0;
-    va_start(arguments, format);
-    vsnprintf(detail, sizeof detail, format, arguments);
-    va_end(arguments);
-    failed = append(out, "%s\t", kind);
-    if (!failed)
-        failed = append_path(out, path);
-    return failed ? failed : append(out, "\t%s\n", detail);
-}
 
 static char *join(const char *folder, const char *name)
 {
     char *path;
     return asprintf(&path, "%s%s%s", folder, *folder ? "/" : "", name) < 0 ? NULL : path;
-}
-
-static const char *kind_of(const pb_node *node)
-{
-    if (S_ISCHR(node->mode) && node->rdev == 0)
-        return "removal"; /* an overlay's whiteout */
-    switch (node->mode & S_IFMT) {
-    case S_IFREG:
-        return "file";
-    case S_IFDIR:
-        return "folder";
-    case S_IFLNK:
-        return "link";
-    case S_IFIFO:
-        return "pipe";
-    case S_IFSOCK:
-        return "socket";
-    default:
-        return "device";
-    }
-}
-
-static int tell_content(report *out, const pb_node *old, const pb_node *new, const char *path)
-{
-    if (S_ISLNK(new->mode))
-        return tell(out, "target", path, "%s", "");
-    if (old->size == new->size)
-        return tell(out, "content", path, "%s", "");
-    return tell(out, "content", path, "%llu → %llu bytes", (unsigned long long)old->size, (unsigned long long)new->size);
-}
-
-static int compare(report *out, const pb_node *old, const pb_node *new, const char *path)
-{
-    int failed = 0;
-    if ((old->mode & S_IFMT) != (new->mode & S_IFMT) || strcmp(kind_of(old), kind_of(new)))
-        return tell(out, "type", path, "%s → %s", kind_of(old), kind_of(new));
-    if ((S_ISCHR(new->mode) || S_ISBLK(new->mode)) && old->rdev != new->rdev)
-        failed = tell(out, "type", path, "device %u:%u → %u:%u", major(old->rdev), minor(old->rdev), major(new->rdev),
-                      minor(new->rdev));
-    if (!failed && !S_ISDIR(new->mode) && memcmp(&old->content, &new->content, sizeof old->content))
-        failed = tell_content(out, old, new, path);
-    if (!failed && !S_ISLNK(new->mode) && (old->mode & 07777) != (new->mode & 07777))
-        failed = tell(out, "mode", path, "%04o → %04o", old->mode & 07777, new->mode & 07777);
-    if (!failed && (old->uid != new->uid || old->gid != new->gid))
-        failed = tell(out, "owner", path, "%u:%u → %u:%u", old->uid, old->gid, new->uid, new->gid);
-    if (!failed && memcmp(&old->xattrs, &new->xattrs, sizeof old->xattrs))
-        failed = tell(out, "xattrs", path, "%s", "");
-    return failed;
 }
 
 static int64_t as_written(const report *out, const pb_node *node)
@@ -171,11 +61,11 @@ static int compare_marks(report *out, uint32_t a, uint32_t b, const char *path)
     if (same < 0)
         return same;
     if (!same)
-        failed = tell(out, "link", path, "%s", "");
+        failed = pb_difftext_tell(&out->text, "link", path, "%s", "");
     if (!failed && out->old_marks.opaque[a] != out->new_marks.opaque[b])
-        failed = tell(out, "opaque", path, "%s", "");
-    if (!failed && out->newest >= 0 && strcmp(kind_of(old), "removal") && as_written(out, old) != as_written(out, new))
-        failed = tell(out, "time", path, "%lld → %lld", (long long)as_written(out, old), (long long)as_written(out, new));
+        failed = pb_difftext_tell(&out->text, "opaque", path, "%s", "");
+    if (!failed && out->newest >= 0 && strcmp(pb_difftext_kind(old), "removal") && as_written(out, old) != as_written(out, new))
+        failed = pb_difftext_tell(&out->text, "time", path, "%lld → %lld", (long long)as_written(out, old), (long long)as_written(out, new));
     return failed;
 }
 
@@ -220,17 +110,16 @@ static int merge(report *out, stack *left, pair now)
         if (!path)
             return -ENOMEM;
         if (order < 0) {
-            failed = tell(out, "removed", path, "%s", out->old_tree ? kind_of(old) : "");
+            failed = pb_difftext_tell(&out->text, "removed", path, "%s", pb_difftext_kind(old));
             a++;
         } else if (order > 0) {
-            failed = tell(out, "added", path, "%s", out->old_tree ? kind_of(new) : "");
+            failed = pb_difftext_tell(&out->text, "added", path, "%s", pb_difftext_kind(new));
             b++;
         } else {
-            failed = compare(out, old, new, path);
-            if (!failed && out->old_tree)
+            failed = pb_difftext_compare(&out->text, old, new, path);
+            if (!failed)
                 failed = compare_marks(out, a, b, path);
-            if (!failed && S_ISDIR(old->mode) && S_ISDIR(new->mode) &&
-                (out->old_tree || memcmp(&old->content, &new->content, sizeof old->content)))
+            if (!failed && S_ISDIR(old->mode) && S_ISDIR(new->mode))
                 failed = push(left, a, b, path);
             a++;
             b++;
@@ -259,39 +148,6 @@ static int diff(report *out)
     free(left.items);
     return failed;
 }
-
-int pb_listing_diff(const char *old_file, const char *new_file, const pb_secret *secret, size_t limit, char **ret,
-                    uint64_t *total, pb_error *error)
-{
-    pb_index old, new;
-    report out = {.limit = limit, .newest = -1};
-    int failed;
-
-    pb_index_load(old_file, secret, &old);
-    if (!old.map)
-        return pb_fail_detail(error, EBADMSG, "read listing", old_file, "it is missing or damaged");
-    pb_index_load(new_file, secret, &new);
-    if (!new.map) {
-        pb_index_close(&old);
-        return pb_fail_detail(error, EBADMSG, "read listing", new_file, "it is missing or damaged");
-    }
-    out.old = (side){old.nodes, old.names};
-    out.new = (side){new.nodes, new.names};
-    failed = append(&out, "%s", "");
-    if (!failed)
-        failed = diff(&out);
-    pb_index_close(&old);
-    pb_index_close(&new);
-    if (failed) {
-        free(out.text);
-        return pb_fail(error, -failed, "compare listings", "%s", new_file);
-    }
-    *ret = out.text;
-    *total = out.total;
-    return 0;
-}
-
-/* --- folders of changes -------------------------------------------------------------------------------------- */
 
 static int is_opaque(const pb_tree *tree, uint32_t node, pb_error *error)
 {
@@ -355,7 +211,7 @@ int pb_changes_diff(int first_fd, int second_fd, const pb_secret *secret, int64_
                     uint64_t *total, pb_error *error)
 {
     pb_tree *old = NULL, *new = NULL;
-    report out = {.limit = limit, .newest = newest};
+    report out = {.text = {.limit = limit}, .newest = newest};
     int failed = look(first_fd, secret, &old, &out.old_marks, error);
 
     if (!failed)
@@ -365,7 +221,7 @@ int pb_changes_diff(int first_fd, int second_fd, const pb_secret *secret, int64_
         out.new = (side){new->nodes, new->names};
         out.old_tree = old;
         out.new_tree = new;
-        failed = append(&out, "%s", "");
+        failed = pb_difftext_start(&out.text);
         if (!failed)
             failed = diff(&out);
         if (failed)
@@ -378,10 +234,10 @@ int pb_changes_diff(int first_fd, int second_fd, const pb_secret *secret, int64_
     free(out.new_marks.first);
     free(out.new_marks.opaque);
     if (failed) {
-        free(out.text);
+        free(out.text.text);
         return failed;
     }
-    *ret = out.text;
-    *total = out.total;
+    *ret = out.text.text;
+    *total = out.text.total;
     return 0;
 }

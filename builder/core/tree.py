@@ -280,7 +280,10 @@ class Tree:
     def save_listing(
         self, nodes: Sequence[int], file: str, *, exclude: Ignore | None = None, without_owner: bool = False
     ) -> None:
-        """Keep what some nodes and all below them are now, for `listing_diff`."""
+        """Keep what some nodes and all below them are now, for `listing_diff`.
+
+        Runs of entries become files of the same folder (`*.leaf`), which listings there share.
+        """
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
         flags = _WITHOUT_OWNER if without_owner else 0
@@ -298,7 +301,7 @@ class Tree:
 
 
 def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[tuple[Change, ...], int]:
-    """What differs between two listings made with one secret: at most `limit` changes; how many in all."""
+    """What differs between two listings made with one secret: at most `limit` changes, by path; how many in all."""
     text = ffi.new("char **")
     total = ffi.new("uint64_t *")
     error = new_error()
@@ -307,6 +310,16 @@ def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[t
     files = [name.encode("utf-8", "surrogateescape") for name in (old, new)]
     check(lib.pb_listing_diff(files[0], files[1], key, limit, text, total, error), error)
     return read_changes(text), int(total[0])
+
+
+def sweep_listings(folder: str, secret: bytes) -> int:
+    """Remove the leaves that no listing in a folder has; the bytes that came back. Nobody may write one there meanwhile."""
+    freed = ffi.new("uint64_t *")
+    error = new_error()
+    held = ffi.from_buffer("uint8_t[]", secret)
+    key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
+    check(lib.pb_listing_sweep(folder.encode("utf-8", "surrogateescape"), key, freed, error), error)
+    return int(freed[0])
 
 
 def read_changes(text: Any) -> tuple[Change, ...]:

@@ -188,8 +188,10 @@ class CopyWork:
         nodes: Sequence[int] = [source.node for group in self._sources for source in group]
         if self._tree is None or not nodes:
             return False
+        from builder.store.listings import writing  # late: a cached build writes none
+
         exclude = self._exclusion.of(Source(nodes[0], "", ""))
-        with self._locked():
+        with writing(file), self._locked():
             self._tree.save_listing(nodes, file, exclude=exclude, without_owner=self._without_owner)
         return True
 

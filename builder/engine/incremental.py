@@ -18,6 +18,7 @@ from builder.execute.copyfolder import is_plain_folder, stat_inside
 from builder.execute.rootfs import StepRoot, open_state
 from builder.execute.sources import Source
 from builder.graph.steps import CopyStep
+from builder.store.listings import drop_damaged
 from builder.store.records import Record
 from builder.store.runs import Run
 from builder.store.store import Store
@@ -61,9 +62,10 @@ def find_delta(
         return None
     try:
         changes, total = listing_diff(
-            store.listing_file(earlier.listing), listing, store.secret, MOST_CHANGES
+            store.listing_file(earlier.slot, earlier.listing), listing, store.secret, MOST_CHANGES
         )
-    except CoreError:
+    except CoreError as error:
+        drop_damaged(store, error)
         return None
     if total > len(changes):
         return None

@@ -1,15 +1,15 @@
-"""What the sources of a COPY were is kept for its last few runs only, so that a store grows by what changed."""
+"""What the sources of a COPY were is kept for its last runs, which share what is alike, so that a store grows by what changed."""
 
 from __future__ import annotations
-
-import os
 
 from builder.engine.reasons import earlier_records
 from builder.engine.session import Session
 from builder.store.records import Record
 
-# Runs of one COPY whose files a later run can be compared with, one by one; two branches that take turns need two.
-KEPT = 3
+# Runs of one COPY whose files a later run can be compared with, one by one: branches that take turns need one each.
+KEPT = 16
+# There may be more for a while, so that not every run has to look for what nobody needs any more.
+_MOST = 2 * KEPT
 
 
 def keep_few(session: Session, record: Record) -> None:
@@ -24,12 +24,17 @@ def keep_few(session: Session, record: Record) -> None:
         if other.listing and other.listing != record.listing and _sources(other) == mine
     ]
     # The newest first; of records that share a listing one counts.
-    for name in list(dict.fromkeys(listings))[KEPT - 1 :]:
-        session.store.records.drop_listing(record.slot, name)
-        try:
-            os.unlink(session.store.listing_file(name))
-        except FileNotFoundError:
-            pass
+    found = list(dict.fromkeys(listings))
+    if len(found) < _MOST:
+        return
+    from builder.store.listings import sweep, unlink  # late: few runs come here
+
+    with session.store.database.transaction():
+        for name in found[KEPT - 1 :]:
+            session.store.records.drop_listing(record.slot, name)
+    for name in found[KEPT - 1 :]:
+        unlink(session.store, record.slot, name)
+    sweep(session.store, record.slot)
 
 
 def _sources(record: Record) -> tuple[tuple[str, str], ...]:

@@ -73,7 +73,7 @@ def why_missed(
         parts,
         tuple(Part(*fields) for fields in closest.parts),
         parent=parent,
-        changed_files=lambda: _changed_files(store, closest.listing, listing),
+        changed_files=lambda: _changed_files(store, closest, listing),
         sources={state: because(one.step, one.title) for state, one in sources.items() if one.changed},
     )
     return Miss(reasons, closest)
@@ -130,12 +130,16 @@ def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) ->
     return Reason("changed", "parent", "the base or an earlier step is another")
 
 
-def _changed_files(store: Store, old: str, new: str) -> tuple[Reason, ...]:
-    if not old or not new:
+def _changed_files(store: Store, old: Record, new: str) -> tuple[Reason, ...]:
+    if not old.listing or not new:
         return ()
     try:
-        changes, total = listing_diff(store.listing_file(old), new, store.secret, _LISTED)
-    except CoreError:
+        file = store.listing_file(old.slot, old.listing)
+        changes, total = listing_diff(file, new, store.secret, _LISTED)
+    except CoreError as error:
+        from builder.store.listings import drop_damaged  # late: nearly all are sound
+
+        drop_damaged(store, error)
         return ()
     reasons = [
         Reason(

@@ -114,7 +114,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             return _hit(reporter, record)
         with session.workers:
             session.check()
-            listing = store.listing_path(keys[-1])
+            listing = store.listing_file(place.slot, keys[-1].hex())
             has_listing = work.save_listing(listing)
             reporter.key = keys[-1]
             miss = _why(session, reporter.title, place, parts, keys, listing if has_listing else "", shared)

@@ -11,6 +11,7 @@ from builder.core.usage import Usages
 from builder.digest import Digest
 from builder.errors import CoreError
 from builder.store.holds import exists, take
+from builder.store.listings import sweep, unlink
 from builder.store.store import Store
 from builder.store.survey import Item, digest_or_none, layer_digests
 
@@ -93,10 +94,10 @@ class Evictor:
 
     def _forget_state(self, state: bytes, path: str) -> int:
         """Drop all rows about a state, its blobs and its listings, whose bytes come back; call it in a transaction."""
-        records = self._database.all("SELECT key, listing FROM records WHERE state = ?", (state,))
+        records = self._database.all("SELECT key, slot, listing FROM records WHERE state = ?", (state,))
         self._store.evictions.note(row[0] for row in records)
         self._database.run("DELETE FROM records WHERE state = ?", (state,))
-        freed = sum(self._unlink_listing(str(listing)) for _, listing in records)
+        freed = self._unlink_listings(records)
         digests = self._database.all("SELECT digest FROM layers WHERE state = ?", (state,))
         self._database.run("DELETE FROM layers WHERE state = ?", (state,))
         self._database.run("DELETE FROM states WHERE id = ?", (state,))
@@ -166,11 +167,10 @@ class Evictor:
         count = 0
         with self._database.transaction():
             for state in states:
-                rows = self._database.all("SELECT key, listing FROM records WHERE state = ?", (state,))
+                rows = self._database.all("SELECT key, slot, listing FROM records WHERE state = ?", (state,))
                 self._store.evictions.note(row[0] for row in rows)
                 self._database.run("DELETE FROM records WHERE state = ?", (state,))
-                for _, listing in rows:
-                    self._unlink_listing(str(listing))
+                self._unlink_listings(rows)
                 count += len(rows)
         return count
 
@@ -199,10 +199,14 @@ class Evictor:
             )
         )
 
-    def _unlink_listing(self, name: str) -> int:
-        if not name or self._database.one("SELECT 1 FROM records WHERE listing = ? LIMIT 1", (name,)):
-            return 0
-        return self._unlink(f"listings/{os.path.basename(name)}")
+    def _unlink_listings(self, records: Iterable[tuple[object, ...]]) -> int:
+        """Unlink the listings of records that were dropped: key, slot, listing."""
+        freed = 0
+        for slot, name in {(str(slot), os.path.basename(str(listing))) for _, slot, listing in records}:
+            query = "SELECT 1 FROM records WHERE slot = ? AND listing = ? LIMIT 1"
+            if name and self._database.one(query, (slot, name)) is None:
+                freed += unlink(self._store, slot, name) + sweep(self._store, slot)
+        return freed
 
     def _unlink(self, path: str) -> int:
         """Unlink a file; the bytes that it took."""

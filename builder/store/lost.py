@@ -9,6 +9,7 @@ from builder.core.files import remove_tree
 from builder.errors import CoreError
 from builder.store.entries import folder_size, names
 from builder.store.holds import take
+from builder.store.listings import sweep_all
 from builder.store.runs import sweep
 from builder.store.states import SCRATCH
 from builder.store.store import Store
@@ -28,7 +29,7 @@ def sweep_lost(store: Store) -> int | None:
     try:
         _drop_rows(store)
         lost = [*_lost_snapshots(store), *_lost_files(store)]
-        freed, moved = 0, []
+        freed, moved = sweep_all(store), []
         for path, folder in lost:
             freed += folder_size(store.fd, path)
             if not folder:
@@ -98,11 +99,9 @@ def _is_used(fd: int, path: str) -> bool:
 
 
 def _lost_files(store: Store) -> list[tuple[str, bool]]:
-    listings = {str(row[0]) for row in store.database.all("SELECT DISTINCT listing FROM records")}
     caches = set(names(store.fd, "caches"))
     found = [
         *_beside(store, "blobs/sha256", _needed_blobs(store)),
-        *_beside(store, "listings", listings),
         *(f"indexes/{name}" for name in names(store.fd, "indexes") if not set(name) <= _HEX),
         *(
             f"caches/{name}"

@@ -9,6 +9,7 @@ import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 
+from builder.core.tree import hash_bytes
 from builder.digest import Digest
 from builder.errors import StoreError
 from builder.image.manifest import Manifest, parse_manifest
@@ -183,13 +184,10 @@ class Store:
         """The file of a context's stat index."""
         return os.path.join(self.path, "indexes", name)
 
-    def listing_path(self, key: bytes) -> str:
-        """The file of what a step's sources were."""
-        return os.path.join(self.path, "listings", key.hex())
-
-    def listing_file(self, name: str) -> str:
-        """The path of a listing that a record names."""
-        return os.path.join(self.path, "listings", name)
+    def listing_file(self, slot: str, name: str) -> str:
+        """The path of a listing of a slot's step, which says what its sources were."""
+        folder = hash_bytes(slot.encode("utf-8", "surrogateescape"), self.secret).hex()
+        return os.path.join(self.path, "listings", folder, name)
 
     def get_parsed(self, digest: Digest) -> str | None:
         """The syntax tree kept for a build file's text."""

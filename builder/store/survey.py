@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 
@@ -122,8 +123,10 @@ class _Surveyor:
                     self.needed.setdefault(state, set()).add(parse_reference(name).familiar)
         self.used, self.titles = self._uses()
         self.blobs = files(store.fd, "blobs/sha256")
-        self.listings = files(store.fd, "listings")
-        self.taken: set[str] = set()  # blobs and listings that were counted
+        self.listings = {
+            name: folder_size(store.fd, f"listings/{name}") for name in names(store.fd, "listings")
+        }
+        self.taken: set[str] = set()  # blobs and folders of listings that were counted
         self.busy = self._busy()
 
     def _chain(self, state: bytes) -> tuple[bytes, ...]:
@@ -165,9 +168,11 @@ class _Surveyor:
         """The bytes of a blob, the first time that it is asked for."""
         return self._count(self.blobs, digest.removeprefix("sha256:"))
 
-    def listing(self, name: str) -> int:
-        """The bytes of a listing, likewise."""
-        return self._count(self.listings, name)
+    def listings_of(self, slot: str) -> int:
+        """The bytes of all listings of a slot, which share them, likewise."""
+        return self._count(
+            self.listings, os.path.basename(os.path.dirname(self.store.listing_file(slot, "")))
+        )
 
     def _count(self, sizes: dict[str, int], name: str) -> int:
         if name in self.taken:
@@ -212,10 +217,10 @@ class _Surveyor:
                 sizes[state] = sizes.get(state, 0) + self.blob(str(digest))
                 if was_pulled:
                     pulled[state] = str(digest)
-        for state, listing in self.store.database.all(
-            "SELECT state, listing FROM records WHERE listing != ''"
+        for state, slot in self.store.database.all(
+            "SELECT state, slot FROM records WHERE listing != '' ORDER BY created DESC"
         ):
-            sizes[state] = sizes.get(state, 0) + self.listing(str(listing))
+            sizes[state] = sizes.get(state, 0) + self.listings_of(str(slot))
         return sizes, pulled
 
     def image_items(self) -> list[Item]:

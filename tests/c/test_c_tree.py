@@ -16,8 +16,8 @@ from builder.core.tree import Tree
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 SOURCES = [
-    "collect", "directory", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing", "lookup", "pattern", "rule",
-    "save", "select", "tree", "treediff", "walk", "xattrs",
+    "collect", "difftext", "directory", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing", "listingread",
+    "listingsweep", "lookup", "pattern", "rule", "save", "select", "tree", "treediff", "walk", "xattrs",
 ]  # fmt: skip
 
 

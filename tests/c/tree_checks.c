@@ -156,6 +156,8 @@ static void check_selections(int fd, const char *scratch)
         pb_free(text);
     }
     assert(pb_listing_diff(old, "/no/such", NULL, 1, &text, &total, &error) < 0);
+    assert(pb_listing_sweep("/no/such", NULL, &total, &error) == 0 && total == 0);
+    assert(pb_listing_sweep(old, NULL, &total, &error) < 0); /* a file */
     print_fingerprint(fd, NULL, ignore, scratch);
     pb_ignore_free(ignore);
     pb_ignore_free(exclude);

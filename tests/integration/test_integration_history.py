@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -108,38 +109,83 @@ def test_a_history_that_cannot_be_written_is_a_warning(pybuild: Run, store: Path
     assert "this build is not in the history" in done.stderr
 
 
-def stored(store: Path) -> int:
-    """Bytes of the files of all snapshots, each file counted once, and of the listings."""
-    files = [
-        path for path in (*store.glob("snapshots/*/fs/**/*"), *store.glob("listings/*")) if path.is_file()
-    ]
+def recorded(store: Path) -> int:
+    """Bytes of what is kept about steps: the listings and the database."""
+    database = sqlite3.connect(store / "pybuild.db")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (pages,), (page,) = (
+        database.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+    )
+    database.close()
+    files = [path for path in store.glob("listings/**/*") if path.is_file()]
+    return pages * page + sum(path.stat().st_size for path in files)
+
+
+def contents(store: Path) -> int:
+    """Bytes of the files of all snapshots, each file counted once."""
+    files = [path for path in store.glob("snapshots/*/fs/**/*") if path.is_file()]
     return sum({path.stat().st_ino: path.stat().st_size for path in files}.values())
 
 
+def listings_of(store: Path) -> set[str]:
+    (folder,) = (store / "listings").iterdir()
+    return {path.name for path in folder.iterdir() if path.suffix != ".leaf"}
+
+
 def test_a_store_grows_by_what_changed(pybuild: Run, store: Path, context: Path) -> None:
+    """One file of 20,000 is edited, again and again: what is kept about that is no copy of what is known of all others."""
     (context / "Buildfile").write_text("FROM scratch\nCOPY src /src\n")
-    for folder in range(20):
+    for folder in range(100):
         (context / "src" / str(folder)).mkdir(parents=True)
-        for number in range(100):
+        for number in range(200):
             (context / "src" / str(folder) / f"file-{number}").write_text(f"{folder} {number}\n")
     output = ("--output", "type=cacheonly")
-    for number in range(4):
-        (context / "src" / "0" / "changing").write_text(f"edit {number}\n")
+    pybuild("build", *output, context)
+    whole, before = recorded(store), contents(store)
+    sizes = [whole]
+    for number in range(8):
+        (context / "src" / str(number) / "file-7").write_text(f"edit {number}\n")
         pybuild("build", *output, context)
-    size, listings = stored(store), len(list((store / "listings").iterdir()))
-    for number in range(4, 8):
-        (context / "src" / "0" / "changing").write_text(f"edit {number}\n")
+        told = [reason.detail for reason in history(store)[-1][1][0].reasons]
+        assert told == [f"src/{number}/file-7 (content 4 → 7 bytes)"]
+        sizes.append(recorded(store))
+    grown = [after - before for before, after in itertools.pairwise(sizes)]
+    # A leaf of some 256 entries and the list of leaves; a whole listing has 600 kB.
+    assert whole > 600_000 and max(grown) < 60_000 and sum(grown) < 8 * 20_000, grown
+    assert contents(store) - before < 8 * 10
+    # An old build is one to compare with, too: its listing is there.
+    (context / "src" / "0" / "file-7").write_text("0 7\n")
+    for number in range(1, 8):
+        (context / "src" / str(number) / "file-7").write_text(f"{number} 7\n")
+    pybuild("build", *output, context)
+    assert outcomes(history(store)[-1][1]) == ["hit"]
+    assert len(listings_of(store)) == 9
+
+
+def test_only_the_last_listings_of_a_line_are_kept(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text("FROM scratch\nCOPY src /src\n")
+    (context / "src").mkdir()
+    for number in range(700):
+        (context / "src" / f"file-{number}").write_text(f"{number}\n")
+    output = ("--output", "type=cacheonly")
+
+    def build(edit: int) -> None:
+        (context / "src" / "changing").write_text(f"edit {edit}\n")
         pybuild("build", *output, context)
-        assert [reason.detail for reason in history(store)[-1][1][0].reasons] == ["src/0/changing (content)"]
-    assert len(list((store / "listings").iterdir())) == listings == 3
-    assert stored(store) - size < 4 * 1000, (
-        "a new listing and a new folder take as much as old ones gave back"
-    )
-    # Two branches that take turns are each compared with their own last run.
-    for text in ("edit 6\n", "edit 7\n"):
-        (context / "src" / "0" / "changing").write_text(text)
-        pybuild("build", *output, context)
-        assert outcomes(history(store)[-1][1]) == ["hit"]
+
+    for number in range(32):
+        build(number)
+    assert len(listings_of(store)) == 32
+    build(32)
+    assert len(listings_of(store)) == 16
+    (folder,) = (store / "listings").iterdir()
+    # One leaf is another in each of them, and the others are shared; nothing of those that went is left.
+    assert 16 < len(list(folder.glob("*.leaf"))) < 16 + 12
+    # Branches that take turns are each compared with their own last run; old results are hits still.
+    build(0)
+    assert outcomes(history(store)[-1][1]) == ["hit"]
+    build(33)
+    assert [reason.detail for reason in history(store)[-1][1][0].reasons] == ["src/changing (content)"]
 
 
 def test_a_build_that_changed_nothing_adds_little(pybuild: Run, store: Path, context: Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.core.tree import sweep_listings
+
 KILLS = int(os.environ.get("PYBUILD_KILLS", "30"))
 SEED = int(os.environ.get("PYBUILD_SEED", "1"))
 FILE = """FROM base AS one
@@ -106,12 +108,14 @@ def check_nothing_lost(store: Path) -> None:
             return {str(row[0]).removeprefix("sha256:") for row in database.execute(query)}
 
         snapshots = column("SELECT snapshot FROM states")
-        listings = column("SELECT listing FROM records")
+        kept = column("SELECT listing FROM records")
         blobs = column("SELECT digest FROM layers") | column("SELECT manifest FROM images")
         blobs |= column("SELECT config FROM images") | column("SELECT digest FROM downloads")
     database.close()
     assert set(os.listdir(store / "snapshots")) == snapshots
-    assert set(os.listdir(store / "listings")) <= listings
+    assert {path.name for path in store.glob("listings/*/*") if path.suffix != ".leaf"} <= kept
+    for folder in (store / "listings").iterdir():
+        assert sweep_listings(str(folder), (store / "secret").read_bytes()) == 0
     assert set(os.listdir(store / "blobs" / "sha256")) <= blobs
     assert os.listdir(store / "runs") == []
     assert all(set(name) <= set("0123456789abcdef") for name in os.listdir(store / "indexes"))
