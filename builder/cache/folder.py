@@ -80,6 +80,9 @@ class FolderPlace:
         finally:
             os.close(lock)
 
+    def abort(self) -> None:
+        """Nothing: reading and writing come to an end."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from builder.cache.document import LARGEST, RECORDS, Document, RemoteRecord, parse
+from builder.cache.patience import Patience, PatientSource
 from builder.cache.place import Place
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest, digest_of
@@ -23,7 +24,8 @@ class ImportedCache:
     """One `--cache-from`. Threads may share it.
 
     `trusted` are the keys of which one must have signed it (None: it is taken unsigned). `failed` says why nothing is taken
-    from it any more, empty as long as it is used; `warn` is told that once.
+    from it any more, empty as long as it is used; `warn` is told that once. `source` gives its layers, as long as `patience` says
+    that they are worth the wait; `mounts` gives its cache mounts.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class ImportedCache:
         trusted: list[Ed25519PublicKey] | None,
     ) -> None:
         self.spec, self.place = spec, place
+        self.patience = Patience(spec.wait, spec.timeout)
+        self.source = PatientSource(place, self.patience)
         self.failed = ""
         self._platform, self._warn, self._trusted = platform, warn, trusted
         self._lock = threading.Lock()
@@ -61,24 +65,34 @@ class ImportedCache:
         """Whether it has a layer, as far as it says."""
         return self._is_usable() and digest in self._digests
 
+    def mounts(self) -> PatientSource:
+        """What gives its cache mounts: nobody knows what one spares, but all of its steps together took no longer."""
+        seconds = sum(record.seconds for record in self._document.records)
+        return PatientSource(self.place, Patience(self.spec.wait + seconds, self.spec.timeout))
+
     def give_up(self, why: str) -> None:
         """Take nothing from it any more."""
         with self._lock:
             if self.failed:
                 return
             self.failed = why
+        self.place.abort()
         self._warn(f"cache import failed: {self.spec}: {why}")
 
     def close(self) -> None:
         """The build has ended: nothing is taken any more, and nobody told of it."""
         with self._lock:
             self.failed = self.failed or "the build has ended"
+        self.place.abort()
         self.place.close()
 
     def _is_usable(self) -> bool:
         """Wait for the document; a place that takes too long for it is given up."""
-        if not self.failed and not self._ready.wait(self.spec.timeout):
-            self.give_up(f"it did not answer within {self.spec.timeout:g} s")
+        if not self.failed and not self._ready.is_set():
+            with self.patience.standing():
+                answered = self._ready.wait(min(self.patience.left(), self.spec.timeout))
+            if not answered:
+                self.give_up(f"it did not answer within {min(self.spec.wait, self.spec.timeout):g} s")
         return not self.failed
 
     def _load(self) -> None:

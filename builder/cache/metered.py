@@ -45,6 +45,10 @@ class MeteredPlace:
         self._place.put_manifest(document)
         self._meter.count(pushed=len(document))
 
+    def abort(self) -> None:
+        """Break off what goes on."""
+        self._place.abort()
+
     def close(self) -> None:
         """Let go of connections."""
         self._place.close()

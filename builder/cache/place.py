@@ -38,6 +38,10 @@ class Place(Protocol):
         """Put a manifest under the cache's name, in place of the one before."""
         ...
 
+    def abort(self) -> None:
+        """Break off what other threads do here, as soon as can be: it ends with an error, and is not tried again."""
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...

@@ -12,7 +12,7 @@ from builder.image.reference import parse_reference
 from builder.registry.auth import find_credentials
 from builder.registry.client import Client
 from builder.registry.pull import RegistrySource
-from builder.registry.push import blob_exists, push_blob, put_manifest
+from builder.registry.push import blob_exists, put_manifest, send_blob
 from builder.value import replace
 
 # A cache that does not answer is no reason to wait for long: steps can be carried out without it.
@@ -46,11 +46,15 @@ class RegistryPlace:
 
     def put(self, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> None:
         """Send a blob."""
-        push_blob(self._client, descriptor, opener, (), None)
+        send_blob(self._client, descriptor, opener, (), None)
 
     def put_manifest(self, document: bytes) -> None:
         """Put a manifest under the reference's tag."""
         put_manifest(self._client, document, Descriptor(OCI_MANIFEST, digest_of(document), len(document)))
+
+    def abort(self) -> None:
+        """Break off requests that go on."""
+        self._client.abort()
 
     def close(self) -> None:
         """Close the connections."""

@@ -101,6 +101,9 @@ class S3Place:
         except (BotoCoreError, ClientError) as error:
             raise self._failed(error) from None
 
+    def abort(self) -> None:
+        """Nothing: what goes on ends by its timeout."""
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

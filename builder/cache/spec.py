@@ -21,12 +21,13 @@ _PLACES = {
     "inline": frozenset[str](),
     "s3": _S3,
 }
-_FROM = frozenset({"scope", "timeout", "trust"})
-_TO = frozenset({"mode", "scope", "timeout", "compression", "ignore-error", "sign", "mounts"})
+_FROM = frozenset({"scope", "timeout", "trust", "wait"})
+_TO = frozenset({"mode", "scope", "timeout", "wait", "compression", "ignore-error", "sign", "mounts"})
 _TO |= {"oci-mediatypes", "image-manifest"}
 _NEEDED = {"registry": "ref", "s3": "bucket"}
 _LONGEST_SCOPE = 64
 _TIMEOUT = 20.0
+_WAIT, _LAST_WAIT = 5.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ class CacheSpec:
         """Seconds that the other side may say nothing."""
         text = self.get("timeout")
         return spec_seconds(text) if text else _TIMEOUT
+
+    @property
+    def wait(self) -> float:
+        """Seconds that a build stands still for a cache that it reads, beyond those that its steps spare."""
+        text = self.get("wait")
+        return spec_seconds(text) if text else _WAIT
+
+    @property
+    def last_wait(self) -> float:
+        """Seconds that a build whose outputs are done waits for layers to reach a cache that it writes."""
+        text = self.get("wait")
+        return spec_seconds(text) if text else _LAST_WAIT
 
     @property
     def fails(self) -> bool:
@@ -141,7 +154,8 @@ def _check(spec: CacheSpec, flag: str, known: frozenset[str], common: frozenset[
         sign.isascii() and (sign.isalnum() or sign in "._-") for sign in scope
     ):
         raise UsageError(f'{flag}: a scope is made of letters, digits, ".", "_" and "-", not "{scope[:80]}"')
-    _check_timeout(spec, flag)
+    _check_seconds(spec, flag, "timeout", zero=False)
+    _check_seconds(spec, flag, "wait", zero=True)
     _choice(spec, flag, "use_path_style", ("true", "false"))
     if spec.type == "registry":
         from builder.image.reference import parse_reference
@@ -150,18 +164,18 @@ def _check(spec: CacheSpec, flag: str, known: frozenset[str], common: frozenset[
             raise UsageError(f"{flag}: a cache is written by a tag, not by a digest")
 
 
-def _check_timeout(spec: CacheSpec, flag: str) -> None:
-    text = spec.get("timeout")
+def _check_seconds(spec: CacheSpec, flag: str, name: str, *, zero: bool) -> None:
+    text = spec.get(name)
     if not text:
         return
     whole, _, part = text.removesuffix("s").partition(".")
     digits = whole + part
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 8 and spec_seconds(text) > 0):
-        raise UsageError(f'{flag}: timeout is a number of seconds, not "{text}"')
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 8 and (zero or spec_seconds(text) > 0)):
+        raise UsageError(f'{flag}: {name} is a number of seconds, not "{text}"')
 
 
 def spec_seconds(text: str) -> float:
-    """The seconds of a timeout as written."""
+    """Seconds as written."""
     return float(text.removesuffix("s"))
 
 

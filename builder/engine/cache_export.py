@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,10 +20,11 @@ from builder.cache.place import Place, open_place
 from builder.cache.spec import CacheSpec
 from builder.cache.target import Target
 from builder.digest import Digest
+from builder.engine.cache_upload import Upload
 from builder.engine.request import BuildRequest
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
-from builder.errors import BuilderError, CacheLostError, Cancelled, DamageError
+from builder.errors import BuilderError, Cancelled, DamageError
 from builder.events import Outcome
 from builder.execute.layer import ensure_layer, promised_layer
 from builder.image.manifest import Descriptor, Manifest, describe, render_manifest
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from builder.engine.remote_cache import DoneStep, RemoteCache
 
 Warn = Callable[[str], None]
-_POLITENESS = 10
-_AT_ONCE = 4
+# Seconds that writing the records may take.
+_LAST = 10.0
 
 
 class CacheExport:
@@ -48,8 +49,10 @@ class CacheExport:
         self._store, self._remote, self._warn = store, remote, warn
         self.inline = [spec for spec in request.cache_to if spec.type == "inline"]
         self._signers = [(spec, _signing_key(spec)) for spec in request.cache_to]
-        self.targets = [
-            Target(spec, self._place(spec, request)) for spec in request.cache_to if spec.type != "inline"
+        self.uploads = [
+            Upload(Target(spec, partial(self._place, spec, request)))
+            for spec in request.cache_to
+            if spec.type != "inline"
         ]
         self.mounts: dict[str, str] = {}
         """The ids of this build's cache mounts by the names of their folders."""
@@ -58,11 +61,6 @@ class CacheExport:
         self._stack = ExitStack()
         self._steps: list[DoneStep] = []
         self._lock = threading.Lock()
-        # States whose layers are to go, and the end. Not a `queue`, which brings more than it gives here.
-        self._waiting: list[bytes | None] = []
-        self._arrived = threading.Condition()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def _place(self, spec: CacheSpec, request: BuildRequest) -> Place:
         place = open_place(spec, docker_config=request.docker_config, write=True)
@@ -72,70 +70,40 @@ class CacheExport:
         """A step of the build is done; its layer may go now where all layers are wanted."""
         with self._lock:
             self._steps.append(step)
-            if step.record.state == step.parent or not any(t.spec.mode == "max" for t in self.targets):
-                return
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="cache-export", daemon=True)
-                self._thread.start()
-        self._put(step.record.state)
+        for upload in self.uploads:
+            if upload.target.spec.mode == "max" and step.record.state != step.parent:
+                self._put(upload, step.record.state)
 
     def close(self) -> None:
         """Stop what still goes on in the background: the build has ended, or failed."""
-        self._stopped.set()
-        self._put(None)
-        if self._thread is not None:
-            self._thread.join()
+        for upload in self.uploads:
+            upload.stop()
         self._stack.close()
-        for target in self.targets:
-            target.place.close()
+        for upload in self.uploads:
+            upload.target.place.close()
 
     # --- layers ---
 
-    def _work(self) -> None:
-        # Behind the steps of the build, which are what people wait for.
+    def _put(self, upload: Upload, state: bytes) -> None:
+        """The layer of a state is to go, once."""
+        if state not in upload.taken:
+            upload.taken.add(state)
+            upload.put(partial(self._send_layer, upload, state))
+
+    def _send_layer(self, upload: Upload, state: bytes) -> None:
+        target = upload.target
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
-        except OSError:
-            pass
-        while (state := self._take()) is not None and not self._stopped.is_set():
-            for target in self.targets:
-                if target.spec.mode == "max":
-                    self._guarded(target, partial(self._send_layer, target, state))
-
-    def _put(self, state: bytes | None) -> None:
-        with self._arrived:
-            self._waiting.append(state)
-            self._arrived.notify()
-
-    def _take(self) -> bytes | None:
-        with self._arrived:
-            while not self._waiting:
-                self._arrived.wait()
-            return self._waiting.pop(0)
-
-    def _guarded(self, target: Target, work: Callable[[], object]) -> None:
-        """Work for a target whose failure ends its export and nothing else."""
-        if target.failed is not None:
-            return
-        try:
-            work()
-        except CacheLostError:
-            pass  # of a cache that is read: the step is carried out after all, and comes again
-        except BuilderError as error:
-            target.failed = error
-        except OSError as error:
-            target.failed = BuilderError(error.strerror or str(error))
-        except Exception as error:  # whatever a place's library raises
-            target.failed = BuilderError(f"{type(error).__name__}: {str(error)[:200]}")
-
-    def _send_layer(self, target: Target, state: bytes) -> None:
-        layer = self._layer(target, state)
-        target.send(layer, self._opener(layer))
+            layer = target.layers[state] = self._layer(target, state)
+            if not target.halted:
+                target.send(layer, self._opener(layer))
+        except BuilderError:
+            upload.taken.discard(state)  # if the build begins again it is made anew
+            raise
 
     def _layer(self, target: Target, state: bytes) -> Layer:
         """The layer of a state; of a promised one what is known of it, so that it is fetched only if it has to be sent."""
         return promised_layer(self._store, state) or ensure_layer(
-            self._store, state, compression=target.spec.compression, proven=True
+            self._store, state, compression=target.spec.compression, proven=True, patient=True
         )
 
     def _opener(self, layer: Layer | Descriptor) -> Callable[[], BinaryIO]:
@@ -152,24 +120,57 @@ class CacheExport:
     # --- records ---
 
     def finish(
-        self, target: Target, chain: frozenset[bytes], check: Callable[[], object] = lambda: None
-    ) -> None:
-        """Bring an export to its end: what is missing of the layers, then the records. `chain` are the states of the result.
+        self, upload: Upload, chain: frozenset[bytes], check: Callable[[], object] = lambda: None
+    ) -> tuple[int, int]:
+        """Bring an export to its end: what is missing of the layers, then the records of those that are there. `chain` are the
+        states of the result. How many layers are there, and how many there should be: fewer if that would take too long.
 
         Raises what went wrong. `check` is asked now and then, and raises if the build is to stop.
         """
-        self._wait(check)
-        if target.failed is not None:
-            raise target.failed
-        records = []
-        for step in self._chosen(target.spec, chain):
-            record = self._record(step, target)
-            records.append(record)
+        target = upload.target
+        upload.end()
+        steps = list(self._chosen(target.spec, chain))
+        states = {step.record.state for step in steps if step.record.state != step.parent}
+        for state in states:
+            self._put(upload, state)
         mounts = self._mounts(target)
-        data = render(Document(target.spec.scope, tuple(records), mounts))
+        packs = {pack.digest: pack for mount in mounts for pack in mount.packs}
+        for pack in packs.values():
+            upload.put(partial(target.send, pack, self._opener(pack)))
+        whole = upload.settle(check)
+        if target.failed is not None:
+            failed, target.failed = target.failed, None  # the build may begin again
+            raise failed
+        wanted = {target.layers[state].digest if state in target.layers else state for state in states}
+        there = len(wanted & target.there) + len(packs.keys() & target.there)
+        if whole or there:
+            if not whole:
+                target.renew()
+            late = threading.Timer(_LAST, target.place.abort)
+            late.start()
+            try:
+                self._write_records(target, steps, mounts)
+            finally:
+                late.cancel()
+        return there, len(wanted) + len(packs)
+
+    def _write_records(
+        self, target: Target, steps: Sequence[DoneStep], mounts: Sequence[RemoteMount]
+    ) -> None:
+        """Write the records of steps, as far as their layers are there, and of mounts that are there as a whole."""
+        there = target.there
+        records = []
+        for step in steps:
+            layer = target.layers.get(step.record.state)
+            if step.record.state == step.parent:
+                records.append(self._record(step, None))
+            elif layer is not None and layer.digest in there:
+                records.append(self._record(step, layer))
+        kept = tuple(mount for mount in mounts if all(pack.digest in there for pack in mount.packs))
+        data = render(Document(target.spec.scope, tuple(records), kept))
         parse(data)  # what nobody could read is not written
         layers = {record.layer.digest: record.layer for record in records if record.layer is not None}
-        layers |= {pack.digest: pack for mount in mounts for pack in mount.packs}
+        layers |= {pack.digest: pack for mount in kept for pack in mount.packs}
         manifest = render_manifest(
             Manifest(
                 config=describe(data, RECORDS),
@@ -182,8 +183,6 @@ class CacheExport:
         )
         if target.look()[0] == manifest:
             return
-        self._send_all(target, list(layers.values()))
-        check()
         target.send(describe(data, RECORDS), lambda: io.BytesIO(data))
         target.place.put_manifest(manifest)
 
@@ -191,31 +190,9 @@ class CacheExport:
         """The annotations of an image that carries its own records; its layers are those of the image."""
         from builder.cache.inline import ANNOTATION, pack
 
-        records = [self._record(step, None) for step in self._chosen(spec, chain)]
+        records = [self._record(step, self._own_layer(step)) for step in self._chosen(spec, chain)]
         data = render(Document(spec.scope, tuple(records)))
         return ((ANNOTATION, pack(data)), *self._signature(spec, data))
-
-    def _send_all(self, target: Target, layers: list[Layer]) -> None:
-        """Bring layers there, several at once: most of the time is waiting for answers."""
-        target.look()
-        missing = [layer for layer in layers if layer.digest not in target.there]
-        if not missing:
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cache-export") as pool:
-            for _ in pool.map(lambda layer: target.send(layer, self._opener(layer)), missing):
-                pass
-
-    def _wait(self, check: Callable[[], object]) -> None:
-        """Until all that was given to the background is done."""
-        if self._thread is None:
-            return
-        self._put(None)
-        while self._thread.is_alive():
-            self._thread.join(0.1)
-            check()
-        self._thread = None
 
     def _chosen(self, spec: CacheSpec, chain: frozenset[bytes]) -> Iterable[DoneStep]:
         """The steps whose records go there: all, or those that the result stands on. One for each key."""
@@ -227,18 +204,21 @@ class CacheExport:
                 found[step.shared[-1].key] = step
         return found.values()
 
-    def _record(self, step: DoneStep, target: Target | None) -> RemoteRecord:
-        record, layer, changes, entries = step.record, None, None, 0
-        if record.state != step.parent:
+    def _own_layer(self, step: DoneStep) -> Layer | None:
+        """A step's layer as an image has it."""
+        if step.record.state == step.parent:
+            return None
+        return promised_layer(self._store, step.record.state) or ensure_layer(
+            self._store, step.record.state, proven=True
+        )
+
+    def _record(self, step: DoneStep, layer: Layer | None) -> RemoteRecord:
+        """A step as caches keep it; `layer` holds what it changed, if it changed anything."""
+        record, changes, entries = step.record, None, 0
+        if layer is not None:
             changes = self._remote.portables.changes(record.state)
             state = self._store.states.get(record.state)
             entries = state.entries if state is not None else 0
-            layer = (
-                self._layer(target, record.state)
-                if target is not None
-                else promised_layer(self._store, record.state)
-                or ensure_layer(self._store, record.state, proven=True)
-            )
         return RemoteRecord(
             keys=tuple(item.key for item in step.shared),
             slot=step.slot,
@@ -303,25 +283,30 @@ def export_caches(session: Session, result: StageResult) -> None:
     export = session.remote.export if session.remote is not None else None
     if export is None:
         return
-    if any(target.spec.mounts for target in export.targets):
+    if any(upload.target.spec.mounts for upload in export.uploads):
         from builder.engine.cache_mounts import mounts_of
 
         export.mounts = mounts_of(session)
     chain = frozenset(state.id for state in session.store.chain(result.state))
-    for target in export.targets:
-        reporter = session.events.start(f"exporting cache to {target.spec}", "")
+    for upload in export.uploads:
+        spec = upload.target.spec
+        reporter = session.events.start(f"exporting cache to {spec}", "")
         try:
             session.check()
-            export.finish(target, chain, session.check)
+            there, wanted = export.finish(upload, chain, session.check)
+            if there < wanted:
+                raise BuilderError(
+                    f"it is too slow: {there} of {wanted} layers are there, with their records; the next build sends more"
+                )
         except (Cancelled, DamageError):
             reporter.finish(Outcome.CANCELLED)
             raise
         except Exception as error:  # whatever a place's library raises
             message = error.message if isinstance(error, BuilderError) else f"{type(error).__name__}: {error}"
-            if target.spec.fails:
+            if spec.fails:
                 reporter.finish(Outcome.FAILED, error=message)
-                raise BuilderError(f"the cache cannot be exported to {target.spec}: {message}") from None
-            session.events.warn(f"cache export failed: {target.spec}: {message}")
+                raise BuilderError(f"the cache cannot be exported to {spec}: {message}") from None
+            session.events.warn(f"cache export failed: {spec}: {message}")
         reporter.finish(Outcome.DONE)
 
 

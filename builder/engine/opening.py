@@ -64,7 +64,7 @@ def open_session(
         # Late: most builds have no remote cache.
         from builder.engine.remote_cache import RemoteCache
 
-        remote = RemoteCache(store, request, graph.platform, inputs.slot, events.warn)
+        remote = RemoteCache(store, request, graph.platform, inputs.slot, events)
     return Session(
         request=request,
         inputs=inputs,

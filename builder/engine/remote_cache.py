@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from builder.cache.document import RemoteMount, RemoteRecord, portable_key
@@ -15,11 +16,12 @@ from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest
 from builder.engine.reasons import Above
+from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError
-from builder.events import Reason
+from builder.events import Outcome, Reason
 from builder.image.platform import Platform
-from builder.store.importing import ImageSource
+from builder.store.importing import ImageSource, Progress
 from builder.store.meter import Meter
 from builder.store.records import Record
 from builder.store.store import Store
@@ -74,9 +76,10 @@ class RemoteCache:
     """See the module. It is also what the store asks for promised layers (`builder.store.arrival.Supplier`)."""
 
     def __init__(
-        self, store: Store, request: BuildRequest, platform: Platform, slot: str, warn: Warn
+        self, store: Store, request: BuildRequest, platform: Platform, slot: str, events: Events
     ) -> None:
-        self._store, self._warn = store, warn
+        self._store, self._events = store, events
+        warn = events.warn
         self._rows = store.portables
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
@@ -125,6 +128,7 @@ class RemoteCache:
             found = source.find(shared.key)
             if found is None:
                 continue
+            source.patience.spare(found.seconds)
             state = self._promise(found, parent)
             record = Record(
                 key=key,
@@ -139,6 +143,16 @@ class RemoteCache:
             keys = (*(SharedKey(text, ()) for text in cheap), SharedKey(last, found.parts))
             return RemoteHit(record, str(source.spec), keys)
         return None
+
+    def spared(self, record: Record) -> None:
+        """A step was found whose record is here: if its files are not, those who have them have spared it."""
+        known = self._store.states.get(record.state)
+        if known is None or known.snapshot:
+            return
+        for layer in self._store.layers.of_state(record.state):
+            for source in self.sources:
+                if layer.pulled and source.offers(layer.digest):
+                    source.patience.spare(record.seconds)
 
     def _promise(self, found: RemoteRecord, parent: bytes) -> bytes:
         """The state that a remote record leads to from a state of this store."""
@@ -207,7 +221,7 @@ class RemoteCache:
     def sources_of(self, digest: Digest) -> Sequence[ImageSource]:
         """The caches and registries of bases that have a blob."""
         bases: list[ImageSource] = [base.source for base in self._bases if digest in base.digests]
-        return [*bases, *(source.place for source in self.sources if source.offers(digest))]
+        return [*bases, *(source.source for source in self.sources if source.offers(digest))]
 
     def repositories(self, digest: Digest) -> Sequence[tuple[str, str]]:
         """The repositories of bases and among the caches that have a blob."""
@@ -218,21 +232,37 @@ class RemoteCache:
             if source.place.repository is not None and source.offers(digest)
         ]
 
+    @contextmanager
+    def watch(self, place: ImageSource) -> Iterator[Progress]:
+        """Show how far the layers are that come from a cache or a base's registry."""
+        source = next((source for source in self.sources if source.source is place), None)
+        base = next((str(base.client.reference) for base in self._bases if base.source is place), "")
+        reporter = self._events.start(
+            f"fetching layers from {source.spec if source is not None else base}", ""
+        )
+        try:
+            # What a cache gives is counted where it comes in.
+            yield reporter.local_progress if source is not None else reporter.progress
+        except BaseException:
+            reporter.finish(Outcome.CANCELLED)
+            raise
+        reporter.finish(Outcome.DONE)
+
     def lost(self, place: ImageSource, error: BuilderError) -> None:
         """A cache broke its promise: nothing more is taken from it."""
         for source in self.sources:
-            if source.place is place:
+            if source.source is place:
                 source.give_up(error.message)
 
     # --- cache mounts ---
 
-    def mount(self, name: str) -> tuple[ImageSource, RemoteMount] | None:
+    def mount(self, name: str) -> tuple[ImportedCache, RemoteMount] | None:
         """The cache mount of a name that one of the caches has."""
         for source in self.sources:
             document = source.document()
             for mount in document.mounts if document is not None else ():
                 if mount.name == name:
-                    return source.place, mount
+                    return source, mount
         return None
 
     def restore(self, name: str, fd: int) -> bool:
@@ -242,14 +272,14 @@ class RemoteCache:
             return False
         from builder.execute.packs import unpack_mount
 
-        place, mount = found
+        source, mount = found
         try:
-            unpack_mount(place, mount, fd)
+            unpack_mount(source.mounts(), mount, fd)
         except BuilderError as error:
-            self.lost(place, error)
+            source.give_up(error.message)
             return False
         except OSError as error:
-            self.lost(place, BuilderError(error.strerror or str(error)))
+            source.give_up(error.strerror or str(error))
             return False
         return True
 

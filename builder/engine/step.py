@@ -102,6 +102,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             if found is not None and not expired(place.control, found.record):
                 record, origin, shared = found.record, found.origin, list(found.shared)
                 store.records.put(record)
+        elif remote is not None and record is not None:
+            remote.spared(record)
         if record is not None:
             for key in keys[:-1]:  # next time the cheap key is enough
                 store.records.put(replace(record, key=key))

@@ -19,6 +19,8 @@ MEDIA_TYPES = {
 }
 # Bytes of files from which on threads share the work.
 _WORTH_THREADS = 1 << 20
+# Seconds that an output waits for a layer which is made at this moment.
+_WAIT = 1.0
 
 
 def known_layer(
@@ -33,32 +35,49 @@ def known_layer(
 
 
 def ensure_layer(
-    store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1, proven: bool = False
+    store: Store,
+    state: bytes,
+    *,
+    compression: str = "gzip",
+    max_mtime: int = -1,
+    proven: bool = False,
+    patient: bool = False,
 ) -> Layer:
     """The layer of a state's own snapshot: a blob that the store has already, or one made now.
 
     `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
-    none) clamps the times of files. With `proven` a blob whose bytes were changed counts as none. A `DamageError` tells
-    that the files were changed, as they do not give the layer that they gave; their state is dropped.
+    none) clamps the times of files. With `proven` a blob whose bytes were changed counts as none. `patient` waits for another
+    thread that makes it, however long. A `DamageError` tells that the files were changed, as they do not give the layer that they
+    gave; their state is dropped.
     """
-    with store.layers.making(state):  # an output and a cache may want it at once
-        known = known_layer(store, state, compression=compression, max_mtime=max_mtime, proven=proven)
-        if known is not None:
-            return known
-        if max_mtime < 0 and (promised := promised_layer(store, state)) is not None:
-            from builder.store.arrival import need_blob
+    making = store.layers.making(state)  # an output and a cache may want it at once
+    # One who packs for a cache has the lowest priority: where others keep the machine busy it is sooner made twice.
+    alone = making.acquire(timeout=-1 if patient else _WAIT)
+    try:
+        return _ensure_layer(store, state, compression, max_mtime, proven)
+    finally:
+        if alone:
+            making.release()
 
-            need_blob(store, promised)
-            return promised
-        snapshot = store.snapshot(state)
-        if snapshot is None:
-            raise ImageError(f"the store has no files for state {state.hex()[:12]}")
-        while True:
-            layer = _write(store, snapshot, compression, max_mtime)
-            _compare(store, state, _clamped(store, state, max_mtime), layer)
-            store.layers.put(_clamped(store, state, max_mtime), layer)
-            if store.blobs.has(layer.digest):  # else it was another state's, too, which was just removed
-                return layer
+
+def _ensure_layer(store: Store, state: bytes, compression: str, max_mtime: int, proven: bool) -> Layer:
+    known = known_layer(store, state, compression=compression, max_mtime=max_mtime, proven=proven)
+    if known is not None:
+        return known
+    if max_mtime < 0 and (promised := promised_layer(store, state)) is not None:
+        from builder.store.arrival import need_blob
+
+        need_blob(store, promised)
+        return promised
+    snapshot = store.snapshot(state)
+    if snapshot is None:
+        raise ImageError(f"the store has no files for state {state.hex()[:12]}")
+    while True:
+        layer = _write(store, snapshot, compression, max_mtime)
+        _compare(store, state, _clamped(store, state, max_mtime), layer)
+        store.layers.put(_clamped(store, state, max_mtime), layer)
+        if store.blobs.has(layer.digest):  # else it was another state's, too, which was just removed
+            return layer
 
 
 def _compare(store: Store, state: bytes, name: bytes, layer: Layer) -> None:

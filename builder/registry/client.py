@@ -19,6 +19,7 @@ from builder import __version__
 from builder.errors import RegistryError
 from builder.image.reference import Reference
 from builder.registry.auth import Credentials
+from builder.registry.connections import Connections
 
 Response = urllib3.BaseHTTPResponse
 Body = Callable[[], Any]
@@ -45,7 +46,7 @@ class Client:
     """Speaks with one registry for one repository. Threads may share it.
 
     `timeout` are the seconds that the registry may say nothing (None: as long as a large upload takes it to think),
-    `waits` those between tries; `sleep` waits, and tests give another.
+    `waits` those between tries; `sleep` waits, and tests give another. `aborted` tells that `abort` was called.
     """
 
     def __init__(
@@ -64,14 +65,20 @@ class Client:
         self._sleep = sleep
         self._waits = waits
         limit = _TIMEOUT if timeout is None else urllib3.Timeout(connect=timeout, read=timeout)
-        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, timeout=limit)
+        self._pool = Connections(maxsize=_CONNECTIONS, retries=False, timeout=limit)
         self._tokens: dict[str, tuple[str, float]] = {}
         self._challenge: tuple[str, dict[str, str]] | None = None
         self._lock = threading.Lock()
+        self.aborted = False
 
     def close(self) -> None:
         """Close all connections."""
         self._pool.clear()
+
+    def abort(self) -> None:
+        """Break off the requests that go on, in other threads, with an error; none is tried again."""
+        self.aborted = True
+        self._pool.abort()
 
     @contextmanager
     def request(
@@ -115,10 +122,12 @@ class Client:
         authenticated = False
         tries = 0
         while True:
+            if self.aborted:
+                raise RegistryError(f"the work with {self.reference.registry} was broken off")
             try:
                 response, used = self._once(method, url, headers, body, scopes)
             except (HTTPError, OSError) as error:
-                if tries >= len(self._waits) or not _is_passing(error):
+                if tries >= len(self._waits) or not _is_passing(error) or self.aborted:
                     raise self._unreachable(url, error) from None
                 self._sleep(self._waits[tries])
                 tries += 1

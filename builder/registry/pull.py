@@ -77,7 +77,7 @@ class RegistrySource:
                         done += len(chunk)
                         yield chunk
                 except (HTTPError, OSError) as error:
-                    if resumes >= _MOST_RESUMES:
+                    if resumes >= _MOST_RESUMES or self._client.aborted:
                         raise RegistryError(
                             f"the connection for {descriptor.digest.short} of {self._client.reference} broke "
                             f"{resumes + 1} times: {error}"

@@ -90,6 +90,13 @@ def push_blob(
     """Bring one blob there, if it is not: `existing`, `mounted` or `uploaded`. `mounts` are repositories that may have it."""
     if blob_exists(client, blob.digest):
         return "existing"
+    return send_blob(client, blob, opener, mounts, on_progress)
+
+
+def send_blob(
+    client: Client, blob: Descriptor, opener: Open, mounts: Sequence[str], on_progress: Progress | None
+) -> str:
+    """Bring a blob there that is not: `mounted` or `uploaded`; see `push_blob`."""
     location = None
     for repository in mounts:
         query = urlencode({"mount": str(blob.digest), "from": repository})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 from builder.digest import Digest
 from builder.errors import BuilderError, CacheLostError, ImageError
 from builder.image.compression import CHUNK, decompress_bounded
 from builder.image.manifest import Descriptor
-from builder.store.importing import ImageSource, bounded, read_layers
+from builder.store.importing import ImageSource, Progress, bounded, read_layers
 from builder.store.layers import Layer
 from builder.store.locks import locked
 from builder.store.states import State
@@ -33,6 +33,10 @@ class Supplier(Protocol):
 
     def repositories(self, digest: Digest) -> Sequence[tuple[str, str]]:
         """Registries and their repositories that have a blob, which a push to the same registry can mount."""
+        ...
+
+    def watch(self, source: ImageSource) -> AbstractContextManager[Progress]:
+        """Around the reading of layers from a source: what is told how far that is."""
         ...
 
     def lost(self, source: ImageSource, error: BuilderError) -> None:
@@ -131,7 +135,8 @@ def _bring_run(store: Store, states: list[State], layers: list[Layer], sources: 
     failure: BuilderError | None = None
     for source in sources:
         try:
-            read_layers(store, source, states, layers)
+            with _watched(store, source) as progress:
+                read_layers(store, source, states, layers, progress)
             return
         except BuilderError as error:
             failure = error
@@ -141,6 +146,16 @@ def _bring_run(store: Store, states: list[State], layers: list[Layer], sources: 
         if failure
         else "a layer of a remote cache cannot be had any more"
     )
+
+
+@contextmanager
+def _watched(store: Store, source: ImageSource) -> Iterator[Progress | None]:
+    """How far reading is, told to whoever supplies layers; of what is here there is nothing to tell."""
+    if isinstance(source, _Blobs) or store.supplier is None:
+        yield None
+        return
+    with store.supplier.watch(source) as progress:
+        yield progress
 
 
 def _tell_lost(store: Store, source: ImageSource, error: BuilderError) -> None:
@@ -160,7 +175,8 @@ def need_blob(store: Store, layer: Layer | Descriptor) -> None:
         failure = ""
         for source in sources_of(store, layer.digest):
             try:
-                _fetch_blob(store, source, layer)
+                with _watched(store, source) as progress:
+                    _fetch_blob(store, source, layer, progress)
                 return
             except BuilderError as error:
                 failure = f": {error.message}"
@@ -168,7 +184,9 @@ def need_blob(store: Store, layer: Layer | Descriptor) -> None:
     raise CacheLostError(f"the layer {layer.digest.short} cannot be had{failure}")
 
 
-def _fetch_blob(store: Store, source: ImageSource, layer: Layer | Descriptor) -> None:
+def _fetch_blob(
+    store: Store, source: ImageSource, layer: Layer | Descriptor, on_progress: Progress | None
+) -> None:
     """Bring a blob here. Of a layer what it unpacks to is verified too: an image's config will speak of that."""
     descriptor = Descriptor(layer.media_type, layer.digest, layer.size)
     known = layer if isinstance(layer, Layer) else store.layers.by_digest(layer.digest)
@@ -177,6 +195,8 @@ def _fetch_blob(store: Store, source: ImageSource, layer: Layer | Descriptor) ->
         def kept() -> Iterator[bytes]:
             for chunk in bounded(source.read(descriptor), descriptor):
                 blob.write(chunk)
+                if on_progress is not None:
+                    on_progress(f"layer {layer.digest.short}", blob.size, layer.size)
                 yield chunk
 
         if known is None:

@@ -220,13 +220,19 @@ def _import_layers(
     return parents[-1]
 
 
-def read_layers(store: Store, source: ImageSource, states: Sequence[State], layers: Sequence[Layer]) -> None:
+def read_layers(
+    store: Store,
+    source: ImageSource,
+    states: Sequence[State],
+    layers: Sequence[Layer],
+    on_progress: Progress | None = None,
+) -> None:
     """Read and unpack the layers of promised states, several at once; the lowest state comes first."""
     read = [
         (state.id, state.parent, Descriptor(layer.media_type, layer.digest, layer.size), layer.diff_id)
         for state, layer in zip(states, layers, strict=True)
     ]
-    _read_all(store, source, read, None)
+    _read_all(store, source, read, on_progress)
 
 
 def _read_all(

@@ -6,7 +6,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # What to do with a request, by its method and path: "" passes it on.
@@ -15,7 +15,9 @@ Behaviour = Callable[[str, str], str]
 
 class FlakyServer(ThreadingHTTPServer):
     """`behave` answers with "", `stall` (say nothing), `reset` (break off at once), `half` (break off in the middle of the
-    body), `trickle` (half of the body, then nothing) or a status. `seen` has all requests.
+    body), `trickle` (half of the body, then nothing), `dribble` (a byte now and then, without an end), `slow` (all of it, in a
+    second), `sip` (take a byte of what is sent now and then) or a status. `seen` has all requests, `done` those whose answer
+    was given as a whole.
     """
 
     daemon_threads = True
@@ -26,6 +28,7 @@ class FlakyServer(ThreadingHTTPServer):
         self.behind = behind
         self.behave: Behaviour = lambda method, path: ""
         self.seen: list[str] = []
+        self.done: list[str] = []
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -54,6 +57,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.seen.append(f"{self.command} {self.path}")
         how = self.server.behave(self.command, self.path)
         length = int(self.headers.get("Content-Length", 0))
+        if how == "sip":
+            while not self.server.over.wait(0.1) and self.rfile.read(1):
+                pass
+            self._break()
+            return
         body = self.rfile.read(length) if length else None
         if how == "stall":
             self.server.over.wait()
@@ -96,12 +104,30 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.wfile.write(data[: len(data) // 2] if how in ("half", "trickle") else data)
-        self.wfile.flush()
+        for piece in self._pieces(data, how):
+            self.wfile.write(piece)
+            self.wfile.flush()
+        if not how:
+            self.server.done.append(f"{self.command} {self.path}")
         if how == "trickle":
             self.server.over.wait()
         if how in ("half", "trickle"):
             self._break()
+
+    def _pieces(self, data: bytes, how: str) -> Iterator[bytes]:
+        if how in ("half", "trickle"):
+            yield data[: len(data) // 2]
+        elif how == "dribble":
+            for number in range(len(data) - 1):
+                yield data[number : number + 1]
+                self.server.over.wait(0.1)
+            self.server.over.wait()  # the last byte never comes
+        elif how == "slow":
+            for number in range(10):
+                yield data[len(data) * number // 10 : len(data) * (number + 1) // 10]
+                self.server.over.wait(0.1)
+        else:
+            yield data
 
     def _break(self) -> None:
         self.close_connection = True

@@ -42,7 +42,9 @@ class Built:
 
     def outcomes(self) -> list[str]:
         return [
-            step["outcome"] for title, step in self.steps.items() if not title.startswith(("FROM", "export"))
+            step["outcome"]
+            for title, step in self.steps.items()
+            if not title.startswith(("FROM", "export", "fetching"))
         ]
 
     def reasons(self, title: str) -> list[str]:

@@ -1,0 +1,131 @@
+"""Sending to one remote cache: in the background while the build goes on, and for a while at its end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from builder.cache.target import Target
+from builder.errors import BuilderError, CacheLostError
+
+# The lowest priority there is: layers are packed when no step of the build wants the processor.
+_POLITENESS = 19
+_AT_ONCE = 4
+_LOOK = 0.05
+# Seconds after which it can be told how long the rest will take.
+_TRIAL = 5.0
+
+
+class Upload:
+    """The traffic to one target: one thread while the build goes on, several at its end. What goes wrong is `target.failed`."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.taken: set[bytes] = set()
+        """The states whose layers are on their way, or there."""
+        # Not a `queue`, which brings more than it gives here.
+        self._waiting: list[Callable[[], object]] = []
+        self._busy = 0
+        self._ending = self._stopped = False
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+
+    def put(self, job: Callable[[], object]) -> None:
+        """Something to be sent, in its turn."""
+        with self._changed:
+            if self._stopped:
+                return
+            self._waiting.append(job)
+            if len(self._threads) < (_AT_ONCE if self._ending else 1):
+                self._threads.append(threading.Thread(target=self._work, name="cache-export", daemon=True))
+                self._threads[-1].start()
+            self._changed.notify()
+
+    def end(self) -> None:
+        """The build is done: from now on people wait, and several jobs go on at once."""
+        self._ending = True
+
+    def settle(self, check: Callable[[], object]) -> bool:
+        """Wait until all is sent; False if that is not worth the time, and then nothing is sent any more.
+
+        `check` is asked now and then, and raises if the build is to stop.
+        """
+        begin, moved = time.monotonic(), self.target.moved
+        while not self._is_idle():
+            check()
+            if self._is_hopeless(time.monotonic() - begin, self.target.moved - moved):
+                self.stop()
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Break off what is being sent, and drop what is not yet. What is being packed is brought to its end first."""
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self.target.halt()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _is_idle(self) -> bool:
+        with self._changed:
+            if self._waiting or self._busy:
+                self._changed.wait(_LOOK)
+            return not self._waiting and not self._busy
+
+    def _is_hopeless(self, seconds: float, moved: int) -> bool:
+        """Whether the rest would take longer than people wait, by what was sent in the seconds that they have waited."""
+        most, rest = self.target.spec.last_wait, self.target.rest
+        if seconds >= most:
+            return True
+        if seconds < _TRIAL or not rest:
+            return False
+        return not moved or seconds + rest * seconds / moved > most
+
+    def _work(self) -> None:
+        if not self._ending:
+            try:
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
+            except OSError:
+                pass
+        while True:
+            with self._changed:
+                while not self._waiting and not self._stopped:
+                    self._changed.wait()
+                if self._stopped:
+                    return
+                job = self._waiting.pop(0)
+                self._busy += 1
+            try:
+                self._guarded(job)
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._changed.notify_all()
+
+    def _guarded(self, job: Callable[[], object]) -> None:
+        """One job; a failure ends the export to this target and nothing else."""
+        if self.target.failed is not None or self._stopped:
+            return
+        failed: BuilderError
+        try:
+            job()
+            return
+        except CacheLostError as error:
+            if (
+                not self._ending
+            ):  # of a cache that is read: the step is carried out after all, and comes again
+                return
+            failed = error
+        except BuilderError as error:
+            failed = error
+        except OSError as error:
+            failed = BuilderError(error.strerror or str(error))
+        except Exception as error:  # whatever a place's library raises
+            failed = BuilderError(f"{type(error).__name__}: {str(error)[:200]}")
+        if not self._stopped:
+            self.target.failed = failed

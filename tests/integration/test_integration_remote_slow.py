@@ -1,0 +1,259 @@
+"""Remote caches that are slow: a build is not slower for them than without, but for seconds that are told; see docs/cache.md.
+
+The servers here never come to an end by themselves: that a build does shows that it does not wait for them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flaky_server import FlakyServer
+from registry_server import Registry, run_registry
+from remote_machines import Built, Machine, NewMachine, rewrite_records
+
+NEVER = 3600
+# Never the limit where the other one is tried.
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with run_registry(tmp_path_factory.mktemp("registry") / "registry") as found:
+        yield found
+
+
+@pytest.fixture
+def flaky(registry: Registry) -> Iterator[FlakyServer]:
+    server = FlakyServer(registry.host)
+    yield server
+    server.stop()
+
+
+def is_right(machine: Machine, built: Built) -> None:
+    assert built.status == 0
+    assert machine.command("run", built.report["image"], "cat", "/out", "/done") == "a\nb\ndone\n"
+
+
+def only_layers(how: str, flaky: FlakyServer) -> None:
+    """The first blob that is fetched is the document of records; the others come as `how` says."""
+    first: list[str] = []
+
+    def behave(method: str, path: str) -> str:
+        if method != "GET" or "/blobs/" not in path:
+            return ""
+        first.append(path)
+        return "" if path == first[0] else how
+
+    flaky.behave = behave
+
+
+# --- a cache that is read ---
+
+
+@pytest.mark.parametrize(("how", "what"), [("stall", "/manifests/"), ("dribble", "/blobs/")])
+def test_records_are_waited_for_no_longer_than_they_may_cost(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, how: str, what: str
+) -> None:
+    first, second = machine(), machine()
+    name = f"records/{how}{what.strip('/')}:c"
+    first.build("--cache-to", f"type=registry,ref={registry.host}/{name},mode=max")
+    flaky.behave = lambda method, path: how if what in path else ""
+    built = second.build("--cache-from", f"type=registry,ref={flaky.host}/{name},timeout={NEVER},wait=0.3")
+    is_right(second, built)
+    assert set(built.outcomes()) == {"miss"}
+    assert f"cache import failed: registry {flaky.host}/{name}: it did not answer within 0.3 s" in built.text
+
+
+def test_a_cache_is_not_waited_for_by_steps_that_the_store_has(
+    machine: NewMachine, flaky: FlakyServer
+) -> None:
+    one = machine()
+    one.build()
+    flaky.behave = lambda method, path: "stall"
+    source = f"type=registry,ref={flaky.host}/nobody/asks,timeout={NEVER},wait={NEVER}"
+    built = one.build("--cache-from", source)
+    assert set(built.outcomes()) == {"hit"}
+    assert "cache import failed" not in built.text
+
+
+@pytest.mark.parametrize("how", ["trickle", "dribble"])
+def test_layers_are_waited_for_no_longer_than_their_steps_take(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, how: str
+) -> None:
+    first, second = machine(), machine()
+    name = f"layers/{how}:c"
+    first.build("--cache-to", f"type=registry,ref={registry.host}/{name},mode=max")
+    only_layers(how, flaky)
+    built = second.build("--cache-from", f"type=registry,ref={flaky.host}/{name},timeout={NEVER},wait=0.3")
+    is_right(second, built)
+    assert f"cache import failed: registry {flaky.host}/{name}: it is too slow" in built.text
+    assert built.report["steps"][-2]["outcome"] == "miss"
+
+
+def expensive(machine: NewMachine, registry: Registry, name: str, tmp_path: Path) -> None:
+    """A cache in the registry whose steps took an hour each, as it says."""
+    first = machine()
+    cache = tmp_path / "expensive"
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+
+    def took_an_hour(document: dict[str, list[dict[str, float]]]) -> None:
+        for record in document["records"]:
+            record["seconds"] = 3600
+
+    rewrite_records(cache, took_an_hour)
+    other = machine()
+    # Records travel on as they came.
+    target = f"type=registry,ref={registry.host}/{name},mode=max"
+    other.build("--cache-from", f"type=local,src={cache}", "--cache-to", target, "-o", "type=cacheonly")
+
+
+def test_layers_that_spare_much_are_waited_for(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, tmp_path: Path
+) -> None:
+    expensive(machine, registry, "worth/it:c", tmp_path)
+    only_layers("slow", flaky)
+    second = machine()
+    source = f"type=registry,ref={flaky.host}/worth/it:c,timeout={NEVER},wait=0.1"
+    built = second.build("--cache-from", source)
+    is_right(second, built)
+    assert set(built.outcomes()) == {"hit"}
+    assert "cache import failed" not in built.text
+    # What comes late is shown while it comes.
+    assert f"fetching layers from registry {flaky.host}/worth/it" in built.text
+    assert "read layer " in built.text
+
+
+def test_layers_that_spare_much_but_will_not_come_are_not_waited_for(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, tmp_path: Path
+) -> None:
+    expensive(machine, registry, "silent/ones:c", tmp_path)
+    only_layers("trickle", flaky)
+    second = machine()
+    built = second.build(
+        "--cache-from", f"type=registry,ref={flaky.host}/silent/ones:c,timeout=0.5,wait={NEVER}"
+    )
+    is_right(second, built)
+    assert "it has sent nothing for 0.5 s" in built.text
+
+
+def test_a_second_build_on_promises_waits_as_long_as_the_first(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, tmp_path: Path
+) -> None:
+    """The records are in the store by then, and still spare what they spared."""
+    expensive(machine, registry, "twice/c:c", tmp_path)
+    second = machine()
+    source = f"type=registry,ref={flaky.host}/twice/c:c,timeout={NEVER},wait=0.1"
+    second.build("--cache-from", source.replace("wait=0.1", "wait=5"), "-o", "type=cacheonly")
+    only_layers("slow", flaky)
+    built = second.build("--cache-from", source.replace("wait=0.1", "wait=1"))
+    is_right(second, built)
+    assert set(built.outcomes()) == {"hit"}
+
+
+# --- a cache that is written ---
+
+
+def write_large(machine: Machine) -> None:
+    """A small layer, then one that fills every buffer between two machines."""
+    machine.write("Buildfile", "FROM base\nRUN echo small > /small\nCOPY large /large\n")
+    (machine.project / "large").write_bytes(os.urandom(24 << 20))
+
+
+def test_what_reached_a_slow_cache_counts(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer
+) -> None:
+    first, second, third = machine(), machine(), machine()
+    write_large(first)
+    for other in (second, third):
+        other.write("Buildfile", (first.project / "Buildfile").read_text())
+        (other.project / "large").write_bytes((first.project / "large").read_bytes())
+    uploads: list[str] = []
+
+    def behave(method: str, path: str) -> str:
+        if method != "PUT" or "/blobs/" not in path:
+            return ""
+        uploads.append(path)
+        return "sip" if len(uploads) == 2 else ""
+
+    flaky.behave = behave
+    name = f"sipping/c:{os.getpid()}"
+    target = f"type=registry,ref={flaky.host}/{name},mode=max,timeout={NEVER},wait=1.5"
+    built = first.build("--cache-to", target)
+    assert built.status == 0
+    assert "cache export failed" in built.text
+    assert (
+        "it is too slow: 1 of 2 layers are there, with their records; the next build sends more" in built.text
+    )
+    source = f"type=registry,ref={registry.host}/{name}"
+    two = second.build("--cache-from", source)
+    assert two.outcomes() == ["hit", "miss"]
+    # The next export sends what is missing, and nothing again.
+    flaky.behave = lambda method, path: ""
+    before = len(uploads)
+    first.build("--cache-to", target)
+    assert len(uploads) == before
+    sent = [line for line in flaky.done if line.startswith("PUT ") and "/blobs/" in line]
+    assert len(sent) == 4  # the small one and the records, the large one and the records
+    assert third.build("--cache-from", source).outcomes() == ["hit", "hit"]
+    strict = third.build(
+        "--no-cache", "--cache-to", f"{target},ignore-error=false".replace(name, f"{name}-strict")
+    )
+    assert strict.status == 0
+
+
+def test_an_export_that_is_too_slow_fails_a_build_that_wants_it(
+    machine: NewMachine, flaky: FlakyServer
+) -> None:
+    one = machine()
+    flaky.behave = lambda method, path: "sip" if method == "PUT" and "/blobs/" in path else ""
+    write_large(one)
+    target = f"type=registry,ref={flaky.host}/strict/c:c,mode=max,timeout={NEVER},wait=1,ignore-error=false"
+    built = one.build("--cache-to", target, ok=False)
+    assert built.status == 1
+    assert "the cache cannot be exported to registry" in built.text
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_outputs_are_there_before_anything_waits_for_a_cache(
+    machine: NewMachine, flaky: FlakyServer, tmp_path: Path, mode: str
+) -> None:
+    one = machine()
+    flaky.behave = lambda method, path: "stall"
+    out = tmp_path / "out.tar"
+    target = f"type=registry,ref={flaky.host}/stalled/c,mode={mode},timeout={NEVER},wait={NEVER}"
+    process = one.start("--cache-to", target, "-t", "app", "-o", f"type=oci,dest={out}", "-o", "type=image")
+    try:
+        until = time.monotonic() + 100
+        while "app" not in one.command("images") and time.monotonic() < until:
+            time.sleep(0.05)
+        assert process.poll() is None, "it still waits for the cache"
+        assert "app" in one.command("images")
+        assert out.exists()
+        assert one.command("run", "app", "cat", "/done") == "done\n"
+        # Whoever does not want to wait stops it, and that does not wait either.
+        while "exporting cache to" not in (line := process.stdout.readline()) and line:  # type: ignore[union-attr]
+            pass
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+
+
+def test_a_slow_target_does_not_hold_up_another(
+    machine: NewMachine, flaky: FlakyServer, tmp_path: Path
+) -> None:
+    first, second = machine(), machine()
+    flaky.behave = lambda method, path: "stall"
+    cache = tmp_path / "cache"
+    built = first.build(
+        *("--cache-to", f"type=registry,ref={flaky.host}/stalled/c,mode=max,timeout={NEVER},wait=0.5"),
+        *("--cache-to", f"type=local,dest={cache},mode=max"),
+    )
+    assert built.text.count("cache export failed: registry") == 1
+    assert set(second.build("--cache-from", f"type=local,src={cache}").outcomes()) == {"hit"}
