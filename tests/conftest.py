@@ -97,9 +97,9 @@ def context(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def unprivileged() -> Iterator[str]:
-    """The name of an ordinary user with subordinate ids."""
+@pytest.fixture(scope="session")
+def unprivileged() -> str:
+    """The name of an ordinary user with subordinate ids, who stays for the next tests."""
     name = "pybuild-test"
     if os.geteuid() != 0:
         pytest.skip("making a user needs root; the tests of the user's own rights ran as that user")
@@ -110,7 +110,25 @@ def unprivileged() -> Iterator[str]:
         if not any(line.startswith(f"{name}:") for line in path.read_text().splitlines()):
             with path.open("a") as stream:
                 stream.write(f"{name}:3000000:65536\n")
-    yield name
+    return name
+
+
+@pytest.fixture(scope="session")
+def _user_place(unprivileged: str, bases: Path) -> Iterator[Path]:
+    from user_place import user_place
+
+    with user_place(unprivileged, bases) as place:
+        yield place
+
+
+@pytest.fixture
+def user(unprivileged: str, _user_place: Path) -> Iterator[object]:
+    """An ordinary `User` with subordinate ids and an empty folder (tests/integration)."""
+    from user_place import User
+
+    folder = Path(tempfile.mkdtemp(dir=_user_place))
+    yield User(unprivileged, _user_place, folder)
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from flaky_server import FlakyServer
 from registry_server import PASSWORD, USER, Registry, run_registry
 from remote_machines import BUILDFILE, NewMachine, manifest_of, rename_cache, rewrite_records
 from s3_server import Bucket, run_s3
-from user_place import user_place
+from user_place import User
 
 from builder.events import Warned
 
@@ -448,38 +448,20 @@ def test_layers_of_another_compression(machine: NewMachine, tmp_path: Path) -> N
         second = machine()
 
 
-def test_root_and_an_ordinary_user_share_a_cache(
-    machine: NewMachine, unprivileged: str, bases: Path, tmp_path: Path
-) -> None:
+def test_root_and_an_ordinary_user_share_a_cache(machine: NewMachine, user: User) -> None:
     first = machine()
-    with user_place(unprivileged, bases) as home:
-        text = BUILDFILE + "RUN rm /etc/group && rm -r /home && mkdir /home && echo new > /home/new\n"
-        first.write("Buildfile", text)
-        first.build("--cache-to", f"type=local,dest={home / 'cache'},mode=max")
-        shutil.copytree(first.project, home / "checkout")
-        for path in ("cache", "checkout"):
-            subprocess.run(["chown", "-R", unprivileged, str(home / path)], check=True)
-        (home / "checkout" / "Buildfile").write_text(text + "RUN ls /home > /seen; ls /etc >> /seen\n")
-        line = [str(home / "pybuild"), "build", "--progress", "plain", "--store", str(home / "store")]
-        line += ["--build-context", f"base=oci-layout://{home / 'base'}"]
-        line += [
-            "--cache-from",
-            f"type=local,src={home / 'cache'}",
-            "-o",
-            str(home / "out"),
-            str(home / "checkout"),
-        ]
-        done = subprocess.run(
-            ["runuser", "-u", unprivileged, "--", *line],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=home,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("CACHED from local") == 7
-        # What a folder was replaced by, and what was removed, is so for the user too.
-        seen = (home / "out" / "seen").read_text().split()
-        assert seen[0] == "new"
-        assert "home" not in seen
-        assert "group" not in seen
+    cache, checkout, out = (user.folder / name for name in ("cache", "checkout", "out"))
+    text = BUILDFILE + "RUN rm /etc/group && rm -r /home && mkdir /home && echo new > /home/new\n"
+    first.write("Buildfile", text)
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    shutil.copytree(first.project, checkout)
+    (checkout / "Buildfile").write_text(text + "RUN ls /home > /seen; ls /etc >> /seen\n")
+    user.own(cache)
+    user.own(checkout)
+    flags = ["--progress", "plain", "--cache-from", f"type=local,src={cache}", "-o", out]
+    assert user.run("build", *flags, checkout).stderr.count("CACHED from local") == 7
+    # What a folder was replaced by, and what was removed, is so for the user too.
+    seen = (out / "seen").read_text().split()
+    assert seen[0] == "new"
+    assert "home" not in seen
+    assert "group" not in seen

@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import PYBUILD, Run
-from user_place import user_place
+from user_place import User
 
 BUILDFILE = """\
 FROM base AS tools
@@ -144,20 +144,11 @@ def test_other_surroundings(first: Path, bases: Path) -> None:
         assert (folder / "out.tar").read_bytes() == first.read_bytes()
 
 
-@pytest.fixture
-def home(unprivileged: str, bases: Path) -> Iterator[Path]:
-    with user_place(unprivileged, bases) as folder:
-        yield folder
-
-
-def test_another_user_without_rights(first: Path, home: Path, unprivileged: str) -> None:
-    context = fill(home, umask=0o002, when=1_650_000_000, backwards=True)
-    subprocess.run(["chown", "-R", unprivileged, str(context)], check=True)
-    line = ["runuser", "-u", unprivileged, "--", str(home / "pybuild")]
-    line += [*flags(context, home / "base", home / "out.tar"), "--store", str(home / "store")]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=home)
-    assert done.returncode == 0, done.stderr
-    assert digest_of(home / "out.tar") == digest_of(first)
+def test_another_user_without_rights(first: Path, user: User) -> None:
+    context = user.own(fill(user.folder, umask=0o002, when=1_650_000_000, backwards=True))
+    out = user.folder / "out.tar"
+    user.run(*flags(context, user.base, out))
+    assert digest_of(out) == digest_of(first)
 
 
 def test_nothing_in_the_layers_is_of_today(first: Path) -> None:

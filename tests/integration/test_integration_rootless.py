@@ -3,127 +3,62 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from user_place import user_place
+from user_place import User
 
 
-@pytest.fixture
-def home(unprivileged: str, bases: Path) -> Iterator[Path]:
-    """A folder that belongs to the user, with the base image and a copy of the program that the user can read."""
-    with user_place(unprivileged, bases) as folder:
-        yield folder
-
-
-def test_an_ordinary_user_builds_and_runs(home: Path, unprivileged: str) -> None:
-    context = home / "context"
-    context.mkdir()
-    (context / "f").write_text("mine\n")
-    (context / "Buildfile").write_text(
+def test_an_ordinary_user_builds_and_runs(user: User) -> None:
+    context = user.context(
         "FROM base\nCOPY --chown=app:staff f /f\nRUN id -u > /id && rm /etc/group && mkdir /d && chown 1001:50 /d\n"
-        'USER app\nRUN id -un > /home/app/who\nCMD ["sh", "-c", "cat /id /home/app/who; ls -ln /f"]\n'
+        'USER app\nRUN id -un > /home/app/who\nCMD ["sh", "-c", "cat /id /home/app/who; ls -ln /f"]\n',
+        f="mine\n",
     )
-    subprocess.run(["chown", "-R", unprivileged, str(context)], check=True)
-
-    def run(*words: str) -> str:
-        line = [
-            "runuser",
-            "-u",
-            unprivileged,
-            "--",
-            str(home / "pybuild"),
-            *words,
-            "--store",
-            str(home / "store"),
-        ]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=home)
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    flags = ["--build-context", f"base=oci-layout://{home / 'base'}", "-t", "app", "-o", "type=image"]
-    flags += ["-o", f"type=oci,dest={home / 'out.tar'}"]
-    assert run("build", *flags, str(context)).count("CACHED") <= 1
-    assert run("build", *flags, str(context)).count("CACHED") == 4
-    shown = subprocess.run(
-        ["runuser", "-u", unprivileged, "--", str(home / "pybuild"), "run", "--store", str(home / "store"), "app"],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert shown.stdout.splitlines()[:2] == ["0", "app"], shown.stderr
-    assert shown.stdout.splitlines()[2].split()[2:4] == ["1000", "50"]
+    flags = ["-t", "app", "-o", "type=image", "-o", f"type=oci,dest={user.folder / 'out.tar'}"]
+    assert user.run("build", *flags, context).stderr.count("CACHED") <= 1
+    assert user.run("build", *flags, context).stderr.count("CACHED") == 4
+    shown = user.run("run", "app").stdout.splitlines()
+    assert shown[:2] == ["0", "app"]
+    assert shown[2].split()[2:4] == ["1000", "50"]
     # The image says the ids that it has inside, not those of the user's range.
-    subprocess.run(["umoci", "--version"], check=True, capture_output=True)
+    script = "skopeo copy -q oci-archive:out.tar dir:dir && for f in dir/*; do tar -tvzf $f 2>/dev/null || true; done"
     listed = subprocess.run(
-        ["sh", "-c", f"skopeo copy -q oci-archive:{home}/out.tar dir:{home}/dir && "
-         f"for f in {home}/dir/*; do tar -tvzf $f 2>/dev/null; done"], capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        ["sh", "-c", script], capture_output=True, text=True, check=True, cwd=user.folder
+    ).stdout
     assert any(line.split()[1] == "1000/50" and line.endswith(" f") for line in listed.splitlines()), listed
     assert any(line.split()[1] == "1001/50" and line.endswith(" d/") for line in listed.splitlines())
     assert any("etc/.wh.group" in line for line in listed.splitlines())
 
 
-def test_an_ordinary_user_plans_and_explains(home: Path, unprivileged: str) -> None:
-    context = home / "context"
-    context.mkdir()
-    (context / "f").write_text("one\n")
-    (context / "Buildfile").write_text(
+def test_an_ordinary_user_plans_and_explains(user: User) -> None:
+    context = user.context(
         'FROM base AS one\nCOPY --chown=app f /f\n# pybuild: recheck="cat /f"\nRUN cat /f > /g\n'
-        "FROM base\nCOPY --from=one /g /g\nRUN --mount=from=one,target=/m cat /m/g > /h\n"
+        "FROM base\nCOPY --from=one /g /g\nRUN --mount=from=one,target=/m cat /m/g > /h\n",
+        f="one\n",
     )
-    subprocess.run(["chown", "-R", unprivileged, str(context)], check=True)
-
-    def run(*words: str) -> str:
-        line = [
-            "runuser",
-            "-u",
-            unprivileged,
-            "--",
-            str(home / "pybuild"),
-            *words,
-            "--store",
-            str(home / "store"),
-        ]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=home)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    base = ["--build-context", f"base=oci-layout://{home / 'base'}"]
-    run("build", *base, str(context))
-    planned = run("plan", *base, str(context))
+    user.run("build", context)
+    planned = user.run("plan", context).stdout
     assert "3 hits, 0 misses" in planned and "depends on what it says now: cat /f" in planned
     (context / "f").write_text("two\n")
-    assert "1 file changed: f (content)" in run("plan", *base, str(context))
-    run("build", *base, str(context))
-    told = run("explain", "--diff")
+    assert "1 file changed: f (content)" in user.run("plan", context).stdout
+    user.run("build", context)
+    told = user.run("explain", "--diff").stdout
     assert "    -one\n    +two\n" in told and "because step" in told
 
 
-def test_prune_removes_files_of_other_ids(home: Path, unprivileged: str) -> None:
+def test_prune_removes_files_of_other_ids(user: User) -> None:
     """Files of subordinate ids, which the user cannot remove outside the user namespace, and those of killed builds."""
-    context, store = home / "context", home / "store"
-    context.mkdir()
-    (context / "Buildfile").write_text(
+    context = user.context(
         "FROM base\nRUN --mount=type=cache,target=/c,uid=1001 mkdir /d && echo x > /d/x && chown -R 1001:50 /d && chmod 700 /d"
         " && dd if=/dev/zero of=/c/big bs=1k count=300 && chown 1001 /c/big && chmod 500 /d /c\n"
     )
-    subprocess.run(["chown", "-R", unprivileged, str(context)], check=True)
-
-    def run(*words: str) -> str:
-        line = ["runuser", "-u", unprivileged, "--", str(home / "pybuild"), *words, "--store", str(store)]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=home)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    run("build", "-q", "--build-context", f"base=oci-layout://{home / 'base'}", "-t", "app", str(context))
-    (snapshot,) = store.glob("snapshots/*/fs/d")
-    assert snapshot.stat().st_uid not in (0, store.stat().st_uid)
+    user.run("build", "-q", "-t", "app", context)
+    (snapshot,) = user.store.glob("snapshots/*/fs/d")
+    assert snapshot.stat().st_uid not in (0, user.store.stat().st_uid)
     # A killed build's run with files of such an id.
-    subprocess.run(
-        ["cp", "-a", str(snapshot.parent.parent), str(store / "runs" / "0123456789abcdef")], check=True
-    )
-    assert "cache mounts" in run("du")
-    run("rmi", "app")
-    assert "reclaimed" in run("prune", "--all", "--force")
+    killed = user.store / "runs" / "0123456789abcdef"
+    subprocess.run(["cp", "-a", str(snapshot.parent.parent), str(killed)], check=True)
+    assert "cache mounts" in user.run("du").stdout
+    user.run("rmi", "app")
+    assert "reclaimed" in user.run("prune", "--all", "--force").stdout
     for folder in ("snapshots", "runs", "blobs/sha256", "caches", "listings"):
-        assert list((store / folder).iterdir()) == [], folder
+        assert list((user.store / folder).iterdir()) == [], folder

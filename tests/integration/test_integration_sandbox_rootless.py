@@ -21,24 +21,15 @@ from builder.sandbox.process import Mount, Process
 from builder.sandbox.run import run_process
 from builder.sandbox.ways import choose_way, enter, is_rootless
 
-USER = "pbsandboxtest"
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, ("newuidmap", "useradd", "userdel"))),
+    os.geteuid() != 0 or not all(map(shutil.which, ("newuidmap", "useradd"))),
     reason="needs root, to make an ordinary user, and the package uidmap",
 )
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[pwd.struct_passwd]:
-    subprocess.run(["useradd", "--no-create-home", USER], check=True)
-    try:
-        with open("/etc/subuid") as file:
-            if not any(line.startswith(f"{USER}:") for line in file):
-                for option in ("--add-subuids", "--add-subgids"):
-                    subprocess.run(["usermod", option, "500000-565535", USER], check=True)
-        yield pwd.getpwnam(USER)
-    finally:
-        subprocess.run(["userdel", USER], check=True)
+def account(unprivileged: str) -> pwd.struct_passwd:
+    return pwd.getpwnam(unprivileged)
 
 
 @pytest.fixture
@@ -62,7 +53,7 @@ def as_user(account: pwd.struct_passwd, work: Callable[[], str]) -> str:
     child = os.fork()
     if child == 0:
         try:
-            os.initgroups(USER, account.pw_gid)
+            os.initgroups(account.pw_name, account.pw_gid)
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
             ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as after the exec of a normal start
