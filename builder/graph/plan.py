@@ -36,7 +36,7 @@ from builder.graph.stages import ContextBase, Graph, ImageBase, Stage, StageBase
 from builder.graph.steps import Control, StagePlan
 from builder.graph.titles import count_steps, step_title
 from builder.image.config import DEFAULT_PATH, ImageConfig
-from builder.image.platform import Platform, compatible
+from builder.image.platform import compatible
 from builder.value import dataclass, replace
 
 TYPE_CHECKING = False
@@ -155,34 +155,6 @@ def _control(draft: Draft, settings: Mapping[str, str]) -> Control:
         expires=expiry(settings["expires"]) if "expires" in settings else 0,
         recheck=configs.in_shell(draft, command) if command else (),
         command=command,
-    )
-
-
-def finish_config(
-    config: ImageConfig, *, platform: Platform | None = None, labels: Mapping[str, str] | None = None
-) -> ImageConfig:
-    """The config of the result: labels of the command line win over those of the file and the base.
-
-    Pass `platform` only if the caller asked for one; it wins over the base's.
-    """
-    if labels:
-        config = replace(config, labels=tuple({**dict(config.labels), **labels}.items()))
-    found = config.platform
-    if platform is not None:
-        same = (platform.os, platform.architecture) == (found.os, found.architecture)
-        found = Platform(
-            platform.os,
-            platform.architecture,
-            platform.variant or (found.variant if same else ""),
-            platform.os_version or (found.os_version if same else ""),
-        )
-    found = found.normalised()
-    return replace(
-        config,
-        os=found.os,
-        architecture=found.architecture,
-        variant=found.variant,
-        os_version=found.os_version,
     )
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from builder.errors import BuilderError
-from builder.graph.plan import finish_config, plan_stage
+from builder.graph.plan import plan_stage
 from builder.graph.resolve import resolve_stages
 from builder.graph.stages import ContextBase, ImageBase, StageBase
 from builder.image.config import ImageConfig, empty_config, render_config
 from builder.image.platform import Platform, parse_platform
+from builder.value import replace
 
 parse = pytest.importorskip("builder.buildfile.parse").parse
 
@@ -93,8 +94,8 @@ def result(case):
         elif isinstance(stage.base, ImageBase):
             pytest.skip("needs an image from elsewhere")
         plans[index] = plan_stage(graph, stage, base=config, base_args=args)
-    wanted = parse_platform(platform[0]) if platform else None
-    return finish_config(plans[graph.target].config, platform=wanted, labels=pairs(flags(case, "label")))
+    config = plans[graph.target].config
+    return replace(config, labels=tuple({**dict(config.labels), **pairs(flags(case, "label"))}.items()))
 
 
 WITH_CONFIG = [

@@ -4,10 +4,9 @@ import pytest
 from trees import BASE, copy, from_, graph, heredoc, line, onbuild, plan, plan_graph, run
 
 from builder.errors import BuildFileError
-from builder.graph.plan import base_title, finish_config
+from builder.graph.plan import base_title
 from builder.graph.steps import FromContext, FromImage, FromNamed, FromStage, InlineFile, WorkdirStep
 from builder.image.config import DEFAULT_PATH, ImageConfig
-from builder.image.platform import Platform
 
 SH = ("/bin/sh", "-c")
 
@@ -341,15 +340,6 @@ def test_a_replaced_stage_is_its_context_and_runs_no_triggers():
     planned = plan_graph(found, base=ImageConfig(onbuild=("RUN x",), user="app"))
     assert planned.steps == ()
     assert planned.config == ImageConfig(user="app")
-
-
-def test_labels_and_platform_of_the_caller_win_in_the_result():
-    config = ImageConfig(labels=(("a", "file"), ("b", "file")), variant="v2")
-    found = finish_config(config, platform=Platform("linux", "arm64"), labels={"a": "line"})
-    assert dict(found.labels) == {"a": "line", "b": "file"}
-    assert found.platform == Platform("linux", "arm64")
-    assert finish_config(config, platform=Platform("linux", "amd64")).variant == "v2"
-    assert finish_config(ImageConfig(architecture="x86_64")).architecture == "amd64"
 
 
 def test_the_title_of_a_base():
