@@ -13,9 +13,11 @@ from builder.errors import CoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Self
 
-__all__ = ["check", "ffi", "lib", "new_error", "raise_error"]
+__all__ = ["Handle", "check", "ffi", "lib", "new_error", "raise_error"]
 
 
 def new_error() -> Any:
@@ -38,3 +40,27 @@ def raise_error(errno: int, error: Any) -> None:
     reason = detail or os.strerror(errno)
     subject = f"{operation} {path}".strip() or "the C core"
     raise CoreError(operation, errno, path, f"{subject}: {reason}")
+
+
+class Handle:
+    """Something of the core's, kept until it is closed; `handle` is for the modules of this package.
+
+    `found` is the pointer that a call has set, `free` the core's function that takes what it points to.
+    """
+
+    def __init__(self, found: Any, free: Callable[[Any], None]) -> None:
+        self.handle: Any = ffi.gc(found[0], free)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        if self.handle is not None:
+            ffi.release(self.handle)
+            self.handle = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
-from builder.core.binding import check, ffi, lib, new_error
+from builder.core.binding import Handle, check, ffi, lib, new_error
 from builder.core.tree import Ignore, Tree
 from builder.value import dataclass
 
@@ -46,7 +44,7 @@ class CopyResult:
     bytes: int
 
 
-class Copier:
+class Copier(Handle):
     """Copies nodes of trees into one root, with COPY's rules. Hard links among all that it copied stay links, with
     `separate_links` those among what one call copied.
     """
@@ -56,15 +54,7 @@ class Copier:
         found = ffi.new("pb_copier **")
         error = new_error()
         check(lib.pb_copier_new(dest_root_fd, settings, found, error), error)
-        self._handle: Any = ffi.gc(found[0], lib.pb_copier_free)
-
-    def __enter__(self) -> Copier:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(found, lib.pb_copier_free)
 
     def add(
         self,
@@ -79,7 +69,7 @@ class Copier:
         error = new_error()
         name = ffi.NULL if base is None else base
         rules = exclude.handle if exclude else ffi.NULL
-        check(lib.pb_copier_add(self._handle, tree.handle, node, destination, name, rules, error), error)
+        check(lib.pb_copier_add(self.handle, tree.handle, node, destination, name, rules, error), error)
 
     def add_folder(self, tree: Tree, node: int, destination: bytes, *, itself: bool = False) -> None:
         """Make a directory with the attributes of a node, but without its contents.
@@ -87,14 +77,14 @@ class Copier:
         One that is there gets them too if it is what was asked for `itself`, and else only the mode.
         """
         error = new_error()
-        check(lib.pb_copier_add_folder(self._handle, tree.handle, node, destination, itself, error), error)
+        check(lib.pb_copier_add_folder(self.handle, tree.handle, node, destination, itself, error), error)
 
     def add_bytes(self, data: bytes, destination: bytes, *, base: bytes, mode: int) -> None:
         """Make a file of some bytes, with the same rules."""
         error = new_error()
         check(
             lib.pb_copier_add_bytes(
-                self._handle, ffi.from_buffer("uint8_t[]", data), len(data), destination, base, mode, error
+                self.handle, ffi.from_buffer("uint8_t[]", data), len(data), destination, base, mode, error
             ),
             error,
         )
@@ -103,14 +93,8 @@ class Copier:
         """What was copied by now."""
         found = ffi.new("pb_copy_result *")
         error = new_error()
-        check(lib.pb_copier_finish(self._handle, found, error), error)
+        check(lib.pb_copier_finish(self.handle, found, error), error)
         return CopyResult(found.files, found.directories, found.links, found.bytes)
-
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
 
 
 def _settings(options: CopyOptions) -> tuple[Any, Any]:

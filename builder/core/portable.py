@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any
-
-from builder.core.binding import check, ffi, lib, new_error
+from builder.core.binding import Handle, check, ffi, lib, new_error
 from builder.core.tree import Ignore, Tree
 
 _WITHOUT_OWNER, _CHANGES = 1, 2
 
 
-class Known:
+class Known(Handle):
     """Which digest goes with which fingerprint, kept in a file, so that unchanged content is hashed by SHA-256 once.
 
     One thread at a time.
@@ -24,17 +21,9 @@ class Known:
         key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
         path = ffi.NULL if file is None else ffi.new("char[]", file.encode("utf-8", "surrogateescape"))
         check(lib.pb_known_open(path, key, found, error), error)
-        self._handle: Any = ffi.gc(found[0], lib.pb_known_free)
+        super().__init__(found, lib.pb_known_free)
         self.hashed = 0
         """Bytes of file contents that were read by now."""
-
-    def __enter__(self) -> Known:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def digest(
         self,
@@ -54,19 +43,11 @@ class Known:
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
         flags = (_WITHOUT_OWNER if without_owner else 0) | (_CHANGES if changes else 0)
-        check(
-            lib.pb_tree_portable(tree.handle, node, rules, flags, self._handle, found, hashed, error), error
-        )
+        check(lib.pb_tree_portable(tree.handle, node, rules, flags, self.handle, found, hashed, error), error)
         self.hashed += int(hashed[0])
         return bytes(ffi.buffer(found.bytes))
 
     def save(self) -> None:
         """Keep what was learned, atomically; nothing is written if that is nothing."""
         error = new_error()
-        check(lib.pb_known_save(self._handle, error), error)
-
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
+        check(lib.pb_known_save(self.handle, error), error)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
-from builder.core.binding import check, ffi, lib, new_error
+from builder.core.binding import Handle, check, ffi, lib, new_error
 from builder.value import dataclass
 
 TYPE_CHECKING = False
@@ -17,7 +15,7 @@ _LAYER, _ROOTFS, _PIECES = 1, 2, 4
 _UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2
 
 
-class TarWriter:
+class TarWriter(Handle):
     """The tar of the files below a descriptor: the same files give the same bytes.
 
     With `layer` overlay whiteouts become `.wh.` entries. `max_mtime` (nanoseconds, -1: none) clamps times. With `pieces` each
@@ -39,28 +37,20 @@ class TarWriter:
         known = facts.handle if facts else ffi.NULL
         flags = (_LAYER if layer else _ROOTFS) | (_PIECES if pieces else 0)
         check(lib.pb_tar_open(dir_fd, flags, max_mtime, known, found, error), error)
-        self._handle: Any = ffi.gc(found[0], lib.pb_tar_free)
+        super().__init__(found, lib.pb_tar_free)
         self._facts = facts
         self._buffer: Any = None
         self._error = error
 
-    def __enter__(self) -> TarWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def select(self, part: int, parts: int, *, max_mtime: int = -1) -> None:
         """Begin anew with a part of the entries: 0 has all that are no files, 1 to `parts` the files, by their names."""
-        check(lib.pb_tar_select(self._handle, part, parts, max_mtime, self._error), self._error)
+        check(lib.pb_tar_select(self.handle, part, parts, max_mtime, self._error), self._error)
 
     def read(self, size: int = 1 << 20) -> memoryview:
         """The next bytes, none at the end; they are valid until the next call."""
         if self._buffer is None or len(self._buffer) != size:
             self._buffer = ffi.new("uint8_t[]", size)
-        count = check(lib.pb_tar_read(self._handle, self._buffer, size, self._error), self._error)
+        count = check(lib.pb_tar_read(self.handle, self._buffer, size, self._error), self._error)
         return memoryview(ffi.buffer(self._buffer, count))
 
     def plan(self, size: int) -> tuple[int, bytes]:
@@ -68,19 +58,13 @@ class TarWriter:
         contents of a file among them are not known. No file's contents are read for it.
         """
         name, named = ffi.new("pb_fingerprint *"), ffi.new("int *")
-        count = check(lib.pb_tar_plan(self._handle, size, name, named, self._error), self._error)
+        count = check(lib.pb_tar_plan(self.handle, size, name, named, self._error), self._error)
         return count, bytes(ffi.buffer(name.bytes)) if named[0] else b""
 
     def fill(self, buffer: bytearray) -> None:
         """The bytes that were planned."""
         held = ffi.from_buffer("uint8_t[]", buffer)
-        check(lib.pb_tar_fill(self._handle, held, self._error), self._error)
-
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
+        check(lib.pb_tar_fill(self.handle, held, self._error), self._error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +75,7 @@ class UntarResult:
     bytes: int
 
 
-class Untar:
+class Untar(Handle):
     """Unpacks a tar stream below `prefix` in a root that nothing leaves.
 
     With `layer` `.wh.` entries become overlay whiteouts (`userxattr` for those of a user namespace). `uid` and `gid` -1
@@ -116,39 +100,25 @@ class Untar:
         check(
             lib.pb_untar_open(root_fd, prefix, flags, uid, gid, max_bytes, max_entries, found, error), error
         )
-        self._handle: Any = ffi.gc(found[0], lib.pb_untar_free)
+        super().__init__(found, lib.pb_untar_free)
         self._error = error
-
-    def __enter__(self) -> Untar:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def feed(self, data: bytes | memoryview) -> None:
         """The next bytes of the archive, in pieces of any size."""
         check(
-            lib.pb_untar_feed(self._handle, ffi.from_buffer("uint8_t[]", data), len(data), self._error),
+            lib.pb_untar_feed(self.handle, ffi.from_buffer("uint8_t[]", data), len(data), self._error),
             self._error,
         )
 
     def finish(self) -> UntarResult:
         """After the last byte; an archive that is cut short is a `CoreError`."""
         found = ffi.new("pb_untar_result *")
-        check(lib.pb_untar_finish(self._handle, found, self._error), self._error)
+        check(lib.pb_untar_finish(self.handle, found, self._error), self._error)
         return UntarResult(found.entries, found.bytes)
 
     def adopt(self, lower_fd: int) -> None:
         """After `finish`, of a layer: take from the layers below what this one implies but does not say."""
-        check(lib.pb_untar_adopt(self._handle, lower_fd, self._error), self._error)
-
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
+        check(lib.pb_untar_adopt(self.handle, lower_fd, self._error), self._error)
 
 
 def is_tar(data: bytes) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import posixpath
 from collections.abc import Sequence
-from types import TracebackType
 
-from builder.core.binding import check, ffi, lib, new_error
+from builder.core.binding import Handle, check, ffi, lib, new_error
 from builder.errors import CoreError
 from builder.value import dataclass
 
@@ -97,7 +96,7 @@ def _clean_pattern(pattern: str) -> bytes:
     return _one_text((exception + pattern).encode("utf-8", "surrogateescape"))
 
 
-class Ignore:
+class Ignore(Handle):
     """Compiled ignore rules, as moby/patternmatcher has them: the last match decides, `!` makes an exception.
 
     A path is left out if it or a folder above it is matched. Patterns are trimmed and cleaned as `New` does
@@ -111,37 +110,24 @@ class Ignore:
         error = new_error()
         prefix = _one_text(below.encode("utf-8", "surrogateescape"))
         check(lib.pb_ignore_new(text, len(text), prefix, found, error), error)
-        self._handle: Any = ffi.gc(found[0], lib.pb_ignore_free)
-
-    def __enter__(self) -> Ignore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def handle(self) -> Any:
-        """For the other modules of this package."""
-        return self._handle
+        super().__init__(found, lib.pb_ignore_free)
 
     def match(self, path: str) -> tuple[bool, int]:
         """Whether a relative path is left out, and the index of the rule that decided, -1 for none."""
         rule = ffi.new("int *")
-        found = lib.pb_ignore_match(self._handle, path.encode("utf-8", "surrogateescape"), rule)
+        found = lib.pb_ignore_match(self.handle, path.encode("utf-8", "surrogateescape"), rule)
         return bool(found), int(rule[0])
 
     def close(self) -> None:
         """Let go of the rules; trees that were opened with them keep them. Safe to call twice."""
-        self._handle = None
+        self.handle = None
 
 
 def _by_path(entry: tuple[str, int, str]) -> str:
     return entry[2]
 
 
-class Tree:
+class Tree(Handle):
     """The files below a descriptor, as ignore rules let them be seen. One thread at a time.
 
     `index` is the file of an earlier `save`: what has not changed by its stat data is not read again. Nodes
@@ -158,27 +144,14 @@ class Tree:
         rules = ignore.handle if ignore else ffi.NULL
         file = index.encode("utf-8", "surrogateescape") if index else ffi.NULL
         check(lib.pb_tree_open(root_fd, rules, key, file, found, error), error)
-        self._handle: Any = ffi.gc(found[0], lib.pb_tree_free)
+        super().__init__(found, lib.pb_tree_free)
         self._rules = rules  # the core has a pointer to them
-
-    def __enter__(self) -> Tree:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def handle(self) -> Any:
-        """For the other modules of this package."""
-        return self._handle
 
     def find(self, path: bytes, *, follow: bool = True) -> int:
         """The node at a path; links are resolved inside the tree, the last one only with `follow`."""
         found = ffi.new("uint32_t *")
         error = new_error()
-        check(lib.pb_tree_find(self._handle, _one_text(path), follow, found, error), error)
+        check(lib.pb_tree_find(self.handle, _one_text(path), follow, found, error), error)
         return int(found[0])
 
     def glob(self, pattern: bytes, *, double_star: bool = False) -> list[int]:
@@ -186,7 +159,7 @@ class Tree:
         found = ffi.new("uint32_t **")
         count = ffi.new("size_t *")
         error = new_error()
-        check(lib.pb_tree_glob(self._handle, _one_text(pattern), double_star, found, count, error), error)
+        check(lib.pb_tree_glob(self.handle, _one_text(pattern), double_star, found, count, error), error)
         try:
             return list(ffi.unpack(found[0], count[0])) if count[0] else []
         finally:
@@ -198,7 +171,7 @@ class Tree:
         error = new_error()
         for size in _PATH_SIZES:
             path = ffi.new("char[]", size)
-            result = lib.pb_tree_entry(self._handle, node, found, path, size, error)
+            result = lib.pb_tree_entry(self.handle, node, found, path, size, error)
             if result != -errno.ENAMETOOLONG:
                 break
         check(result, error)
@@ -223,7 +196,7 @@ class Tree:
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
         flags = _WITHOUT_OWNER if without_owner else 0
-        check(lib.pb_tree_fingerprint(self._handle, node, rules, flags, found, error), error)
+        check(lib.pb_tree_fingerprint(self.handle, node, rules, flags, found, error), error)
         return bytes(ffi.buffer(found.bytes))
 
     def measure(self, node: int, *, exclude: Ignore | None = None) -> tuple[int, int, int]:
@@ -233,7 +206,7 @@ class Tree:
         entries, size, links = (ffi.new("uint64_t *") for _ in range(3))
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
-        check(lib.pb_tree_measure(self._handle, node, rules, entries, size, links, error), error)
+        check(lib.pb_tree_measure(self.handle, node, rules, entries, size, links, error), error)
         return int(entries[0]), int(size[0]), int(links[0])
 
     def list(self, node: int, *, exclude: Ignore | None = None) -> tuple[tuple[str, int, str], ...]:
@@ -242,7 +215,7 @@ class Tree:
         size = ffi.new("size_t *")
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
-        check(lib.pb_tree_list(self._handle, node, rules, text, size, error), error)
+        check(lib.pb_tree_list(self.handle, node, rules, text, size, error), error)
         try:
             fields = bytes(ffi.buffer(text[0], size[0])).decode("utf-8", "surrogateescape").split("\0")
         finally:
@@ -258,7 +231,7 @@ class Tree:
         size = ffi.new("size_t *")
         error = new_error()
         rules = exclude.handle if exclude else ffi.NULL
-        check(lib.pb_tree_links(self._handle, node, rules, text, size, error), error)
+        check(lib.pb_tree_links(self.handle, node, rules, text, size, error), error)
         try:
             return bytes(ffi.buffer(text[0], size[0]))
         finally:
@@ -267,7 +240,7 @@ class Tree:
     def stats(self) -> TreeStats:
         """What the tree cost so far."""
         found = ffi.new("pb_tree_stats *")
-        lib.pb_tree_get_stats(self._handle, found)
+        lib.pb_tree_get_stats(self.handle, found)
         return TreeStats(
             found.directories, found.entries, found.files_hashed, found.bytes_hashed, found.files_known
         )
@@ -275,7 +248,7 @@ class Tree:
     def save(self, file: str) -> None:
         """Write the index file, atomically."""
         error = new_error()
-        check(lib.pb_tree_save(self._handle, file.encode("utf-8", "surrogateescape"), error), error)
+        check(lib.pb_tree_save(self.handle, file.encode("utf-8", "surrogateescape"), error), error)
 
     def save_listing(
         self, nodes: Sequence[int], file: str, *, exclude: Ignore | None = None, without_owner: bool = False
@@ -289,15 +262,13 @@ class Tree:
         flags = _WITHOUT_OWNER if without_owner else 0
         path = file.encode("utf-8", "surrogateescape")
         check(
-            lib.pb_tree_save_listing(self._handle, list(nodes), len(nodes), rules, flags, path, error), error
+            lib.pb_tree_save_listing(self.handle, list(nodes), len(nodes), rules, flags, path, error), error
         )
 
     def close(self) -> None:
         """Let go of memory and descriptors; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
-            self._rules = None
+        super().close()
+        self._rules = None
 
 
 def listing_diff(old: str, new: str, secret: bytes, limit: int = 100) -> tuple[tuple[Change, ...], int]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any
-
-from builder.core.binding import check, ffi, lib, new_error
+from builder.core.binding import Handle, check, ffi, lib, new_error
 from builder.value import dataclass
 
 
@@ -22,32 +19,18 @@ class Usage:
     entries: int
 
 
-class Usages:
+class Usages(Handle):
     """Measures folders one after the other, so that files which several of them share are known."""
 
     def __init__(self) -> None:
         found = ffi.new("pb_usages **")
         error = new_error()
         check(lib.pb_usages_new(found, error), error)
-        self._handle: Any = ffi.gc(found[0], lib.pb_usages_free)
-
-    def __enter__(self) -> Usages:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(found, lib.pb_usages_free)
 
     def add(self, dir_fd: int, name: bytes) -> Usage:
         """What a name in a directory takes, and all below it."""
         found = ffi.new("pb_usage *")
         error = new_error()
-        check(lib.pb_usages_add(self._handle, dir_fd, name, found, error), error)
+        check(lib.pb_usages_add(self.handle, dir_fd, name, found, error), error)
         return Usage(found.bytes, found.fresh, found.own, found.entries)
-
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        if self._handle is not None:
-            ffi.release(self._handle)
-            self._handle = None
