@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -87,6 +88,22 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="pybuild-", dir="/dev/shm") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each COPY that missed could begin with an earlier result."""
+    from builder.engine.copy_work import CopyWork
+
+    answers: list[bool] = []
+    begin = CopyWork.begin_with
+
+    def counted(self: CopyWork, *args: Any, **options: Any) -> bool:
+        answers.append(begin(self, *args, **options))
+        return answers[-1]
+
+    monkeypatch.setattr(CopyWork, "begin_with", counted)
+    return answers
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ class Foretelling:
             return _Foreseen(SCRATCH, empty_config(stage.platform), (), (), None)
         if isinstance(stage.base, StageBase):
             return self._stages[stage.base.index]
-        title = base_title(self._session.graph, stage)
+        title = base_title(stage)
         slot = slot_of(self._session, stage, "FROM")
         if isinstance(stage.base, ContextBase) and stage.base.name in self._session.inputs.folders:
             step = folder_step(stage, stage.base.name, title)

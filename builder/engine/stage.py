@@ -142,7 +142,7 @@ def _base(
         base = Base(result.state, result.config, result.history, result.created, above=result.above)
         return replace(base, image_state=result.base, inherited=result.inherited), result.args
     reporter = session.events.start(
-        base_title(session.graph, stage),
+        base_title(stage),
         stage.name or "",
         stage.span.line,
         slot=slot_of(session, stage, "FROM"),

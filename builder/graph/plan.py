@@ -158,13 +158,9 @@ def _control(draft: Draft, settings: Mapping[str, str]) -> Control:
     )
 
 
-def base_title(graph: Graph, stage: Stage, reference: str = "") -> str:
-    """The progress line for a base that is fetched: `[build 1/5] FROM debian:12`.
-
-    `reference` is a fuller name than the one in the file, if there is one by now.
-    """
-    del graph
-    return step_title(stage, 1, count_steps(stage), f"FROM {reference or stage.base_text}")
+def base_title(stage: Stage) -> str:
+    """The progress line for a base that is fetched: `[build 1/5] FROM debian:12`."""
+    return step_title(stage, 1, count_steps(stage), f"FROM {stage.base_text}")
 
 
 def _triggers(

@@ -9,14 +9,12 @@ import os
 import random
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from image_bytes import difference
 from tree_edits import Tree
 
 import builder
-from builder.engine.copy_work import CopyWork
 from builder.engine.request import Output
 
 ROUNDS = int(os.environ.get("EDIT_ROUNDS", "200"))
@@ -43,20 +41,6 @@ IGNORED = (
     "!**/b",
     "src/c d/",
 )
-
-
-@pytest.fixture
-def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each COPY that missed could begin with an earlier result."""
-    answers: list[bool] = []
-    begin = CopyWork.begin_with
-
-    def counted(self: CopyWork, *args: Any, **options: Any) -> bool:
-        answers.append(begin(self, *args, **options))
-        return answers[-1]
-
-    monkeypatch.setattr(CopyWork, "begin_with", counted)
-    return answers
 
 
 def fill(context: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 import builder
 from builder.core.files import link_tree
 from builder.engine import incremental
-from builder.engine.copy_work import CopyWork
 from builder.engine.request import Output
 from builder.store.store import Store
 
@@ -23,20 +22,6 @@ from builder.store.store import Store
 def _small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incremental, "WORTH_IT", 1)
     monkeypatch.setattr(Store, "flush", lambda self, wait: None)  # no power cut is coming
-
-
-@pytest.fixture
-def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each COPY that missed could begin with an earlier result."""
-    answers: list[bool] = []
-    begin = CopyWork.begin_with
-
-    def counted(self: CopyWork, *args: Any, **options: Any) -> bool:
-        answers.append(begin(self, *args, **options))
-        return answers[-1]
-
-    monkeypatch.setattr(CopyWork, "begin_with", counted)
-    return answers
 
 
 def contents(archive: Path) -> dict[str, tuple[Any, ...]]:

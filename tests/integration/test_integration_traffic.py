@@ -54,36 +54,15 @@ def test_push_pull_and_remote_cache(pybuild: Run, context: Path, tmp_path: Path,
     (context / "Buildfile").write_text("FROM scratch\nCOPY noise /noise2\nCOPY more /more2\n")
     pybuild("build", "--cache-to", f"{cache},mode=max", "--report", report, context)
     assert SIZE < traffic(report)["pushed"] < SIZE + 10_000
-    pybuild(
-        "build",
-        "--store",
-        tmp_path / "third",
-        "--cache-from",
-        cache,
-        "--report",
-        report,
-        "-o",
-        "type=cacheonly",
-        context,
-    )
+    third = ["--store", tmp_path / "third", "--cache-from", cache, "--report", report]
+    pybuild("build", *third, "-o", "type=cacheonly", context)
     lazy = traffic(report)
     told = json.loads(report.read_text())
     assert told["misses"] == 0 and [step["origin"] != "" for step in told["steps"]].count(True) == 2
     past = json.loads(pybuild("report", "--last", "--format", "json", "--store", tmp_path / "third").stdout)
     assert [step["origin"] for step in past["steps"]] == [step["origin"] for step in told["steps"]]
     assert 0 < lazy["fetched"] < 10_000  # records, but no layer that no step needs
-    pybuild(
-        "build",
-        "--store",
-        tmp_path / "third",
-        "--cache-from",
-        cache,
-        "--report",
-        report,
-        "-o",
-        tmp_path / "out",
-        context,
-    )
+    pybuild("build", *third, "-o", tmp_path / "out", context)
     assert SIZE < traffic(report)["fetched"] < SIZE + 20_000
 
 
