@@ -37,10 +37,18 @@ def run_line(line: Line) -> Instruction:
         tuple([_mount(line, flag) for flag in line.values(flags, "mount")]),
         _choice(line, flags, "network", _NETWORKS),
         _choice(line, flags, "security", _SECURITIES),
-        tuple([flag.value or "" for flag in line.values(flags, "device")]),
+        _devices(line, line.values(flags, "device")),
         line.text,
         line.span,
     )
+
+
+def _devices(line: Line, flags: list[FlagText]) -> tuple[str, ...]:
+    if not flags:
+        return ()
+    from builder.buildfile.devices import check_device  # late: hardly any file has devices
+
+    return tuple([check_device(line, flag) for flag in flags])
 
 
 def _choice(line: Line, flags: dict[str, list[FlagText]], name: str, known: tuple[str, ...]) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Raised when trees change their form, so that none of an older form is taken for one.
-VERSION = 4
+VERSION = 5
 
 _CLASSES = {
     cls.__name__: (cls, tuple(field.name for field in fields(cls)))
@@ -25,7 +25,7 @@ _CLASSES = {
         *(syntax.ExecForm, syntax.Pair, syntax.ArgItem, syntax.Mount, syntax.From, syntax.Arg, syntax.Env),
         *(syntax.Label, syntax.Run, syntax.Copy, syntax.Workdir, syntax.User, syntax.Expose, syntax.Volume),
         *(syntax.Cmd, syntax.Entrypoint, syntax.Shell, syntax.StopSignal, syntax.Healthcheck, syntax.Onbuild),
-        *(syntax.Maintainer, syntax.Directive, syntax.StepControl, syntax.BuildFile),
+        *(syntax.Maintainer, syntax.Directive, syntax.StepControl, syntax.Mistake, syntax.BuildFile),
     )
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from builder.buildfile import syntax
+from builder.buildfile.arguments import array
 from builder.buildfile.blanks import PLAIN_BLANKS, PLAIN_WORD
 from builder.buildfile.commands import command
 from builder.buildfile.durations import parse_duration
@@ -14,6 +15,7 @@ from builder.buildfile.syntax import (
     ExecForm,
     Instruction,
 )
+from builder.value import replace
 
 _KIND = re.compile(PLAIN_WORD)
 _TIMES = ("interval", "timeout", "start-period", "start-interval")
@@ -22,10 +24,7 @@ _TIMES = ("interval", "timeout", "start-period", "start-interval")
 def healthcheck_line(line: Line) -> Instruction:
     """HEALTHCHECK NONE, or HEALTHCHECK [--interval=…] CMD COMMAND."""
     line.needs("a type: CMD or NONE", "write HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE")
-    match = _KIND.match(line.rest)
-    assert match is not None
-    kind, rest = match[0], line.rest[match.end() :].lstrip(PLAIN_BLANKS)
-    rest_at = line.rest_at + len(line.rest) - len(rest)
+    kind, rest, rest_at = _split(line)
     if kind.upper() == "NONE":
         line.ignore_flags()
         if rest:
@@ -62,6 +61,20 @@ def healthcheck_line(line: Line) -> Instruction:
     return syntax.Healthcheck(
         found, interval, timeout, start_period, start_interval, retries, line.text, line.span
     )
+
+
+def check_healthcheck(line: Line) -> None:
+    """Refuse an array of anything but strings."""
+    _, rest, rest_at = _split(line)
+    array(replace(line, rest=rest, rest_at=rest_at))
+
+
+def _split(line: Line) -> tuple[str, str, int]:
+    """The type, the rest, and where that begins."""
+    match = _KIND.match(line.rest)
+    assert match is not None
+    rest = line.rest[match.end() :].lstrip(PLAIN_BLANKS)
+    return match[0], rest, line.rest_at + len(line.rest) - len(rest)
 
 
 def _retries(line: Line, flag: FlagText | None) -> int:

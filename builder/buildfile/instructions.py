@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.buildfile import syntax
-from builder.buildfile.arguments import words, words_or_array
+from builder.buildfile.arguments import array, words, words_or_array
 from builder.buildfile.blanks import BLANKS
 from builder.buildfile.commands import cmd_line, entrypoint_line, run_line, shell_line
 from builder.buildfile.copies import copy_line
-from builder.buildfile.healthcheck import healthcheck_line
+from builder.buildfile.healthcheck import check_healthcheck, healthcheck_line
 from builder.buildfile.line import Line
-from builder.buildfile.pairs import arg_line, env_line, label_line
+from builder.buildfile.pairs import arg_line, check_pairs, env_line, label_line
 from builder.buildfile.stageline import from_line
 from builder.buildfile.syntax import (
     Instruction,
@@ -92,3 +92,16 @@ MAKERS: dict[str, Maker] = {
     "HEALTHCHECK": healthcheck_line,
     "MAINTAINER": _maintainer,
 }
+
+_FORMS: dict[str, Callable[[Line], object]] = {
+    **dict.fromkeys(("RUN", "CMD", "ENTRYPOINT", "SHELL", "COPY", "ADD", "VOLUME"), array),
+    **dict.fromkeys(("ENV", "LABEL"), check_pairs),
+    "HEALTHCHECK": check_healthcheck,
+}
+
+
+def check_form(line: Line) -> None:
+    """Refuse what BuildKit refuses even of a trigger that nobody runs: it is none of the forms that a line may have."""
+    check = _FORMS.get(line.keyword)
+    if check is not None and line.rest:
+        check(line)

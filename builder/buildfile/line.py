@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from builder.buildfile.flags import FlagText
 from builder.buildfile.lines import LogicalLine, Source
-from builder.buildfile.syntax import Heredoc, Span, Word
+from builder.buildfile.syntax import Heredoc, Literal, Span, Word
 from builder.buildfile.wordparse import WordError, parse_body, parse_word
 from builder.errors import BuildFileError
 from builder.value import dataclass, field
@@ -25,7 +25,7 @@ class Line:
     """A keyword, flags and the rest, which begins at `rest_at` of the logical line.
 
     `keyword` is in capitals, `escape` the escape character: that of the file, but for triggers, in which only words
-    are escaped by it.
+    are escaped by it. `late` are mistakes that count only if the line is carried out, with the ARG that each belongs to.
     """
 
     source: Source
@@ -36,6 +36,7 @@ class Line:
     escape: str
     flags: list[FlagText] = field(default_factory=list)
     keyword_at: int = 0
+    late: list[tuple[BuildFileError, str]] = field(default_factory=list)
 
     @property
     def span(self) -> Span:
@@ -70,23 +71,23 @@ class Line:
         if not self.rest:
             raise self.error(f"{self.keyword} requires {what}", hint=hint)
 
-    def word(self, text: str, at: int, length: int | None = None) -> Word:
-        """Parse a word that begins at a place of the logical line.
+    def word(self, text: str, at: int, length: int | None = None, argument: str = "") -> Word:
+        """Parse a word that begins at a place of the logical line; one that is wrong is one of the `late` mistakes.
 
-        Pass `length` for a word that is written with quotes around or escapes in it: errors are then at all of it.
+        Pass `length` for a word that is written with quotes around or escapes in it: errors are then at all of it, and
+        `argument` for the default of an ARG.
         """
         span = self.logical.span(at, at + max(len(text) if length is None else length, 1))
         try:
             return parse_word(text, span, escape=self.source.escape)
         except WordError as error:
-            if length is not None:
-                raise self.error(error.message, at, length, error.hint) from None
-            offset = min(error.offset, max(len(text) - 1, 0))
-            if error.needs_brace and "}" in self.text[at + len(text) :].partition("$")[0]:
-                error.hint = "a blank ends the word, even in ${…}: put it in quotes"
-            raise self.error(
-                error.message, at + offset, min(error.length, len(text) - offset), error.hint
-            ) from None
+            if length is None:
+                offset = min(error.offset, max(len(text) - 1, 0))
+                if error.needs_brace and "}" in self.text[at + len(text) :].partition("$")[0]:
+                    error.hint = "a blank ends the word, even in ${…}: put it in quotes"
+                at, length = at + offset, min(error.length, len(text) - offset)
+            self.late.append((self.error(error.message, at, length, error.hint), argument))
+            return Word((Literal(text),), text, span)
 
     # --- flags ---
 
@@ -95,9 +96,11 @@ class Line:
         found: dict[str, list[FlagText]] = {}
         for flag in self.flags:
             if flag.open_quote is not None:
-                raise self.error(
-                    "the quote is never closed", flag.open_quote, 1, "close it at the end of the flag"
-                )
+                span = self.logical.span(flag.open_quote, flag.open_quote + 1)
+                if self.keyword != "RUN":  # all others lack what the quote has swallowed
+                    hint = "close it at the end of the flag"
+                    raise self.source.error("the quote is never closed", span, hint)
+                self.source.warnings.append(("the quote is never closed: no command is left", span))
             if flag.name not in known:
                 length = flag.length if flag.value is None or not flag.plain else len(flag.name) + 2
                 raise self.error(
@@ -199,7 +202,7 @@ class Line:
                     column = error.offset - (raw.body.rfind("\n", 0, error.offset) + 1) + 1
                     tabs = self._tabs(line) if raw.strip_tabs else 0
                     span = Span(line, column + tabs, line, column + tabs + error.length)
-                    raise self.source.error(error.message, span, error.hint) from None
+                    self.late.append((self.source.error(error.message, span, error.hint), ""))
             found.append(Heredoc(raw.name, raw.body, raw.expand, raw.strip_tabs, word, span))
         return tuple(found)
 

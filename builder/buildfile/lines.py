@@ -35,13 +35,17 @@ class RawHeredoc:
 
 @dataclass(slots=True)
 class LogicalLine:
-    """One instruction's text, lines joined; `segments` are (offset, line, column) of its pieces."""
+    """One instruction's text, lines joined; `segments` are (offset, line, column) of its pieces.
+
+    `trail` are the blanks that end it: only triggers keep them.
+    """
 
     text: str
     segments: list[tuple[int, int, int]]
     line: int
     end_line: int
     heredocs: list[RawHeredoc] = field(default_factory=list)
+    trail: str = ""
 
     def place(self, offset: int) -> tuple[int, int]:
         """The line and column of a character of the text."""
@@ -128,11 +132,8 @@ class _Splitter:
                 )
             if "\0" in line:
                 column = line.index("\0") + 1
-                self._mistake(
-                    "the line has a NUL character",
-                    Span(number, column, number, column + 1),
-                    "remove it: a build file is text",
-                )
+                span = Span(number, column, number, column + 1)
+                self.source.warnings.append(("the line has a NUL character", span))
 
     def _mistake(self, message: str, span: Span, hint: str | None = None) -> None:
         self.source.errors.append(self.source.error(message, span, hint))
@@ -192,7 +193,9 @@ class _Splitter:
             segments.append((size, self.at, 1))
             pieces.append(piece)
             size += len(piece)
-        line = LogicalLine("".join(pieces).rstrip(BLANKS), segments, begin, self.at)
+        joined = "".join(pieces)
+        line = LogicalLine(joined.rstrip(BLANKS), segments, begin, self.at)
+        line.trail = joined[len(line.text) :]
         if not line.text:
             self._mistake("the line continues nothing", line.span(0, 1), "remove it")
             return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from builder.buildfile import syntax
-from builder.buildfile.arguments import quoted_words, words
+from builder.buildfile.arguments import Piece, quoted_words, words
 from builder.buildfile.line import Line
 from builder.buildfile.syntax import (
     ArgItem,
     Instruction,
     Pair,
-    Word,
 )
 
 
@@ -26,18 +25,10 @@ def arg_line(line: Line) -> Instruction:
             raise line.error(
                 "the name before = is missing", piece.at, len(piece.text), "write ARG NAME or ARG NAME=VALUE"
             )
-        default = line.word(value, piece.at + len(name) + 1) if mark else None
+        default = line.word(value, piece.at + len(name) + 1, argument=name) if mark else None
         span = line.logical.span(piece.at, piece.at + len(piece.text))
-        word = line.word(name, piece.at)
-        computed = word if any(isinstance(part, syntax.Variable) for part in word.parts) else None
-        items.append(ArgItem(_plain(word), default, span, computed))
+        items.append(ArgItem(name, default, span))
     return syntax.Arg(tuple(items), line.text, line.span)
-
-
-def _plain(word: Word) -> str:
-    """A name, its quotes removed; one with variables as it is written."""
-    plain = [part.text for part in word.parts if isinstance(part, syntax.Literal)]
-    return "".join(plain) if len(plain) == len(word.parts) and plain else word.text
 
 
 def _pairs(line: Line) -> tuple[tuple[Pair, ...], bool]:
@@ -48,18 +39,12 @@ def _pairs(line: Line) -> tuple[tuple[Pair, ...], bool]:
         raise line.rest_error(
             f"{line.keyword} requires at least one argument", f"write {line.keyword} NAME=VALUE"
         )
+    _check(line, pieces)
     if "=" not in pieces[0].text:
         return (_old_pair(line),), True
     found = []
     for piece in pieces:
-        key, mark, value = piece.text.partition("=")
-        if not mark:
-            raise line.error(
-                f"= is missing in {piece.text[:80]!r}: {line.keyword} takes name=value",
-                piece.at,
-                len(piece.text),
-                "put a value with blanks in quotes",
-            )
+        key, _, value = piece.text.partition("=")
         if not key:
             raise line.error(
                 "the name before = is missing",
@@ -71,15 +56,38 @@ def _pairs(line: Line) -> tuple[tuple[Pair, ...], bool]:
     return tuple(found), False
 
 
+def check_pairs(line: Line) -> None:
+    """Refuse arguments that are neither pairs nor a key and a value."""
+    _check(line, quoted_words(line))
+
+
+def _check(line: Line, pieces: list[Piece]) -> None:
+    if pieces and "=" not in pieces[0].text:
+        key, *rest = words(line)
+        if not rest:
+            raise line.error(
+                f"{line.keyword} must have two arguments: {key.text[:80]} has no value",
+                key.at,
+                len(key.text),
+                f"write {key.text[:80]}=VALUE",
+            )
+        return
+    for number, piece in enumerate(pieces):
+        if "=" not in piece.text:
+            for earlier in pieces[:number]:  # often it is a part of a ${…} with blanks in it
+                line.word(earlier.text, earlier.at)
+            if line.late:
+                raise line.late.pop()[0]
+            raise line.error(
+                f"= is missing in {piece.text[:80]!r}: {line.keyword} takes name=value",
+                piece.at,
+                len(piece.text),
+                "put a value with blanks in quotes",
+            )
+
+
 def _old_pair(line: Line) -> Pair:
     key, *rest = words(line)
-    if not rest:
-        raise line.error(
-            f"{line.keyword} must have two arguments: {key.text[:80]} has no value",
-            key.at,
-            len(key.text),
-            f"write {key.text[:80]}=VALUE",
-        )
     start = rest[0].at - line.rest_at
     if line.rest[start] == "=":  # BuildKit takes it; nobody means it
         span = line.logical.span(rest[0].at, rest[0].at + 1)

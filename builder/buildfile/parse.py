@@ -8,10 +8,10 @@ from builder.buildfile.blanks import BLANKS, PLAIN_WORD
 from builder.buildfile.controls import find_controls
 from builder.buildfile.flags import split_line
 from builder.buildfile.heredocs import find_heredocs
-from builder.buildfile.instructions import MAKERS
+from builder.buildfile.instructions import MAKERS, check_form
 from builder.buildfile.line import Line, nearest
 from builder.buildfile.lines import LogicalLine, Source, split_lines
-from builder.buildfile.syntax import BuildFile, Instruction, Onbuild
+from builder.buildfile.syntax import BuildFile, Instruction, Mistake, Onbuild, Span
 from builder.errors import BuildFileError
 
 KEYWORD = re.compile(PLAIN_WORD)
@@ -33,15 +33,18 @@ def parse(text: bytes, name: str) -> BuildFile:
     A `BuildFileError` tells of the first mistake, and in `others` of all further ones.
     """
     source = split_lines(text, name, find_heredocs)
-    instructions = []
+    instructions: list[Instruction] = []
+    late: list[tuple[int, BuildFileError, str]] = []
     errors = source.errors
     for logical in source.logical:
-        if "\0" in logical.text:
-            continue  # has its error already
+        line = _line(source, logical, source.escape)
         try:
-            instructions.append(_instruction(source, logical, source.escape))
+            instructions.append(_instruction(line))
         except BuildFileError as error:
             errors.append(error)
+        late += [(len(instructions) - 1, error, argument) for error, argument in line.late]
+    if errors:  # then all that is wrong is told
+        errors += [error for _, error, _ in late]
     if not errors and not instructions:
         errors.append(
             BuildFileError(
@@ -64,7 +67,15 @@ def parse(text: bytes, name: str) -> BuildFile:
         tuple(source.warnings),
         source.lines,
         controls,
+        tuple([_mistake(*found) for found in late]),
     )
+
+
+def _mistake(instruction: int, error: BuildFileError, argument: str) -> Mistake:
+    at = error.location
+    assert at is not None
+    span = Span(at.line, at.column, at.line, at.column + at.width)
+    return Mistake(instruction, error.message, error.hint, span, argument)
 
 
 def parse_trigger(text: str, name: str = "ONBUILD") -> Instruction:
@@ -75,11 +86,14 @@ def parse_trigger(text: str, name: str = "ONBUILD") -> Instruction:
         raise source.errors[0]
     if len(source.logical) != 1:
         raise BuildFileError(f"a trigger is one instruction, not {len(source.logical)}")
-    return _instruction(source, source.logical[0], "\\")
+    line = _line(source, source.logical[0], "\\")
+    found = _instruction(line)
+    if line.late:
+        raise line.late[0][0]
+    return found
 
 
-def _instruction(source: Source, logical: LogicalLine, escape: str) -> Instruction:
-    line = _line(source, logical, escape)
+def _instruction(line: Line) -> Instruction:
     if line.keyword == "ONBUILD":
         return _onbuild(line)
     maker = MAKERS.get(line.keyword)
@@ -128,7 +142,20 @@ def _onbuild(line: Line) -> Instruction:
     if keyword in _NO_TRIGGERS:
         message, hint = _NO_TRIGGERS[keyword]
         raise line.error(message, line.rest_at, len(keyword), hint)
-    trigger = line.rest
+    trigger = line.rest + logical.trail
     for heredoc in logical.heredocs:
         trigger += f"\n{heredoc.raw}{heredoc.name}"
-    return Onbuild(trigger, _instruction(line.source, inner, "\\"), line.text, line.span)
+    return Onbuild(trigger, _trigger(line, inner), line.text, line.span)
+
+
+def _trigger(onbuild: Line, logical: LogicalLine) -> Instruction | None:
+    """The instruction of a trigger. What is wrong with more than its form counts only where it is carried out."""
+    check_form(_line(onbuild.source, logical, onbuild.escape))
+    line = _line(onbuild.source, logical, "\\")
+    found = None
+    try:
+        found = _instruction(line)
+    except BuildFileError as error:
+        onbuild.late.append((error, ""))
+    onbuild.late += line.late
+    return found

@@ -95,12 +95,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class ArgItem:
-    """`name` or `name=default` of ARG; `computed` is the name where variables are in it, and `name` then its text."""
+    """`name` or `name=default` of ARG; the name is taken as it is written, quotes and all."""
 
     name: str
     default: Word | None
     span: Span
-    computed: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +256,10 @@ class Healthcheck:
 
 @dataclass(frozen=True, slots=True)
 class Onbuild:
-    """`trigger` is the text to store; `instruction` is what it parses to."""
+    """`trigger` is the text to store; `instruction` is what it parses to, None if it does not parse."""
 
     trigger: str
-    instruction: Instruction
+    instruction: Instruction | None
     source: str
     span: Span
 
@@ -313,9 +312,23 @@ class StepControl:
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with a word or a trigger: it counts where `instruction`, an index into the file's, is carried out.
+
+    `argument` is the ARG whose default it is in: it is not even read if the caller gives a value.
+    """
+
+    instruction: int
+    message: str
+    hint: str | None
+    span: Span
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFile:
     """A parsed build file. `name` is how messages call it; `lines` are its source lines for excerpts. `controls` say how
-    single steps are cached.
+    single steps are cached. What has one of the `mistakes` in it must not be expanded.
     """
 
     name: str
@@ -324,3 +337,4 @@ class BuildFile:
     warnings: tuple[tuple[str, Span], ...]
     lines: tuple[str, ...]
     controls: tuple[StepControl, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()

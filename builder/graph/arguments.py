@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from builder.buildfile.syntax import Arg, BuildFile, Instruction, Onbuild
 from builder.errors import UsageError
-from builder.graph.places import mistake
 from builder.graph.scope import PROXY_NAMES, Expander, Scope
 from builder.image.platform import Platform
 
@@ -52,13 +51,10 @@ def global_arguments(
     scope = Scope(((name, build_args.get(name, value)) for name, value in predefined.items()), ())
     for line in lines:
         for item in line.items:
-            name = expander.expand(item.computed, scope) if item.computed else item.name
-            if not name:
-                raise mistake(file, item.span, f"a name of ARG is empty: {item.name}", "write ARG NAME=VALUE")
-            value = build_args.get(name)
+            value = build_args.get(item.name)
             if value is None and item.default is not None:
                 value = expander.expand(item.default, scope)
-            scope.set_arg(name, value)
+            scope.set_arg(item.name, value)
     return dict(scope.values)
 
 

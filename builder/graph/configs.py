@@ -38,9 +38,7 @@ def apply_arg(draft: Draft, line: Arg) -> None:
     """Declare arguments: the caller's value, else the line's default, else the global value, else none."""
     texts = []
     for item in line.items:
-        name = draft.expand(item.computed) if item.computed else item.name
-        if not name:
-            raise draft.bad(item.span, f"a name of ARG is empty: {item.name}", "write ARG NAME=VALUE")
+        name = item.name
         value = draft.graph.build_args.get(name)
         if value is None and item.default is not None:
             value = draft.expand(item.default)
@@ -55,13 +53,9 @@ def apply_env(draft: Draft, line: Env) -> None:
     """Set variables; all values see the variables as they were before the line."""
     pairs = _pairs(draft, "ENV", line.pairs)
     env = dict(draft.config.env)
-    for (name, value), pair in zip(pairs, line.pairs, strict=True):
-        if "=" in name or "\0" in name + value:
-            raise draft.bad(
-                pair.key.span,
-                f"ENV cannot set a variable called {name[:80]!r}",
-                "names and values have no NUL, names no =",
-            )
+    for pair, (name, value) in zip(line.pairs, pairs, strict=True):
+        if "=" in name:  # a process sees only what is in front of it
+            draft.warnings.append((f"a name of ENV has = in it: {name[:80]}", draft.place(pair.key.span)))
         draft.scope.set_env(name, value)
         env[name] = value
     draft.set(env=tuple(env.items()))
@@ -80,8 +74,8 @@ def _pairs(draft: Draft, keyword: str, pairs: tuple[Pair, ...]) -> list[tuple[st
     for pair in pairs:
         name = draft.expand(pair.key)
         if not name:
-            raise draft.bad(
-                pair.key.span, f"a name of {keyword} is empty: {pair.key.text}", "write NAME=VALUE"
+            draft.warnings.append(
+                (f"a name of {keyword} is empty: {pair.key.text}", draft.place(pair.key.span))
             )
         found.append((name, draft.expand(pair.value)))
     return found

@@ -57,7 +57,7 @@ class MountPlace:
 
 
 def mount_origin_name(file: BuildFile, mount: Mount) -> str | None:
-    """The `from=` of a mount, which is never expanded; None without one."""
+    """The `from=` of a mount, which is never expanded; None without one, or for a number, which means nothing."""
     found = None
     for key, word in mount.fields:
         if key.lower() == "from" and word is not None:
@@ -68,15 +68,13 @@ def mount_origin_name(file: BuildFile, mount: Mount) -> str | None:
                     f"variables are not expanded in from={word.text}",
                     "name a stage with FROM $VARIABLE AS name, and mount from that",
                 )
-            if word.text.isascii() and word.text.isdigit():
-                raise mistake(
-                    file,
-                    narrow(file, mount.span, f"from={word.text}"),
-                    f"from={word.text}: mounts know stages by their names only",
-                    "name the stage with FROM … AS name, and mount from that",
-                )
             found = word.text
-    return found or None
+    return None if found is None or _is_number(found) else found or None
+
+
+def _is_number(text: str) -> bool:
+    """Whether a name looks like a stage's number, which mounts do not know."""
+    return text.isascii() and text.isdigit()
 
 
 def plan_mounts(mounts: tuple[Mount, ...], place: MountPlace) -> tuple[MountSpec, ...]:
@@ -192,6 +190,12 @@ class _Draft:
                     "source",
                 )
             return FromScratch()
+        if _is_number(name):
+            raise self.bad(
+                f"from={name}: mounts know stages by their names only",
+                "name the stage with FROM … AS name, and mount from that",
+                "from",
+            )
         return self.place.origin(name) if name else FromContext()
 
     def _read_only(self, kind: str) -> bool:

@@ -122,9 +122,16 @@ def _plan_lines(draft: Draft, lines: Iterable[Instruction]) -> None:
     """Plan lines in order; all that are wrong are told at once, up to one that later lines depend on."""
     mistakes: list[BuildFileError] = []
     controlled = _controlled(draft.graph)
+    file = draft.graph.file
+    has_nul = bool(file.warnings) and any("\0" in line for line in file.lines)
     for line in lines:
         try:
+            count = len(draft.steps)
             _PLANNERS[type(line)](draft, line)
+            if has_nul and len(draft.steps) > count:
+                from builder.graph.nul import refuse_nul  # late: hardly any file has one
+
+                refuse_nul(draft, line)
             if controlled and line.span.line in controlled:
                 draft.steps[-1] = replace(
                     draft.steps[-1], control=_control(draft, controlled[line.span.line])
@@ -169,7 +176,9 @@ def _triggers(
     """The triggers to run and where they stand: those of a stage were parsed with the file."""
     if isinstance(stage.base, StageBase):
         lines = graph.stages[stage.base.index].instructions
-        return [(line.span, line.instruction) for line in lines if isinstance(line, Onbuild)]
+        return [
+            (line.span, line.instruction) for line in lines if isinstance(line, Onbuild) and line.instruction
+        ]
     if not base.onbuild:
         return []
     if parse_trigger is None:

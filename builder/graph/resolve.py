@@ -30,17 +30,23 @@ def resolve_stages(
     platform: Platform,
     build_platform: Platform,
     named_contexts: Collection[str] = (),
+    all_stages: bool = False,
 ) -> Graph:
     """Find the stages of a build file and what they need of one another.
 
     `target` is the name of the stage to build (any case), None for the last. `build_args` are the caller's
     values of ARG. `platform` is what to build for, `build_platform` where. `named_contexts` are the names of
-    `--build-context` flags. Raises `BuildFileError`, and `UsageError` for a target that does not exist.
+    `--build-context` flags. With `all_stages` mistakes count in stages that the target does not need, too.
+    Raises `BuildFileError`, and `UsageError` for a target that does not exist.
     """
     given = dict(build_args or {})
     before, sections = _split(file)
     names_in_order = [section[0].name for section in sections]
     goal = (target or names_in_order[-1] or "").lower()
+    if file.mistakes:
+        from builder.graph.late import refuse_global
+
+        refuse_global(file, given)
     predefined = platform_arguments(goal if target is None else target, platform, build_platform)
     global_args = global_arguments(file, before, predefined, given)
     contexts = make_contexts(named_contexts)
@@ -59,9 +65,18 @@ def resolve_stages(
 
         refuse_circles(file, stages)
         refuse_later_sources(file, stages, needed)
+    if len(needed) < len(stages):
+        from builder.graph.late import refuse_bad_names
+
+        refuse_bad_names(file, [stage for stage in stages if stage.index not in needed], names, platform)
+    warnings: list[tuple[str, Span | None]] = list(file.warnings)
+    if file.mistakes:
+        from builder.graph.late import harmless
+
+        carried_out = range(len(stages)) if all_stages else needed
+        warnings += harmless(file, [stages[number] for number in carried_out], given)
     used: list[Instruction] = [*before, *(line for number in needed for line in stages[number].instructions)]
     unused = unused_arguments(given, predefined, used)
-    warnings: list[tuple[str, Span | None]] = list(file.warnings)
     if unused:
         warnings.append((f"one or more build arguments were not consumed: {', '.join(unused)}", None))
     known = [name for name in names_in_order if name] + list(named_contexts)
@@ -202,7 +217,9 @@ class _Resolver:
 
     def _triggers(self, index: int) -> tuple[Instruction, ...]:
         return tuple(
-            line.instruction for line in self.stages[index].instructions if isinstance(line, Onbuild)
+            line.instruction
+            for line in self.stages[index].instructions
+            if isinstance(line, Onbuild) and line.instruction
         )
 
     def _sources(self, instructions: tuple[Instruction, ...]) -> Iterator[int]:

@@ -182,7 +182,7 @@ class Facts:
     def _triggers(self, stage: Stage) -> Iterator[Instruction]:
         if stage.base is not None:
             for line in stage.base.instructions:
-                if isinstance(line, Onbuild):
+                if isinstance(line, Onbuild) and line.instruction:
                     yield line.instruction
 
     # --- instructions ---

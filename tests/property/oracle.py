@@ -58,6 +58,8 @@ def _same(theirs: dockerfile.Command, mine: Instruction, text: bytes) -> None:
     name = theirs.cmd.upper()
     if isinstance(mine, syntax.Onbuild):
         assert name == "ONBUILD"
+        if mine.instruction is None:
+            return  # only the second stage takes triggers apart, where they are carried out
         inner, name = mine.instruction, (theirs.sub_cmd or "").upper()
     keyword = inner.keyword if isinstance(inner, syntax.Copy) else type(inner).__name__.upper()
     assert name == keyword, (text, theirs, mine)
@@ -103,11 +105,7 @@ def _values(mine: Instruction, said: list[str]) -> Iterator[str]:
                 yield pair.key.text
                 yield pair.value.text
         case syntax.Arg():
-            for item, theirs in zip(mine.items, said, strict=True):
-                name = theirs.partition("=")[0]
-                if name != item.name and any(sign in name for sign in "\"'\\`"):
-                    yield theirs  # we take the quotes of the name off in this stage, they in the next
-                    continue
+            for item in mine.items:
                 yield item.name if item.default is None else f"{item.name}={item.default.text}"
         case syntax.Run() | syntax.Cmd() | syntax.Entrypoint():
             yield from _command(mine.command)

@@ -1,3 +1,4 @@
-FROM scratch
+FROM scratch AS base
 ONBUILD COPY \
   --form=x a b
+FROM base

@@ -104,6 +104,8 @@ def same_flags(written, keyword):
                 continue
         elif name in TIMES:
             value = str(parse_duration(value)) if value else "0"
+        if name == "retries":
+            value = str(int(value or "0"))
         if keyword == "HEALTHCHECK" and int(value or "0") == 0:
             continue
         # Our tree has the keys of mounts in small letters.

@@ -24,15 +24,19 @@ def line(text):
 
 
 def errors(text):
-    """(line, column, width, message) of all mistakes of a text that a FROM line is put in front of."""
+    """(line, column, width, message) of all mistakes of a text that a FROM line is put in front of, also in words."""
     try:
-        file("FROM b\n" + text)
+        found = file("FROM b\n" + text).mistakes
     except BuildFileError as error:
         return [
             (one.location.line - 1, one.location.column, one.location.width, one.message)
             for one in (error, *error.others)
         ]
-    raise AssertionError(f"accepted: {text!r}")
+    assert found, f"accepted: {text!r}"
+    return [
+        (one.span.line - 1, one.span.column, one.span.end_column - one.span.column, one.message)
+        for one in found
+    ]
 
 
 def message(text):

@@ -69,7 +69,7 @@ def test_a_value_that_begins_with_an_equals_sign_is_warned_of():
         ("A=1", [("A", "1")]),
         ("A= B", [("A", ""), ("B", None)]),
         ('a b=1 c="2 3" d=$b', [("a", None), ("b", "1"), ("c", '"2 3"'), ("d", "$b")]),
-        ('"q"=1', [("q", "1")]),
+        ('"q"=1', [('"q"', "1")]),
     ],
 )
 def test_arg(text, expected):
@@ -288,8 +288,58 @@ def test_several_sources_may_go_to_one_name():
         assert len(line(f"COPY a b {destination}").sources) == 2
 
 
-def test_a_name_of_arg_may_be_computed():
-    plain, computed = file('FROM b\nARG "a"=1 b$C=2').instructions[1].items
-    assert (plain.name, plain.computed) == ("a", None)
-    assert (computed.name, computed.default.text) == ("b$C", "2")
-    assert [type(part).__name__ for part in computed.computed.parts] == ["Literal", "Variable"]
+def test_a_name_of_arg_is_taken_as_it_is_written():
+    quoted, computed = file('FROM b\nARG "a"=1 b$C=2').instructions[1].items
+    assert (quoted.name, computed.name, computed.default.text) == ('"a"', "b$C", "2")
+
+
+def test_blanks_at_the_end_of_a_trigger_stay():
+    assert line("ONBUILD RUN  x \t").trigger == "RUN  x \t"
+    assert line("ONBUILD RUN x  \\\n").trigger == "RUN x  "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NOSUCH x",
+        "COPY x",
+        "COPY --nosuch a b",
+        "HEALTHCHECK x",
+        "ENV",
+        "ENV a=${b",
+        "LABEL =b",
+        "#x",
+        "RUN --network=x y",
+    ],
+)
+def test_a_trigger_is_kept_though_it_does_not_parse(text):
+    found = file(f"FROM b\nONBUILD {text}\n")
+    assert found.instructions[1].trigger == text
+    assert [mistake.instruction for mistake in found.mistakes] == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ENV a",
+        "ENV a=b c",
+        "LABEL a",
+        "CMD [1]",
+        "HEALTHCHECK CMD [1]",
+        "COPY [1]",
+        "FROM x",
+        "ONBUILD RUN x",
+    ],
+)
+def test_a_trigger_has_one_of_the_forms_at_least(text):
+    with pytest.raises(BuildFileError):
+        file(f"FROM b\nONBUILD {text}\n")
+
+
+def test_a_mistake_in_a_word_is_kept_for_the_time_when_it_counts():
+    found = file("FROM b\nARG A=${ B=1\nENV C=${x\nCOPY <<EOF /x\n${\nEOF\n").mistakes
+    assert [(one.instruction, one.argument, one.span.line) for one in found] == [
+        (1, "A", 2),
+        (2, "", 3),
+        (3, "", 5),
+    ]

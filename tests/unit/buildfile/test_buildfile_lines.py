@@ -3,6 +3,7 @@
 import pytest
 from reading import errors, file, line, lines
 
+from builder.buildfile.syntax import Span
 from builder.errors import BuildFileError
 
 
@@ -160,10 +161,12 @@ def test_invalid_utf_8_is_kept():
 
 
 def test_nul():
-    assert errors("RUN a\0b\nRUNN") == [
-        (1, 6, 1, "the line has a NUL character"),
-        (2, 1, 4, "unknown instruction: RUNN"),
-    ]
+    found = file("FROM b\n# \0\nLABEL a=b\0c\n")
+    assert found.warnings == (
+        ("the line has a NUL character", Span(2, 3, 2, 4)),
+        ("the line has a NUL character", Span(3, 10, 3, 11)),
+    )
+    assert found.instructions[1].pairs[0].value.text == "b\0c"
 
 
 @pytest.mark.parametrize(("size", "good"), [(65535, True), (65536, False)])

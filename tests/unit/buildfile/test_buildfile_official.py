@@ -33,15 +33,19 @@ def collect():
         yield path.stem, path.read_bytes()
     for path in sorted(EXAMPLES.rglob("*Buildfile")):
         yield f"examples-{'-'.join(path.relative_to(EXAMPLES).parts)}", path.read_bytes()
-    for path in sorted((TESTS / "conformance" / "cases").glob("*.txtar")):
-        case = parse_case(path)
-        if case.buildfile in case.sections:
-            yield f"case-{path.stem}", case.sections[case.buildfile].encode()
+    for place in ("cases", "more/cases"):
+        for path in sorted((TESTS / "conformance" / place).glob("*.txtar")):
+            case = parse_case(path)
+            if case.buildfile in case.sections:
+                yield f"{place.partition('/')[0]}-{path.stem}", case.sections[case.buildfile].encode()
 
 
 FILES = dict(collect())
 
 NEWER = {
+    "more-heredoc-space": "BuildKit takes blanks between << and the name since 0.15",
+    "more-heredoc-space-2": "BuildKit takes blanks between << and the name since 0.15",
+    "more-parse-json-multi": "text behind a JSON array makes it shell form since BuildKit 0.13",
     "heredoc-blank-before-name": "BuildKit takes blanks between << and the name since 0.15",
     "json-text-behind": "text behind a JSON array makes it shell form since BuildKit 0.13",
 }
@@ -55,7 +59,6 @@ LATER = (
     ("the quote is never closed", "flags end at the end of their line, quotes or not"),
     ("is true or false, not", "the parser only collects flags"),
     ("is a number from 0", "values are checked when instructions are made"),
-    ("the name of an ARG is written out", "BuildKit expands it, nobody means it, and we do not"),
     ("HEALTHCHECK NONE takes no", "arguments are counted when instructions are made"),
     ("after HEALTHCHECK CMD", "arguments are counted when instructions are made"),
     ("the type must be CMD or NONE", "values are checked when instructions are made"),
@@ -104,12 +107,6 @@ def ours(text):
         return error
 
 
-def strip_quotes(text):
-    """An ARG with no quotes and escapes in its name: our tree has none there, the oracle's has."""
-    name, mark, value = text.partition("=")
-    return re.sub(r"[\"'\\`]", "", name) + mark + value
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_our_tree_is_that_of_the_official_parser(name):
     text = FILES[name]
@@ -133,6 +130,8 @@ def compare(their, our, lines):
     where = f"line {their.start_line}: {their.original!r}"
     keyword = official.keyword(our)
     inner = our.instruction if isinstance(our, Onbuild) else our
+    if inner is None:
+        return  # only their second stage takes triggers apart, where they are carried out
     keyword = official.keyword(inner)
     if isinstance(our, Onbuild):
         assert their.sub_cmd.upper() == keyword, where
@@ -148,9 +147,6 @@ def compare(their, our, lines):
         expected = [value for value in expected if opening(value) is None]
     if keyword == "FROM" and len(expected) == 3:
         expected = [expected[0], "as", expected[2].lower()]
-    if keyword == "ARG":
-        expected = [strip_quotes(value) for value in expected]
-        values = [strip_quotes(value) for value in values]
     if keyword == "HEALTHCHECK":
         expected[0] = expected[0].upper()
     if keyword == "VOLUME":

@@ -1,3 +1,0 @@
-ARG A=
-ARG $A=1
-FROM scratch

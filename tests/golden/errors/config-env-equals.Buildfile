@@ -1,3 +1,0 @@
-FROM scratch
-ARG B=a=b
-ENV $B=1
