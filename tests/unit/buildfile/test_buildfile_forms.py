@@ -244,7 +244,7 @@ def test_mistakes_in_triggers_have_their_places():
 
 
 def test_a_trigger_is_taken_apart_by_backslashes_and_its_words_are_escaped_as_the_file_says():
-    found = file("# escape=`\nFROM b\nONBUILD ENV A=\\$x`$y B=a\\ b\nONBUILD RUN dir c:\\\n").instructions
+    found = file('# escape=`\nFROM b\nONBUILD ENV A=\\$x`$y B="a\\ b"\nONBUILD RUN dir c:\\\n').instructions
     assert shape(found[1].instruction.pairs[0].value.parts) == ["\\", ("x", ""), "$y"]
     assert shape(found[1].instruction.pairs[1].value.parts) == ["a\\ b"]
     assert found[2].trigger == "RUN dir c:\\"
