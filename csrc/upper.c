@@ -336,6 +336,8 @@ static int settle(settling *work, const pb_secret *secret, pb_changes *ret, pb_e
         return pb_fail(error, -failed, "settle", "%s", "");
     failed = pb_tree_open(work->upper_fd, NULL, secret, NULL, &work->tree, error);
     if (!failed)
+        failed = pb_tree_read_all(work->tree, 0, error);
+    if (!failed)
         failed = pb_tree_collect(work->tree, 0, NULL, &work->list, error);
     if (failed)
         return failed;

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 # Gives the state of another stage or image that a step takes files from.
 StateOf = Callable[[object], bytes]
 
+_MANY = 1000
+
 
 class CopyWork:
     """See `builder.engine.work.Work`."""
@@ -194,6 +196,16 @@ class CopyWork:
         with writing(file), self._locked():
             self._tree.save_listing(nodes, file, exclude=exclude, without_owner=self._without_owner)
         return True
+
+    @property
+    def makes_many(self) -> bool:
+        """Whether the sources have so many files that it matters where on the disk they lie."""
+        if self._tree is None:
+            return False
+        with self._locked():
+            return any(
+                self._tree.measure(source.node)[0] >= _MANY for group in self._sources for source in group
+            )
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Copy the files."""

@@ -246,6 +246,8 @@ def _attempt(
 
     store = session.store
     with store.new_run() as run:
+        if work.makes_many:
+            run.spread()
         if begin is not None:
             begin(run)
         with StepRoot(store, run, parent, alone=work.alone, process=work.process) as root:

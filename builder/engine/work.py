@@ -40,6 +40,10 @@ class Work(Protocol):
     alone: bool
     process: bool
 
+    @property
+    def makes_many(self) -> bool:
+        """Whether it is known to make many files."""
+
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
         """The parts of the step's keys: a cheap one first where there is one, the complete one last."""
 
@@ -75,6 +79,7 @@ def work_for(
 class _WorkdirWork:
     alone = False
     process = False
+    makes_many = False
 
     def __init__(self, session: Session, step: WorkdirStep, parent: bytes) -> None:
         self._session, self._step, self._parent = session, step, parent
@@ -106,6 +111,7 @@ class _WorkdirWork:
 class _RunWork:
     alone = False
     process = True
+    makes_many = False  # nobody knows
 
     def __init__(
         self,

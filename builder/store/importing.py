@@ -38,6 +38,8 @@ _AT_ONCE = 4
 _DOCUMENT_LIMIT = 16 << 20
 _MOST_LAYERS = 400
 # A layer that unpacks to more is a mistake or an attack.
+# Of layers that have so many bytes, packed, many files are to be expected.
+_LARGE = 1 << 20
 _UNPACKED_LIMIT = 1 << 40
 _ENTRIES_LIMIT = 20_000_000
 
@@ -284,6 +286,8 @@ def _read_layer(
 ) -> _Unpacked:
     """Read one layer: its bytes go to a blob and their digest, what they hold to a folder and its digest."""
     run = stack.enter_context(store.new_run())
+    if descriptor.size >= _LARGE:
+        run.spread()
     upper = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
     stack.callback(os.close, upper)
     untar = stack.enter_context(
