@@ -81,11 +81,13 @@ int pb_tree_collect(pb_tree *tree, uint32_t top, const pb_ignore *exclude, pb_no
     }
     for (size_t i = first; !failed && i < ret->count; i++) {
         uint32_t node = ret->items[i];
+        pb_tree_pass(tree, i);
         failed = pb_tree_read(tree, node, error);
         if (failed)
             return failed;
         for (uint32_t k = 0; !failed && k < tree->nodes[node].child_count; k++) {
             uint32_t child = tree->nodes[node].first_child + k;
+            pb_tree_pass(tree, child);
             if (tree->nodes[child].flags & PB_NODE_GONE)
                 continue;
             failed = pb_tree_excluded(tree, top, child, exclude, &excluded);

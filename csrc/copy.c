@@ -270,7 +270,7 @@ int pb_copy_rootfs(int source_fd, int dest_fd, int keep_owner, pb_copy_result *r
         options.uid = geteuid();
         options.gid = getegid();
     }
-    failed = pb_tree_open(source_fd, NULL, NULL, NULL, &tree, error);
+    failed = pb_tree_open(source_fd, NULL, NULL, NULL, dest_fd, &tree, error);
     if (!failed)
         failed = pb_copier_new(dest_fd, &options, &copier, error);
     if (!failed)

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { THREADS = 2, WORTH_A_THREAD = 64, AT_ONCE = 256 };
+enum { THREADS = 2, WORTH_A_THREAD = 64, AT_ONCE = 256, FACTS_AT_ONCE = 1024,
+       REST_AFTER = PB_REST_AFTER / AT_ONCE + 1 /* portions */ };
 
 /* Some entries of one folder, for one thread at a time. */
 typedef struct {
@@ -142,6 +143,7 @@ static int make_folders(task *work, pb_nodes *folders, pb_error *error)
     size_t capacity = 0;
 
     for (size_t item = 0; item < work->list.count; item++) {
+        pb_tree_pass(work->tree, item);
         uint32_t first = work->ranges[item], end = work->ranges[item + 1];
         SIDES sides at = {.source = -1, .dest = -1, .lower = -1};
         int failed = 0;
@@ -150,6 +152,7 @@ static int make_folders(task *work, pb_nodes *folders, pb_error *error)
         if (pb_nodes_add(folders, work->list.items[item]))
             return pb_fail(error, ENOMEM, "copy", "%s", "");
         for (uint32_t i = first; i < end; i++) {
+            pb_tree_pass(work->tree, i);
             if (!S_ISDIR(work->tree->nodes[work->list.items[i]].mode))
                 continue;
             if (at.dest < 0)
@@ -219,6 +222,15 @@ static void give_up(task *work, int failed, const pb_error *error)
     pthread_mutex_unlock(&work->lock);
 }
 
+/* What is known of files that were copied, for all; without memory they are read again. */
+static void hand_over(task *work, pb_fact_list *facts)
+{
+    pthread_mutex_lock(&work->lock);
+    if (work->known)
+        pb_facts_take(work->known, facts);
+    pthread_mutex_unlock(&work->lock);
+}
+
 static void *work_through(void *argument)
 {
     task *work = argument;
@@ -235,15 +247,19 @@ static void *work_through(void *argument)
         if (next >= work->portion_count)
             break;
         failed = copy_portion(work, &own, &work->portions[next], 0, &error);
+        if (next % REST_AFTER == 0)
+            pb_tree_rest(work->tree);
+        if (facts.count >= FACTS_AT_ONCE)
+            hand_over(work, &facts);
     }
     if (failed)
         give_up(work, failed, &error);
+    hand_over(work, &facts);
+    free(facts.items);
     pthread_mutex_lock(&work->lock);
     total->files += own.result.files;
     total->links += own.result.links;
     total->bytes += own.result.bytes;
-    if (work->known && pb_facts_take(work->known, &facts))
-        free(facts.items); /* they are read again then */
     pthread_mutex_unlock(&work->lock);
     return NULL;
 }
@@ -262,8 +278,11 @@ static int copy_all(task *work, pb_error *error)
         pthread_join(threads[--started], NULL);
     failed = -atomic_load(&work->failed);
     work->copier->facts = work->known ? &facts : NULL;
-    for (size_t i = 0; !failed && i < work->portion_count; i++)
+    for (size_t i = 0; !failed && atomic_load(&work->tree->linked) && i < work->portion_count; i++) {
         failed = copy_portion(work, work->copier, &work->portions[i], 1, error);
+        if (i % REST_AFTER == 0)
+            pb_tree_rest(work->tree);
+    }
     work->copier->facts = NULL;
     if (!failed && work->known && pb_facts_take(work->known, &facts))
         failed = pb_fail(error, ENOMEM, "copy", "%s", "");

@@ -35,16 +35,17 @@ int pb_fact_list_add(pb_fact_list *facts, const pb_fact *fact)
     return 0;
 }
 
-int pb_facts_new(const pb_secret *secret, pb_facts **ret)
+int pb_facts_new(const pb_secret *secret, int spare_fd, pb_facts **ret)
 {
     pb_facts *known = calloc(1, sizeof *known);
 
     if (!known)
         return -ENOMEM;
+    known->spare_fd = spare_fd < 0 ? -1 : fcntl(spare_fd, F_DUPFD_CLOEXEC, 3);
     if (secret && secret->size) {
         known->secret_data = malloc(secret->size);
         if (!known->secret_data) {
-            free(known);
+            pb_facts_free(known);
             return -ENOMEM;
         }
         memcpy(known->secret_data, secret->data, secret->size);
@@ -58,7 +59,9 @@ void pb_facts_free(pb_facts *known)
 {
     if (!known)
         return;
-    free(known->facts.items);
+    if (known->spare_fd >= 0)
+        close(known->spare_fd);
+    pb_spill_free(&known->room);
     free(known->secret_data);
     free(known);
 }
@@ -69,32 +72,31 @@ int pb_facts_fits(const pb_facts *known, const pb_secret *secret)
     return known->secret.size == size && (!size || !memcmp(known->secret.data, secret->data, size));
 }
 
+int pb_facts_add(pb_facts *known, const pb_fact *facts, size_t count)
+{
+    int failed = pb_spill_grow(&known->room, (known->count + count) * sizeof *facts, known->spare_fd);
+
+    known->facts = known->room.data;
+    if (failed || !count)
+        return failed;
+    memcpy(known->facts + known->count, facts, count * sizeof *facts);
+    if (known->count / PB_REST_AFTER != (known->count + count) / PB_REST_AFTER)
+        pb_spill_rest(&known->room);
+    known->count += count;
+    return 0;
+}
+
 int pb_facts_take(pb_facts *known, pb_fact_list *facts)
 {
-    pb_fact_list *own = &known->facts;
+    int failed = pb_facts_add(known, facts->items, facts->count);
 
-    if (!own->count) {
-        free(own->items);
-        *own = *facts;
-        known->sorted = 0;
-    } else if (facts->count) {
-        pb_fact *items = realloc(own->items, (own->count + facts->count) * sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        memcpy(items + own->count, facts->items, facts->count * sizeof *items);
-        own->items = items;
-        own->count = own->capacity = own->count + facts->count;
-        free(facts->items);
-    } else {
-        free(facts->items);
-    }
-    memset(facts, 0, sizeof *facts);
-    return 0;
+    facts->count = 0;
+    return failed;
 }
 
 void pb_facts_clear(pb_facts *known)
 {
-    known->facts.count = known->sorted = 0;
+    known->count = known->sorted = 0;
 }
 
 static int by_inode(const void *left, const void *right)
@@ -103,19 +105,32 @@ static int by_inode(const void *left, const void *right)
     return a->inode < b->inode ? -1 : a->inode > b->inode;
 }
 
+/* Bring them into order; most are. */
+static void sort(pb_facts *known)
+{
+    size_t ordered = known->sorted ? known->sorted : 1;
+
+    while (ordered < known->count && known->facts[ordered - 1].inode <= known->facts[ordered].inode)
+        if (++ordered % PB_REST_AFTER == 0)
+            pb_spill_rest(&known->room);
+    if (ordered < known->count)
+        qsort(known->facts, known->count, sizeof *known->facts, by_inode);
+    known->sorted = known->count;
+    pb_spill_rest(&known->room);
+}
+
 int pb_facts_recall(pb_facts *known, pb_node *node)
 {
-    const pb_fact_list *facts = &known->facts;
     pb_fact wanted = {.inode = node->inode};
     const pb_fact *found;
 
-    if (!facts->count)
+    if (!known->count)
         return 0;
-    if (known->sorted != facts->count) {
-        qsort(facts->items, facts->count, sizeof *facts->items, by_inode);
-        known->sorted = facts->count;
-    }
-    found = bsearch(&wanted, facts->items, facts->count, sizeof *facts->items, by_inode);
+    if (known->sorted != known->count)
+        sort(known);
+    if (++known->recalled % PB_REST_AFTER == 0)
+        pb_spill_rest(&known->room);
+    found = bsearch(&wanted, known->facts, known->count, sizeof *known->facts, by_inode);
     if (!found || found->size != node->size || found->mtime != node->mtime)
         return 0;
     node->content = found->content;
@@ -151,17 +166,60 @@ static int read_all(int fd, void *data, size_t size)
     return 0;
 }
 
+/* The fingerprint of some facts. */
+static int hash_facts(const pb_facts *known, size_t first, size_t end, pb_fingerprint *ret)
+{
+    PB_HASHER pb_hasher *hasher = NULL;
+    int failed = pb_hasher_new(&known->secret, &hasher);
+
+    while (!failed && first < end) {
+        size_t count = end - first < PB_REST_AFTER ? end - first : PB_REST_AFTER;
+        pb_hasher_update(hasher, known->facts + first, count * sizeof *known->facts);
+        pb_spill_rest(&known->room);
+        first += count;
+    }
+    if (!failed)
+        pb_hasher_finish(hasher, ret);
+    return failed;
+}
+
+static int write_facts(const pb_facts *known, int fd)
+{
+    int failed = 0;
+
+    for (size_t first = 0; !failed && first < known->count; first += PB_REST_AFTER) {
+        size_t count = known->count - first < PB_REST_AFTER ? known->count - first : PB_REST_AFTER;
+        failed = pb_write_all(fd, known->facts + first, count * sizeof *known->facts);
+        pb_spill_rest(&known->room);
+    }
+    return failed;
+}
+
+static int read_facts(pb_facts *known, int fd, size_t count)
+{
+    size_t left = count;
+    int failed = pb_spill_grow(&known->room, (known->count + count) * sizeof *known->facts, known->spare_fd);
+
+    known->facts = known->room.data;
+    while (!failed && left) {
+        size_t part = left < PB_REST_AFTER ? left : PB_REST_AFTER;
+        failed = read_all(fd, known->facts + known->count + (count - left), part * sizeof *known->facts);
+        pb_spill_rest(&known->room);
+        left -= part;
+    }
+    return failed;
+}
+
 int pb_facts_save(const pb_facts *known, int folder_fd, int dir_fd, const char *name, pb_error *error)
 {
-    header head = {.version = VERSION, .fact_size = sizeof(pb_fact), .count = known->facts.count};
-    size_t size = known->facts.count * sizeof(pb_fact);
+    header head = {.version = VERSION, .fact_size = sizeof(pb_fact), .count = known->count};
     PB_CLOSE int fd = -1;
     int failed;
 
     if (!identify(folder_fd, &head))
         return 0;
     memcpy(head.magic, MAGIC, sizeof MAGIC);
-    failed = pb_hash_bytes((const uint8_t *)known->facts.items, size, &known->secret, &head.body);
+    failed = hash_facts(known, 0, known->count, &head.body);
     if (failed)
         return pb_fail(error, -failed, "hash", "%s", name);
     fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -169,7 +227,7 @@ int pb_facts_save(const pb_facts *known, int folder_fd, int dir_fd, const char *
         return pb_fail(error, errno, "create", "%s", name);
     failed = pb_write_all(fd, &head, sizeof head);
     if (!failed)
-        failed = pb_write_all(fd, known->facts.items, size);
+        failed = write_facts(known, fd);
     return failed ? pb_fail(error, -failed, "write", "%s", name) : 1;
 }
 
@@ -179,7 +237,7 @@ int pb_facts_load(pb_facts *known, int folder_fd, int dir_fd, const char *name)
     header head, now = {0};
     pb_fingerprint body;
     struct stat stat;
-    pb_fact_list facts = {0};
+    int failed;
 
     if (fd < 0 || fstat(fd, &stat) || !S_ISREG(stat.st_mode) || !identify(folder_fd, &now) || read_all(fd, &head, sizeof head))
         return 0;
@@ -187,15 +245,11 @@ int pb_facts_load(pb_facts *known, int folder_fd, int dir_fd, const char *name)
         head.inode != now.inode || head.born != now.born || head.count > (uint64_t)stat.st_size / sizeof(pb_fact) ||
         sizeof head + head.count * sizeof(pb_fact) != (uint64_t)stat.st_size)
         return 0;
-    facts.items = malloc(head.count * sizeof(pb_fact) + 1);
-    if (!facts.items)
-        return -ENOMEM;
-    facts.count = facts.capacity = head.count;
-    if (read_all(fd, facts.items, head.count * sizeof(pb_fact)) ||
-        pb_hash_bytes((const uint8_t *)facts.items, head.count * sizeof(pb_fact), &known->secret, &body) ||
-        memcmp(&body, &head.body, sizeof body) || pb_facts_take(known, &facts)) {
-        free(facts.items);
+    failed = read_facts(known, fd, head.count);
+    if (failed == -ENOMEM)
+        return failed;
+    if (failed || hash_facts(known, known->count, known->count + head.count, &body) || memcmp(&body, &head.body, sizeof body))
         return 0;
-    }
+    known->count += head.count;
     return 1;
 }

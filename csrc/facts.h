@@ -22,13 +22,19 @@ int pb_fact_list_add(pb_fact_list *facts, const pb_fact *fact);
 struct pb_facts {
     pb_secret secret; /* own copy */
     uint8_t *secret_data;
-    pb_fact_list facts;
+    int spare_fd; /* where they may lie, or -1 */
+    pb_spill room;
+    pb_fact *facts; /* in `room` */
+    size_t count;
     size_t sorted; /* how many of them are in order, from the first on */
+    size_t recalled; /* since they rested last */
 };
 
 /* Whether hashes of a tree may be put in: both were made with one secret. */
 int pb_facts_fits(const pb_facts *known, const pb_secret *secret);
-/* Take all facts of a list, which is empty then. */
+/* Add facts; -ENOMEM, then none was added. */
+int pb_facts_add(pb_facts *known, const pb_fact *facts, size_t count);
+/* The same with those of a list, which keeps its memory, but is empty then in any case. */
 int pb_facts_take(pb_facts *known, pb_fact_list *facts);
 /* Forget everything. */
 void pb_facts_clear(pb_facts *known);

@@ -11,9 +11,15 @@
 
 enum { THREADS = 2, WORTH_A_THREAD = 16, LARGE = 1 << 20, TRIES = 3 };
 
+/* A node to hash, by the order on the disk. */
+typedef struct {
+    uint64_t inode;
+    uint32_t node;
+} place;
+
 typedef struct {
     pb_tree *tree;
-    const uint32_t *nodes;
+    const place *places;
     size_t count;
     atomic_size_t next;
     atomic_int failed; /* errno of the first failure */
@@ -75,6 +81,7 @@ static int look_again(pb_tree *tree, uint32_t index, int fd, pb_error *error)
     if (!S_ISREG(stat.stx_mode))
         return changed(tree, index, error);
     pb_node_fill(&tree->nodes[index], &stat);
+    atomic_fetch_add(&tree->linked, stat.stx_nlink > 1);
     return 0;
 }
 
@@ -129,10 +136,11 @@ static void *work_through(void *argument)
         pb_error error;
         if (next >= work->count)
             break;
-        if (S_ISLNK(work->tree->nodes[work->nodes[next]].mode))
-            failed = hash_link(work->tree, work->nodes[next], hasher, &error);
+        pb_tree_pass(work->tree, next);
+        if (S_ISLNK(work->tree->nodes[work->places[next].node].mode))
+            failed = hash_link(work->tree, work->places[next].node, hasher, &error);
         else
-            failed = hash_file(work->tree, work->nodes[next], hasher, &bytes, &error);
+            failed = hash_file(work->tree, work->places[next].node, hasher, &bytes, &error);
         if (failed) {
             pthread_mutex_lock(&work->lock);
             if (!atomic_load(&work->failed) && work->error)
@@ -151,11 +159,6 @@ static void *work_through(void *argument)
     return NULL;
 }
 
-typedef struct {
-    uint64_t inode;
-    uint32_t node;
-} place;
-
 static int by_inode(const void *left, const void *right)
 {
     const place *a = left, *b = right;
@@ -164,19 +167,18 @@ static int by_inode(const void *left, const void *right)
 
 int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *error)
 {
-    PB_FREE place *places = malloc((count + 1) * sizeof *places);
-    PB_FREE uint32_t *order = malloc((count + 1) * sizeof *order);
+    PB_SPILL pb_spill room = {0};
+    place *places;
     job work = {.tree = tree, .lock = PTHREAD_MUTEX_INITIALIZER, .error = error};
     pthread_t threads[THREADS];
     size_t wanted = 0;
     uint64_t bytes = 0;
     int started = 0;
 
-    if (!places || !order)
-        return pb_fail(error, ENOMEM, "hash", "%s", "");
     for (size_t i = 0; i < count; i++) {
         const pb_node *node = &tree->nodes[nodes[i]];
         int is_file = S_ISREG(node->mode);
+        pb_tree_pass(tree, i);
         if (!is_file && !S_ISLNK(node->mode))
             continue;
         if ((node->flags & PB_NODE_CONTENT) && (!is_file || (node->flags & PB_NODE_XATTRS))) {
@@ -185,14 +187,16 @@ int pb_tree_hash(pb_tree *tree, const uint32_t *nodes, size_t count, pb_error *e
         }
         tree->stats.files_hashed += is_file;
         bytes += node->size;
+        if (pb_spill_grow(&room, (wanted + 1) * sizeof *places, -1))
+            return pb_fail(error, ENOMEM, "hash", "%s", "");
+        places = room.data;
         places[wanted++] = (place){node->inode, nodes[i]};
     }
     if (!wanted)
         return 0;
+    places = room.data;
     qsort(places, wanted, sizeof *places, by_inode);
-    for (size_t i = 0; i < wanted; i++)
-        order[i] = places[i].node;
-    work.nodes = order;
+    work.places = places;
     work.count = wanted;
     if (wanted >= WORTH_A_THREAD || (wanted > 1 && bytes >= LARGE))
         while (started < THREADS - 1 && !pthread_create(&threads[started], NULL, work_through, &work))

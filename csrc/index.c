@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LARGE = 16 << 20 }; /* bytes of an index that is worth a call to keep out of memory */
+enum { SLICE = 1 << 20 }; /* bytes of an index between two calls that keep it out of memory */
 
 static const char MAGIC[8] = "pbindex";
 
@@ -43,7 +43,7 @@ void pb_index_close(pb_index *index)
 
 void pb_index_rest(const pb_index *index)
 {
-    if (index->map)
+    if (index->map && index->size > SLICE)
         madvise(index->map, index->size, MADV_DONTNEED); /* a hint: what is not done costs memory only */
 }
 
@@ -57,22 +57,46 @@ static int is_sound(const pb_index *index)
         const pb_node *node = &index->nodes[i];
         if (node->name >= index->names_size)
             return 0;
+        if (i % PB_REST_AFTER == PB_REST_AFTER - 1)
+            pb_index_rest(index);
         if (!node->child_count)
             continue;
         if (!S_ISDIR(node->mode) || node->first_child <= i || node->first_child > index->count ||
             node->child_count > index->count - node->first_child)
             return 0;
-        for (uint32_t k = 0; k < node->child_count; k++)
-            if (index->nodes[node->first_child + k].parent != i)
+        for (uint32_t child = node->first_child; child < node->first_child + node->child_count; child++) {
+            if (index->nodes[child].parent != i)
                 return 0;
+            if (child % PB_REST_AFTER == PB_REST_AFTER - 1)
+                pb_index_rest(index);
+        }
     }
     return 1;
+}
+
+/* Whether nodes and names are what was written. */
+static int is_whole(const pb_index *index, const pb_secret *secret, const pb_fingerprint *expected)
+{
+    PB_HASHER pb_hasher *hasher = NULL;
+    const char *at = (const char *)index->nodes, *end = (const char *)index->map + index->size;
+    pb_fingerprint body;
+
+    if (pb_hasher_new(secret, &hasher))
+        return 0;
+    while (at < end) {
+        size_t size = end - at < SLICE ? (size_t)(end - at) : SLICE;
+        pb_hasher_update(hasher, at, size);
+        pb_index_rest(index);
+        at += size;
+    }
+    pb_hasher_finish(hasher, &body);
+    return !memcmp(&body, expected, sizeof body);
 }
 
 void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret)
 {
     PB_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    pb_fingerprint expected, body;
+    pb_fingerprint expected;
     struct stat stat;
     const header *head;
 
@@ -94,10 +118,8 @@ void pb_index_load(const char *file, const pb_secret *secret, pb_index *ret)
         ret->count = head->count;
         ret->names = (const char *)(ret->nodes + ret->count);
         ret->names_size = head->names_size;
-        pb_hash_bytes((const uint8_t *)ret->nodes, ret->size - sizeof *head, secret, &body);
-        if (!memcmp(&body, &head->body, sizeof body) && is_sound(ret)) {
-            if (ret->size >= LARGE)
-                pb_index_rest(ret);
+        if (is_whole(ret, secret, &head->body) && is_sound(ret)) {
+            pb_index_rest(ret);
             return;
         }
     }
@@ -114,8 +136,8 @@ struct pb_index_writer {
     pb_hasher *hasher; /* of what has been written */
     char *buffer;
     size_t used;
-    char *names;
-    size_t names_capacity;
+    pb_spill names;
+    int spare_fd; /* the caller's, where names may lie */
 };
 
 enum { BUFFER = 256 * 1024 };
@@ -177,7 +199,7 @@ static int start_file(pb_index_writer *writer, const char *file, const pb_secret
     return lseek(writer->fd, sizeof writer->head, SEEK_SET) < 0 ? -errno : 0;
 }
 
-int pb_index_start(const char *file, const pb_secret *secret, pb_index_writer **ret)
+int pb_index_start(const char *file, const pb_secret *secret, int spare_fd, pb_index_writer **ret)
 {
     pb_index_writer *writer = calloc(1, sizeof *writer);
     int failed;
@@ -185,6 +207,7 @@ int pb_index_start(const char *file, const pb_secret *secret, pb_index_writer **
     if (!writer)
         return -ENOMEM;
     writer->fd = -1;
+    writer->spare_fd = spare_fd;
     failed = start_file(writer, file, secret);
     if (failed)
         pb_index_abandon(writer);
@@ -197,20 +220,17 @@ int pb_index_append(pb_index_writer *writer, const pb_node *node, const char *na
 {
     size_t length = strlen(name) + 1, used = writer->head.names_size;
     pb_node copy = *node;
+    int failed = pb_spill_grow(&writer->names, used + length, writer->spare_fd);
 
-    if (used + length > writer->names_capacity) {
-        size_t capacity = writer->names_capacity * 2 + length + 16384;
-        char *names = realloc(writer->names, capacity);
-        if (!names)
-            return -ENOMEM;
-        writer->names = names;
-        writer->names_capacity = capacity;
-    }
+    if (failed)
+        return failed;
     if (used + length > UINT32_MAX || writer->head.count == PB_NONE - 1)
         return -EFBIG;
     copy.name = (uint32_t)used;
     copy.earlier = PB_NONE;
-    memcpy(writer->names + used, name, length);
+    memcpy((char *)writer->names.data + used, name, length);
+    if (used / SLICE != (used + length) / SLICE)
+        pb_spill_rest(&writer->names);
     writer->head.names_size += length;
     writer->head.count++;
     return put(writer, &copy, sizeof copy);
@@ -218,7 +238,7 @@ int pb_index_append(pb_index_writer *writer, const pb_node *node, const char *na
 
 int pb_index_finish(pb_index_writer *writer)
 {
-    int failed = put(writer, writer->names, writer->head.names_size);
+    int failed = put(writer, writer->names.data, writer->head.names_size);
 
     if (!failed)
         failed = flush(writer);
@@ -245,6 +265,6 @@ void pb_index_abandon(pb_index_writer *writer)
     pb_hasher_free(writer->hasher);
     free(writer->temporary);
     free(writer->buffer);
-    free(writer->names);
+    pb_spill_free(&writer->names);
     free(writer);
 }

@@ -6,8 +6,9 @@
 
 typedef struct pb_index_writer pb_index_writer;
 
-/* Begin a file that takes its place when it is finished. A negative errno. `file` must stay until the end. */
-int pb_index_start(const char *file, const pb_secret *secret, pb_index_writer **ret);
+/* Begin a file that takes its place when it is finished. A negative errno. `file` and `spare_fd` (see pb_spill_grow) must stay until
+ * the end. */
+int pb_index_start(const char *file, const pb_secret *secret, int spare_fd, pb_index_writer **ret);
 /* The next node, with parent, first_child and child_count as they are in the file; children are behind their parents. */
 int pb_index_append(pb_index_writer *writer, const pb_node *node, const char *name);
 int pb_index_finish(pb_index_writer *writer);

@@ -256,11 +256,12 @@ typedef struct {
 static int put_selection(writer *to, const pb_tree *tree, const selection *chosen, int flags)
 {
     PB_FREE level *levels = NULL;
-    size_t depth = 0, capacity = 0;
+    size_t depth = 0, capacity = 0, passed = 0;
     uint32_t item = 0;
     int failed = set_key(to, 0, -1, chosen->path);
 
     for (;;) {
+        pb_tree_pass(tree, passed++);
         if (!failed)
             failed = put_entry(to, &tree->nodes[chosen->list.items[item]], flags);
         if (failed)

@@ -1,5 +1,6 @@
 /* Selections of a tree by SHA-256, the same on every machine. What has a known fingerprint is not read again: of a tree in which
  * one file changed, that file is hashed and the folders above it. */
+#include "doubles.h"
 #include "error.h"
 #include "known.h"
 #include "linkmap.h"
@@ -235,7 +236,8 @@ static int look_at_changes(selection *work, pb_error *error)
 {
     static const char *const marks[] = {"trusted.overlay.opaque", "user.overlay.opaque"};
     pb_linkmap links = {0};
-    int failed = 0;
+    PB_DOUBLES pb_doubles doubles = {0};
+    int failed = pb_doubles_find(work->tree, &work->list, &doubles);
 
     for (uint32_t i = 1; !failed && i < work->list.count; i++) {
         const pb_node *node = &work->tree->nodes[work->list.items[i]];
@@ -250,7 +252,7 @@ static int look_at_changes(selection *work, pb_error *error)
             for (size_t k = 0; k < 2; k++)
                 if (fgetxattr(fd, marks[k], value, sizeof value) > 0 && value[0] == 'y')
                     work->opaque[i] = 1;
-        } else if (node->nlink > 1) {
+        } else if (node->nlink > 1 && pb_doubles_have(&doubles, node)) {
             int known = pb_linkmap_add(&links, node->device, node->inode, "", i, &first);
             work->groups[i] = i;
             if (known > 0) {

@@ -79,9 +79,10 @@ typedef struct {
  * `ignore` may be NULL; the tree keeps no reference to it after pb_tree_free. `index` is the file of an earlier
  * pb_tree_save or NULL: a file whose device, inode, mode, uid, gid, size, mtime and ctime are as the index has them, and
  * whose times are older than the index (racy rule), is not read again. A missing, damaged, foreign (other secret) or
- * other-version index is like none. */
-int pb_tree_open(int root_fd, const pb_ignore *ignore, const pb_secret *secret, const char *index, pb_tree **ret,
-                 pb_error *error);
+ * other-version index is like none. What is large of the tree lies in a file without a name on the file system of `spare_fd` (kept
+ * open by dup), if it is not -1 and takes one, so that it need not stay in memory. */
+int pb_tree_open(int root_fd, const pb_ignore *ignore, const pb_secret *secret, const char *index, int spare_fd,
+                 pb_tree **ret, pb_error *error);
 void pb_tree_free(pb_tree *tree);
 void pb_tree_get_stats(const pb_tree *tree, pb_tree_stats *ret);
 
@@ -157,7 +158,8 @@ int pb_tree_portable(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int
 /* Hashes of files that were just written, or whose folder was kept as it is, by inode, size and mtime, so that nobody has to read
  * them again. For files of one file system, to which nobody else can write. */
 typedef struct pb_facts pb_facts;
-int pb_facts_new(const pb_secret *secret, pb_facts **ret);
+/* `spare_fd` as for pb_tree_open. */
+int pb_facts_new(const pb_secret *secret, int spare_fd, pb_facts **ret);
 void pb_facts_free(pb_facts *known);
 /* Keep it in a new file, for files below `folder_fd`: 1, or 0 if the file system cannot tell that folder from a copy of it. */
 int pb_facts_save(const pb_facts *known, int folder_fd, int dir_fd, const char *name, pb_error *error);

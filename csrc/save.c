@@ -61,6 +61,7 @@ static int add_children(const pb_tree *tree, source from, uint32_t place, queue 
     }
     for (uint32_t i = 0; !failed && i < node->child_count; i++) {
         uint32_t child = node->first_child + i;
+        pb_tree_pass(tree, child);
         if (from.earlier || !(tree->nodes[child].flags & PB_NODE_GONE))
             failed = add(list, (source){child, place & INT32_MAX, from.earlier});
     }
@@ -77,6 +78,7 @@ static int write_nodes(const pb_tree *tree, pb_index_writer *writer, queue *list
         const char *name = (from.earlier ? tree->index.names : tree->names) + copy.name;
         uint32_t first = list->count;
         failed = add_children(tree, from, place, list);
+        pb_tree_pass(tree, place);
         if (failed)
             return failed;
         copy.parent = from.parent;
@@ -94,7 +96,7 @@ int pb_tree_save(pb_tree *tree, const char *file, pb_error *error)
 {
     PB_INDEX_WRITER pb_index_writer *writer = NULL;
     __attribute__((cleanup(free_queue))) queue list = {0};
-    int failed = pb_index_start(file, &tree->secret, &writer);
+    int failed = pb_index_start(file, &tree->secret, tree->spare_fd, &writer);
 
     if (!failed)
         failed = write_nodes(tree, writer, &list);

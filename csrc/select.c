@@ -1,4 +1,5 @@
 /* Selections of a tree: their fingerprints and sizes. */
+#include "doubles.h"
 #include "error.h"
 #include "linkmap.h"
 #include "tree.h"
@@ -68,9 +69,10 @@ uint32_t *pb_tree_ranges(const pb_tree *tree, const pb_nodes *list)
     size_t cursor = 1;
 
     for (size_t i = 0; first && i < list->count; i++) { /* the contents are neighbours, in the order of their folders */
+        pb_tree_pass(tree, i);
         first[i] = (uint32_t)cursor;
         while (cursor < list->count && tree->nodes[list->items[cursor]].parent == list->items[i])
-            cursor++;
+            pb_tree_pass(tree, cursor++);
     }
     if (first)
         first[list->count] = (uint32_t)list->count;
@@ -88,11 +90,14 @@ static int hash_directories(pb_tree *tree, const pb_nodes *list, int flags, pb_f
         return pb_fail(error, ENOMEM, "fingerprint", "%s", "");
     }
     for (size_t i = list->count; i-- > 0;) {
+        pb_tree_pass(tree, i);
         if (!S_ISDIR(tree->nodes[list->items[i]].mode))
             continue;
         pb_hasher_reset(tree->hasher);
-        for (uint32_t k = first[i]; k < first[i + 1]; k++)
+        for (uint32_t k = first[i]; k < first[i + 1]; k++) {
+            pb_tree_pass(tree, k);
             hash_child(tree, list->items[k], &merkle[k], flags, tree->hasher);
+        }
         pb_hasher_finish(tree->hasher, &merkle[i]);
     }
     *ret = merkle;
@@ -150,8 +155,9 @@ static int count_links(const pb_tree *tree, const pb_nodes *list, uint64_t *ret)
 
     if (!ids)
         return -ENOMEM;
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; tree->linked && i < list->count; i++) {
         const pb_node *node = &tree->nodes[list->items[i]];
+        pb_tree_pass(tree, i);
         if (!S_ISDIR(node->mode) && node->nlink > 1)
             ids[count++] = (file_id){node->device, node->inode};
     }
@@ -175,8 +181,10 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
         return failed;
     *entries = list.count;
     *bytes = 0;
-    for (size_t i = 0; i < list.count; i++)
+    for (size_t i = 0; i < list.count; i++) {
+        pb_tree_pass(tree, i);
         *bytes += S_ISREG(tree->nodes[list.items[i]].mode) ? tree->nodes[list.items[i]].size : 0;
+    }
     return count_links(tree, &list, links) ? pb_fail(error, ENOMEM, "measure", "%s", "") : 0;
 }
 
@@ -184,14 +192,16 @@ int pb_tree_measure(pb_tree *tree, uint32_t node, const pb_ignore *exclude, uint
 static int write_links(const pb_tree *tree, uint32_t top, const pb_nodes *list, FILE *stream)
 {
     pb_linkmap links = {0};
-    int failed = 0;
+    PB_DOUBLES pb_doubles doubles = {0};
+    int failed = pb_doubles_find(tree, list, &doubles);
 
     for (size_t i = 0; !failed && i < list->count; i++) {
         const pb_node *node = &tree->nodes[list->items[i]];
         PB_FREE char *path = NULL;
         const pb_link *first;
         int known;
-        if (S_ISDIR(node->mode) || node->nlink < 2)
+        pb_tree_pass(tree, i);
+        if (S_ISDIR(node->mode) || node->nlink < 2 || !pb_doubles_have(&doubles, node))
             continue;
         path = pb_tree_path_below(tree, top, list->items[i]);
         known = path ? pb_linkmap_add(&links, node->device, node->inode, path, 0, &first) : -ENOMEM;
@@ -203,14 +213,6 @@ static int write_links(const pb_tree *tree, uint32_t top, const pb_nodes *list, 
     return failed || ferror(stream) ? -ENOMEM : 0;
 }
 
-static int has_links(const pb_tree *tree)
-{
-    for (uint32_t i = 0; i < tree->count; i++)
-        if (tree->nodes[i].nlink > 1 && !S_ISDIR(tree->nodes[i].mode))
-            return 1;
-    return 0;
-}
-
 int pb_tree_links(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char **ret, size_t *size, pb_error *error)
 {
     PB_NODES pb_nodes list = {0};
@@ -219,7 +221,7 @@ int pb_tree_links(pb_tree *tree, uint32_t node, const pb_ignore *exclude, char *
 
     if (node >= tree->count)
         return pb_fail(error, EINVAL, "list links", "node %u", node);
-    failed = has_links(tree) ? pb_tree_collect(tree, node, exclude, &list, error) : 0;
+    failed = atomic_load(&tree->linked) ? pb_tree_collect(tree, node, exclude, &list, error) : 0;
     if (failed)
         return failed;
     stream = open_memstream(ret, size);

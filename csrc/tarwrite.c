@@ -3,6 +3,7 @@
  * Entries come depth first, sorted bytewise, whiteouts before their siblings. What the classic header cannot hold goes into a
  * pax record in front of it (POSIX.1-2001 pax, "pax Header Block"); extended attributes are SCHILY.xattr records there.
  */
+#include "doubles.h"
 #include "error.h"
 #include "facts.h"
 #include "linkmap.h"
@@ -33,7 +34,9 @@ struct pb_tar_writer {
     int flags;
     int64_t max_mtime;
     pb_nodes stack;     /* what is still to come, the next one last */
+    pb_doubles doubles; /* only of these files links are to be looked for */
     pb_linkmap links;
+    size_t passed; /* entries */
     pb_text pending;       /* headers, or the end */
     pb_facts *facts;    /* the caller's, or NULL */
     pb_hasher *hasher;  /* with the secret of the facts */
@@ -276,7 +279,7 @@ static int put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_erro
         return put_folder(writer, node, &out, path, error);
     if (S_ISSOCK(from->mode))
         return 0;
-    if (from->nlink > 1) {
+    if (from->nlink > 1 && pb_doubles_have(&writer->doubles, from)) {
         const pb_link *first;
         int known = pb_linkmap_add(&writer->links, from->device, from->inode, path, 0, &first);
         if (known > 0) {
@@ -315,9 +318,11 @@ int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_facts *facts, pb_ta
     writer->max_mtime = max_mtime;
     writer->facts = facts;
     failed = facts ? pb_hasher_new(&facts->secret, &writer->hasher) : 0;
-    failed = failed ? pb_fail(error, -failed, "archive", "%s", "") : pb_tree_open(dir_fd, NULL, NULL, NULL, &writer->tree, error);
+    failed = failed ? pb_fail(error, -failed, "archive", "%s", "") : pb_tree_open(dir_fd, NULL, NULL, NULL, dir_fd, &writer->tree, error);
     if (!failed)
         failed = pb_tree_read_all(writer->tree, 0, error);
+    if (!failed && pb_doubles_find(writer->tree, NULL, &writer->doubles))
+        failed = pb_fail(error, ENOMEM, "archive", "%s", "");
     if (!failed)
         failed = push_children(writer, 0, error);
     if (failed) {
@@ -337,6 +342,7 @@ void pb_tar_free(pb_tar_writer *writer)
     pb_tree_free(writer->tree);
     pb_hasher_free(writer->hasher);
     pb_linkmap_free(&writer->links);
+    pb_doubles_free(&writer->doubles);
     free(writer->stack.items);
     free(writer->pending.bytes);
     free(writer->bytes.bytes);
@@ -449,6 +455,7 @@ static int64_t plan(pb_tar_writer *writer, size_t size, pb_error *error)
                 return pb_fail(error, ENOMEM, "archive", "%s", "");
             continue;
         }
+        pb_tree_pass(writer->tree, writer->passed++);
         cut = put_selected(writer, writer->stack.items[--writer->stack.count], filled, error);
         if (cut < 0)
             return cut;

@@ -41,7 +41,7 @@ int pb_clamp_times(int dir_fd, int64_t newest, pb_error *error)
 
     if (newest < 0)
         return pb_fail_detail(error, EINVAL, "set times", "", "times before 1970");
-    failed = pb_tree_open(dir_fd, NULL, NULL, NULL, &tree, error);
+    failed = pb_tree_open(dir_fd, NULL, NULL, NULL, dir_fd, &tree, error);
     if (!failed)
         failed = pb_tree_collect(tree, 0, NULL, &list, error);
     for (size_t i = 0; !failed && i < list.count; i++)

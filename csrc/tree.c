@@ -98,33 +98,25 @@ int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *e
 
 int pb_tree_reserve(pb_tree *tree, uint32_t nodes, size_t names)
 {
+    int failed;
+
     if (tree->count + (uint64_t)nodes >= PB_NONE)
         return -EFBIG;
-    if (tree->count + nodes > tree->capacity) {
-        uint64_t capacity = tree->capacity + tree->capacity / 2 + 64;
-        pb_node *moved;
-        if (capacity < tree->count + (uint64_t)nodes)
-            capacity = tree->count + (uint64_t)nodes;
-        moved = realloc(tree->nodes, capacity * sizeof *moved);
-        if (!moved)
-            return -ENOMEM;
-        tree->nodes = moved;
-        tree->capacity = (uint32_t)(capacity < PB_NONE ? capacity : PB_NONE);
-    }
-    if (tree->names_size + names > tree->names_capacity) {
-        size_t capacity = tree->names_capacity + tree->names_capacity / 2 + 4096;
-        char *moved;
-        if (capacity < tree->names_size + names)
-            capacity = tree->names_size + names;
-        if (capacity > UINT32_MAX)
-            return -EFBIG;
-        moved = realloc(tree->names, capacity);
-        if (!moved)
-            return -ENOMEM;
-        tree->names = moved;
-        tree->names_capacity = capacity;
-    }
-    return 0;
+    if (tree->names_size + names > UINT32_MAX)
+        return -EFBIG;
+    failed = pb_spill_grow(&tree->node_room, ((size_t)tree->count + nodes) * sizeof *tree->nodes, tree->spare_fd);
+    if (!failed)
+        failed = pb_spill_grow(&tree->name_room, tree->names_size + names, tree->spare_fd);
+    tree->nodes = tree->node_room.data;
+    tree->names = tree->name_room.data;
+    return failed;
+}
+
+void pb_tree_rest(const pb_tree *tree)
+{
+    pb_spill_rest(&tree->node_room);
+    pb_spill_rest(&tree->name_room);
+    pb_index_rest(&tree->index);
 }
 
 void pb_node_fill(pb_node *node, const struct statx *stat)
@@ -178,12 +170,14 @@ void pb_tree_free(pb_tree *tree)
     pb_reader_free(tree->reader);
     pb_hasher_free(tree->hasher);
     free(tree->secret_data);
-    free(tree->nodes);
-    free(tree->names);
+    pb_spill_free(&tree->node_room);
+    pb_spill_free(&tree->name_room);
+    if (tree->spare_fd >= 0)
+        close(tree->spare_fd);
     free(tree);
 }
 
-static int open_root(pb_tree *tree, int root_fd, const pb_secret *secret, const char *index)
+static int open_root(pb_tree *tree, int root_fd, const pb_secret *secret, const char *index, int spare_fd)
 {
     struct timespec now;
     struct statx stat;
@@ -200,7 +194,9 @@ static int open_root(pb_tree *tree, int root_fd, const pb_secret *secret, const 
     if (failed)
         return failed;
     tree->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
-    if (tree->root_fd < 0 || clock_gettime(CLOCK_REALTIME, &now) ||
+    if (spare_fd >= 0)
+        tree->spare_fd = fcntl(spare_fd, F_DUPFD_CLOEXEC, 3);
+    if (tree->root_fd < 0 || (spare_fd >= 0 && tree->spare_fd < 0) || clock_gettime(CLOCK_REALTIME, &now) ||
         statx(tree->root_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat))
         return -errno;
     tree->opened = nanoseconds(now.tv_sec, (uint32_t)now.tv_nsec);
@@ -219,17 +215,17 @@ static int open_root(pb_tree *tree, int root_fd, const pb_secret *secret, const 
     return 0;
 }
 
-int pb_tree_open(int root_fd, const pb_ignore *ignore, const pb_secret *secret, const char *index, pb_tree **ret,
-                 pb_error *error)
+int pb_tree_open(int root_fd, const pb_ignore *ignore, const pb_secret *secret, const char *index, int spare_fd,
+                 pb_tree **ret, pb_error *error)
 {
     pb_tree *tree = calloc(1, sizeof *tree);
     int failed;
 
     if (!tree)
         return pb_fail(error, ENOMEM, "open tree", "%s", "");
-    tree->root_fd = -1;
+    tree->root_fd = tree->spare_fd = -1;
     tree->ignore = ignore;
-    failed = open_root(tree, root_fd, secret, index);
+    failed = open_root(tree, root_fd, secret, index, spare_fd);
     if (failed) {
         pb_tree_free(tree);
         return pb_fail(error, -failed, "open tree", "%s", "");

@@ -11,7 +11,9 @@
 #include "hash.h"
 #include "ignore.h"
 #include "pybuild.h"
+#include "spill.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -50,16 +52,19 @@ typedef struct {
 
 struct pb_tree {
     int root_fd;
+    int spare_fd; /* a folder on whose file system nodes and names may lie, or -1 */
     const pb_ignore *ignore;
     struct pb_reader *reader; /* what walks of the caller's thread have at hand, or NULL */
     uint8_t *secret_data; /* own copy */
     pb_secret secret;
     pb_hasher *hasher;
     pb_index index;
-    pb_node *nodes;
-    uint32_t count, capacity;
-    char *names;
-    size_t names_size, names_capacity;
+    pb_node *nodes; /* in `node_room` */
+    uint32_t count;
+    char *names; /* in `name_room` */
+    size_t names_size;
+    pb_spill node_room, name_room;
+    atomic_uint linked; /* how many of them may be files with several names; 0: none is */
     int64_t opened; /* when, nanoseconds: files changed about then or later are not trusted by the next build */
     pb_tree_stats stats;
 };
@@ -91,6 +96,19 @@ int pb_tree_open_node(const pb_tree *tree, uint32_t node, int flags, pb_error *e
 int pb_tree_open_path(const pb_tree *tree, char *path, int flags, pb_error *error);
 /* Make room for more nodes and bytes of names. Nodes may move. */
 int pb_tree_reserve(pb_tree *tree, uint32_t nodes, size_t names);
+/* Let nodes, names and index leave memory as far as they may, until they are asked for again. Threads may look at them meanwhile. */
+void pb_tree_rest(const pb_tree *tree);
+/* Whoever goes through many nodes in order, once for each: what is behind may rest. (Tests do so sooner.) */
+#ifndef PB_PAUSE
+#define PB_PAUSE (1 << 13)
+#endif
+enum { PB_REST_AFTER = PB_PAUSE };
+static inline void pb_tree_pass(const pb_tree *tree, size_t passed)
+{
+    if (passed % PB_REST_AFTER == PB_REST_AFTER - 1)
+        pb_tree_rest(tree);
+}
+
 void pb_node_fill(pb_node *node, const struct statx *stat);
 /* Take over from the index what is still true: hashes, if not a single number of the stat data has changed. */
 void pb_node_recall(const pb_tree *tree, pb_node *node);

@@ -198,7 +198,7 @@ static int mark(const pb_tree *tree, const pb_nodes *list, marks *ret, pb_error 
 static int look(int fd, const pb_secret *secret, pb_tree **tree, marks *ret, pb_error *error)
 {
     PB_NODES pb_nodes list = {0};
-    int failed = pb_tree_open(fd, NULL, secret, NULL, tree, error);
+    int failed = pb_tree_open(fd, NULL, secret, NULL, fd, tree, error);
 
     if (!failed)
         failed = pb_tree_collect(*tree, 0, NULL, &list, error);

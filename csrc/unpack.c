@@ -549,7 +549,7 @@ int pb_unpacker_adopt(pb_unpacker *unpacker, int lower_fd, pb_error *error)
     }
     if (!unpacker->links.count)
         return 0;
-    failed = pb_tree_open(lower_fd, NULL, NULL, NULL, &lower, error);
+    failed = pb_tree_open(lower_fd, NULL, NULL, NULL, -1, &lower, error);
     for (size_t i = 0; !failed && i < unpacker->links.count; i++)
         failed = adopt_link(unpacker, lower, &unpacker->links.items[i], error);
     pb_tree_free(lower);

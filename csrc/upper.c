@@ -4,6 +4,7 @@
  * lower view after all is dropped, so that a step that changes nothing has no layer. The rest is fingerprinted without
  * times: two runs of a step with the same outcome have the same fingerprint.
  */
+#include "doubles.h"
 #include "error.h"
 #include "facts.h"
 #include "linkmap.h"
@@ -20,7 +21,6 @@ static const char *const FOREIGN[] = {"trusted.overlay.redirect", "user.overlay.
                                       "user.overlay.metacopy"};
 
 enum { PARENT_MISSING = 1, IS_OPAQUE = 2 };
-static const uint64_t SEVERAL = UINT64_C(1) << 63;
 
 typedef struct {
     pb_tree *tree;
@@ -190,6 +190,7 @@ static int drop_folders(settling *work, pb_error *error)
         PB_FREE char *path = NULL;
         struct stat lower;
         int found, same, failed;
+        pb_tree_pass(work->tree, at);
         if (!S_ISDIR(node->mode) || work->marks[at] & (PARENT_MISSING | IS_OPAQUE))
             continue;
         for (uint32_t i = 0; i < node->child_count; i++)
@@ -215,33 +216,30 @@ static int drop_folders(settling *work, pb_error *error)
 }
 
 /* The files with several names among the changes: for each of the list the ordinal of the first of its names, 0 for a file that
- * has one name here. (It may have more elsewhere: snapshots share files.) */
-static int find_groups(const settling *work, uint64_t *groups)
+ * has one name here. (It may have more elsewhere: snapshots share files.) NULL if none has several. */
+static int find_groups(const settling *work, uint64_t **ret)
 {
+    PB_DOUBLES pb_doubles doubles = {0};
     pb_linkmap links = {0};
-    uint64_t ordinal = 0;
-    int failed = 0;
+    uint64_t *groups = NULL;
+    int failed = pb_doubles_find(work->tree, &work->list, &doubles);
 
     for (size_t i = 1; !failed && i < work->list.count; i++) {
         const pb_node *node = &work->tree->nodes[work->list.items[i]];
         const pb_link *first;
         int known;
-        if (node->flags & PB_NODE_GONE)
+        pb_tree_pass(work->tree, i);
+        if (S_ISDIR(node->mode) || node->nlink < 2 || !pb_doubles_have(&doubles, node))
             continue;
-        ordinal++;
-        if (S_ISDIR(node->mode) || node->nlink < 2)
-            continue;
-        groups[i] = ordinal;
-        known = pb_linkmap_add(&links, node->device, node->inode, "", i, &first);
-        if (known > 0) {
-            groups[first->number] |= SEVERAL;
-            groups[i] = groups[first->number];
-        }
+        if (!groups)
+            groups = calloc(work->list.count, sizeof *groups);
+        known = groups ? pb_linkmap_add(&links, node->device, node->inode, "", i, &first) : -ENOMEM;
+        if (known > 0)
+            groups[i] = groups[first->number] = first->number;
         failed = known < 0 ? known : 0;
     }
     pb_linkmap_free(&links);
-    for (size_t i = 1; i < work->list.count; i++)
-        groups[i] = groups[i] & SEVERAL ? groups[i] & ~SEVERAL : 0;
+    *ret = groups;
     return failed;
 }
 
@@ -250,80 +248,95 @@ static int learn(pb_facts *known, const pb_tree *tree, const pb_nodes *nodes)
 {
     int failed = 0;
 
-    pb_facts_clear(known); /* its memory stays: of a million files two lists would be a lot */
+    pb_facts_clear(known); /* its room stays: of a million files two lists would be a lot */
     for (size_t i = 0; !failed && i < nodes->count; i++) {
         const pb_node *node = &tree->nodes[nodes->items[i]];
         pb_fact fact = {node->inode, node->size, node->mtime, node->content, node->xattrs};
+        pb_tree_pass(tree, i);
         if (S_ISREG(node->mode))
-            failed = pb_fact_list_add(&known->facts, &fact);
+            failed = pb_facts_add(known, &fact, 1);
     }
     return failed;
 }
 
 /* The hashes of all that is left: those that are known, and the others from the files. */
-static int find_hashes(settling *work, const pb_nodes *left, pb_error *error)
+static int find_hashes(settling *work, pb_error *error)
 {
     pb_tree *tree = work->tree;
+    pb_nodes left = {work->list.items + 1, work->list.count - 1, 0};
     int failed;
 
-    for (size_t i = 0; work->known && i < left->count; i++)
-        if (S_ISREG(tree->nodes[left->items[i]].mode))
-            pb_facts_recall(work->known, &tree->nodes[left->items[i]]);
-    failed = pb_tree_hash(tree, left->items, left->count, error);
-    if (!failed && work->known && learn(work->known, tree, left))
+    for (size_t i = 0; work->known && i < left.count; i++) {
+        pb_tree_pass(tree, i);
+        if (S_ISREG(tree->nodes[left.items[i]].mode))
+            pb_facts_recall(work->known, &tree->nodes[left.items[i]]);
+    }
+    failed = pb_tree_hash(tree, left.items, left.count, error);
+    if (!failed && work->known && learn(work->known, tree, &left))
         return pb_fail(error, ENOMEM, "settle", "%s", "");
     return failed;
 }
 
+/* Take what was dropped out of the list. */
+static void forget_dropped(settling *work)
+{
+    size_t kept = 1;
+
+    for (size_t i = 1; i < work->list.count; i++) {
+        pb_tree_pass(work->tree, i);
+        if (work->tree->nodes[work->list.items[i]].flags & PB_NODE_GONE)
+            continue;
+        work->list.items[kept] = work->list.items[i];
+        work->marks[kept++] = work->marks[i];
+    }
+    work->list.count = kept;
+}
+
+static int hash_entry(settling *work, size_t item, uint64_t group)
+{
+    const pb_node *node = &work->tree->nodes[work->list.items[item]];
+    PB_FREE char *path = pb_tree_path(work->tree, work->list.items[item]);
+
+    if (!path)
+        return -ENOMEM;
+    pb_hasher_text(work->hasher, path, strlen(path));
+    pb_hasher_number(work->hasher, S_ISLNK(node->mode) ? S_IFLNK : node->mode);
+    pb_hasher_number(work->hasher, node->uid);
+    pb_hasher_number(work->hasher, node->gid);
+    pb_hasher_number(work->hasher, node->size);
+    pb_hasher_number(work->hasher, S_ISCHR(node->mode) || S_ISBLK(node->mode) ? node->rdev : 0);
+    pb_hasher_number(work->hasher, group);
+    pb_hasher_number(work->hasher, work->marks[item] & IS_OPAQUE);
+    pb_hasher_update(work->hasher, node->content.bytes, sizeof node->content.bytes);
+    pb_hasher_update(work->hasher, node->xattrs.bytes, sizeof node->xattrs.bytes);
+    return 0;
+}
+
 static int fingerprint(settling *work, pb_changes *ret, pb_error *error)
 {
-    PB_NODES pb_nodes left = {0};
     PB_FREE uint64_t *groups = NULL;
-    pb_tree *tree = work->tree;
-    uint64_t ordinal = 0;
-    int failed = 0;
+    int failed;
 
-    for (size_t i = 1; !failed && i < work->list.count; i++)
-        if (!(tree->nodes[work->list.items[i]].flags & PB_NODE_GONE))
-            failed = pb_nodes_add(&left, work->list.items[i]);
-    if (failed)
-        return pb_fail(error, -failed, "settle", "%s", "");
-    failed = find_hashes(work, &left, error);
+    if (work->dropped)
+        forget_dropped(work);
+    failed = find_hashes(work, error);
     if (failed)
         return failed;
-    groups = calloc(work->list.count + 1, sizeof *groups);
-    failed = groups ? find_groups(work, groups) : -ENOMEM;
+    failed = find_groups(work, &groups);
     pb_hasher_reset(work->hasher);
     for (size_t i = 1; !failed && i < work->list.count; i++) {
-        const pb_node *node = &tree->nodes[work->list.items[i]];
-        PB_FREE char *path = NULL;
-        uint64_t group = groups[i];
-        if (node->flags & PB_NODE_GONE)
-            continue;
-        path = pb_tree_path(tree, work->list.items[i]);
-        if (!path) {
-            failed = -ENOMEM;
-            break;
-        }
-        ordinal++;
-        pb_hasher_text(work->hasher, path, strlen(path));
-        pb_hasher_number(work->hasher, S_ISLNK(node->mode) ? S_IFLNK : node->mode);
-        pb_hasher_number(work->hasher, node->uid);
-        pb_hasher_number(work->hasher, node->gid);
-        pb_hasher_number(work->hasher, node->size);
-        pb_hasher_number(work->hasher, S_ISCHR(node->mode) || S_ISBLK(node->mode) ? node->rdev : 0);
-        pb_hasher_number(work->hasher, group);
-        pb_hasher_number(work->hasher, work->marks[i] & IS_OPAQUE);
-        pb_hasher_update(work->hasher, node->content.bytes, sizeof node->content.bytes);
-        pb_hasher_update(work->hasher, node->xattrs.bytes, sizeof node->xattrs.bytes);
-        ret->bytes += S_ISREG(node->mode) && (!group || group == ordinal) ? node->size : 0;
+        const pb_node *node = &work->tree->nodes[work->list.items[i]];
+        uint64_t group = groups ? groups[i] : 0;
+        pb_tree_pass(work->tree, i);
+        failed = hash_entry(work, i, group);
+        ret->bytes += S_ISREG(node->mode) && (!group || group == i) ? node->size : 0;
     }
     if (failed)
         return pb_fail(error, -failed, "settle", "%s", "");
     pb_hasher_finish(work->hasher, &ret->fingerprint);
-    ret->entries = left.count;
+    ret->entries = work->list.count - 1;
     ret->dropped = work->dropped;
-    ret->hashed = tree->stats.bytes_hashed;
+    ret->hashed = work->tree->stats.bytes_hashed;
     return 0;
 }
 
@@ -334,7 +347,7 @@ static int settle(settling *work, const pb_secret *secret, pb_changes *ret, pb_e
 
     if (failed)
         return pb_fail(error, -failed, "settle", "%s", "");
-    failed = pb_tree_open(work->upper_fd, NULL, secret, NULL, &work->tree, error);
+    failed = pb_tree_open(work->upper_fd, NULL, secret, NULL, work->upper_fd, &work->tree, error);
     if (!failed)
         failed = pb_tree_read_all(work->tree, 0, error);
     if (!failed)
@@ -348,6 +361,7 @@ static int settle(settling *work, const pb_secret *secret, pb_changes *ret, pb_e
     for (size_t i = 1; i < work->list.count; i++) {
         while (work->list.items[parent] != work->tree->nodes[work->list.items[i]].parent)
             parent++; /* the list has the children of its items in the order of the items */
+        pb_tree_pass(work->tree, i);
         failed = judge(work, i, parent, error);
         if (failed)
             return failed;

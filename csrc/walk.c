@@ -14,9 +14,6 @@
 /* A second thread pays once so many directories wait. */
 enum { THREADS = 2, WORTH_A_THREAD = 4 };
 
-/* After so many entries what was used of the index may leave memory again. */
-enum { REST_AFTER = 1 << 17 };
-
 int pb_nodes_add(pb_nodes *list, uint32_t node)
 {
     if (list->count == list->capacity) {
@@ -150,7 +147,7 @@ static void count_work(pb_tree *tree, const pb_directory *directory)
 /* Put what a directory holds into the tree. */
 static int append(pb_tree *tree, uint32_t node, const pb_directory *directory)
 {
-    uint32_t first = tree->count;
+    uint32_t first = tree->count, linked = 0;
     int failed = pb_tree_reserve(tree, directory->count, directory->names_size);
     pb_node *folder = &tree->nodes[node];
 
@@ -163,8 +160,10 @@ static int append(pb_tree *tree, uint32_t node, const pb_directory *directory)
     for (uint32_t i = first; i < first + directory->count; i++) {
         tree->nodes[i].parent = node;
         tree->nodes[i].name += (uint32_t)tree->names_size;
+        linked += tree->nodes[i].nlink > 1 && !S_ISDIR(tree->nodes[i].mode);
     }
     tree->count += directory->count;
+    atomic_fetch_add(&tree->linked, linked);
     tree->names_size += directory->names_size;
     if (directory->wants_xattrs) {
         folder->xattrs = directory->xattrs;
@@ -173,8 +172,8 @@ static int append(pb_tree *tree, uint32_t node, const pb_directory *directory)
     folder->first_child = first;
     folder->child_count = directory->count;
     folder->flags |= PB_NODE_READ;
-    if (first / REST_AFTER != tree->count / REST_AFTER)
-        pb_index_rest(&tree->index);
+    if (first / PB_REST_AFTER != tree->count / PB_REST_AFTER)
+        pb_tree_rest(tree);
     return 0;
 }
 
@@ -186,6 +185,7 @@ static int queue_children(walk *all, uint32_t node)
 
     for (uint32_t i = folder->first_child; !failed && i < folder->first_child + folder->child_count; i++) {
         const pb_node *child = &all->tree->nodes[i];
+        pb_tree_pass(all->tree, i);
         if (!S_ISDIR(child->mode) || child->flags & PB_NODE_GONE)
             continue;
         if (child->flags & PB_NODE_DOUBTFUL)

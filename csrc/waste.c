@@ -70,7 +70,7 @@ static int count_hidden(wasting *work, const char *path, pb_error *error)
         int failed;
         if (folder < 0)
             return pb_fail(error, -folder, "measure", "%s", path);
-        failed = pb_tree_open(folder, NULL, NULL, NULL, &tree, error);
+        failed = pb_tree_open(folder, NULL, NULL, NULL, -1, &tree, error);
         if (!failed)
             failed = pb_tree_measure(tree, 0, NULL, &entries, &bytes, &links, error);
         pb_tree_free(tree);
@@ -160,7 +160,7 @@ static int judge(wasting *work, size_t at, size_t parent, pb_error *error)
 static int waste(wasting *work, pb_error *error)
 {
     size_t parent = 0;
-    int failed = pb_tree_open(work->upper_fd, NULL, NULL, NULL, &work->tree, error);
+    int failed = pb_tree_open(work->upper_fd, NULL, NULL, NULL, work->upper_fd, &work->tree, error);
 
     if (!failed)
         failed = pb_tree_collect(work->tree, 0, NULL, &work->list, error);

@@ -118,7 +118,7 @@ class Portables:
         path = self._store.states.path(snapshot)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._store.fd)
         try:
-            with Tree(fd, secret=self._store.secret) as tree:
+            with Tree(fd, secret=self._store.secret, spare_fd=self._store.fd) as tree:
                 return self._digests().digest(tree, tree.find(b""), changes=True)
         finally:
             os.close(fd)

@@ -6,13 +6,13 @@ from builder.core.binding import Handle, check, ffi, lib, new_error
 
 
 class Facts(Handle):
-    """Hashes by inode, size and mtime, of files on one file system to which nobody else can write."""
+    """Hashes by inode, size and mtime, of files on one file system to which nobody else can write. `spare_fd`: see `Tree`."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, *, spare_fd: int = -1) -> None:
         found = ffi.new("pb_facts **")
         held = ffi.from_buffer("uint8_t[]", secret)
         key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
-        check(lib.pb_facts_new(key, found), new_error())
+        check(lib.pb_facts_new(key, spare_fd, found), new_error())
         super().__init__(found, lib.pb_facts_free)
 
     def save(self, folder_fd: int, dir_fd: int, name: str) -> bool:

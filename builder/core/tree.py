@@ -131,11 +131,18 @@ class Tree(Handle):
     """The files below a descriptor, as ignore rules let them be seen. One thread at a time.
 
     `index` is the file of an earlier `save`: what has not changed by its stat data is not read again. Nodes
-    are numbers, stable while the tree is open.
+    are numbers, stable while the tree is open. `spare_fd` is a folder on whose file system a large tree may lie, in a file
+    without a name, instead of in memory.
     """
 
     def __init__(
-        self, root_fd: int, *, ignore: Ignore | None = None, secret: bytes = b"", index: str | None = None
+        self,
+        root_fd: int,
+        *,
+        ignore: Ignore | None = None,
+        secret: bytes = b"",
+        index: str | None = None,
+        spare_fd: int = -1,
     ) -> None:
         found = ffi.new("pb_tree **")
         error = new_error()
@@ -143,7 +150,7 @@ class Tree(Handle):
         key = ffi.new("pb_secret *", {"data": held, "size": len(secret)})
         rules = ignore.handle if ignore else ffi.NULL
         file = index.encode("utf-8", "surrogateescape") if index else ffi.NULL
-        check(lib.pb_tree_open(root_fd, rules, key, file, found, error), error)
+        check(lib.pb_tree_open(root_fd, rules, key, file, spare_fd, found, error), error)
         super().__init__(found, lib.pb_tree_free)
         self._rules = rules  # the core has a pointer to them
 

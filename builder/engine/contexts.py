@@ -91,7 +91,8 @@ class Contexts:
                 index = self._store.index_path(hash_bytes(os.fsencode(real)).hex())
                 if not self._store.reading:
                     _touch(index)
-            tree = Tree(fd, ignore=ignore, secret=self._store.secret, index=index or None)
+            secret, spare = self._store.secret, self._store.fd
+            tree = Tree(fd, ignore=ignore, secret=secret, index=index or None, spare_fd=spare)
         except BaseException:
             os.close(fd)
             raise

@@ -166,7 +166,8 @@ class CopyWork:
             if fd < 0:  # it has no files: an empty folder stands for it
                 fd = self._session.store.open_empty()
             self._stack.callback(os.close, fd)
-            self._tree = self._stack.enter_context(Tree(fd, secret=self._session.store.secret))
+            secret, spare = self._session.store.secret, self._session.store.fd
+            self._tree = self._stack.enter_context(Tree(fd, secret=secret, spare_fd=spare))
             self._tree_fd = fd
             return place
         folder = self._session.contexts.of(step.origin)

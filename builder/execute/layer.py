@@ -123,7 +123,7 @@ def _write(store: Store, snapshot: State, compression: str, max_mtime: int) -> L
     )
     newest = max_mtime * 10**9 if max_mtime >= 0 else -1
     try:
-        with Facts(store.secret) as facts, store.blobs.writer() as blob:
+        with Facts(store.secret, spare_fd=store.fd) as facts, store.blobs.writer() as blob:
             facts.load(folder, store.fd, store.states.facts_path(snapshot))
             diff_id = hashlib.sha256()
 

@@ -58,7 +58,7 @@ class StepRoot:
             # Late: only a COPY that missed needs it.
             from builder.core.facts import Facts
 
-            self._known = Facts(self._store.secret)
+            self._known = Facts(self._store.secret, spare_fd=self._store.fd)
         return self._known
 
     def open_upper(self) -> int:

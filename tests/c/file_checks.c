@@ -52,7 +52,7 @@ static void copy_with_rules(int source, int dest)
     size_t size;
     uint32_t node;
 
-    want(pb_tree_open(source, NULL, NULL, NULL, &tree, &error), "open");
+    want(pb_tree_open(source, NULL, NULL, NULL, source, &tree, &error), "open");
     want(pb_copier_new(dest, &options, &copier, &error), "copier");
     want(pb_copier_add(copier, tree, 0, "/", NULL, NULL, &error), "add");
     want(pb_tree_find(tree, "d0", 1, &node, &error), "find");
@@ -77,9 +77,9 @@ static void copy_past(int source, int dest)
     pb_facts *facts;
     pb_tree *tree;
 
-    want(pb_tree_open(source, NULL, NULL, NULL, &tree, &error), "open");
+    want(pb_tree_open(source, NULL, NULL, NULL, source, &tree, &error), "open");
     want(pb_tree_fingerprint(tree, 0, NULL, 0, &fingerprint, &error), "fingerprint");
-    want(pb_facts_new(NULL, &facts), "facts");
+    want(pb_facts_new(NULL, source, &facts), "facts");
     want(pb_copy_folder(tree, 0, NULL, &options, dest, -1, "", facts, &result, &error), "copy past");
     assert(pb_copy_folder(tree, 0, NULL, &options, dest, -1, "", facts, &result, &error) < 0);
     assert(pb_copy_folder(tree, 0, NULL, &options, dest, -1, "no/such", facts, &result, &error) < 0);

@@ -34,7 +34,7 @@ static uint64_t hash(int source, pb_known *known)
     uint64_t hashed, all = 0;
     pb_tree *tree;
 
-    want(pb_tree_open(source, NULL, NULL, NULL, &tree, &error), "open");
+    want(pb_tree_open(source, NULL, NULL, NULL, source, &tree, &error), "open");
     for (int flags = 0; flags < 3; flags++) {
         want(pb_tree_portable(tree, 0, NULL, flags, known, &digest, &hashed, &error), "hash");
         print_digest(&digest);

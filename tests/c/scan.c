@@ -40,7 +40,7 @@ int main(int count, char **arguments)
     pb_error error = {0};
     pb_tree *tree;
 
-    if (fd < 0 || pb_tree_open(fd, NULL, NULL, arguments[2], &tree, &error) ||
+    if (fd < 0 || pb_tree_open(fd, NULL, NULL, arguments[2], fd, &tree, &error) ||
         pb_tree_fingerprint(tree, 0, NULL, 0, &found, &error)) {
         fprintf(stderr, "scan: %s %s\n", error.operation, error.path);
         return 1;

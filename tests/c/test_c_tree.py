@@ -16,8 +16,8 @@ from builder.core.tree import Tree
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 SOURCES = [
-    "collect", "difftext", "directory", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing", "listingread",
-    "listingsweep", "lookup", "pattern", "rule", "save", "select", "tree", "treediff", "walk", "xattrs",
+    "collect", "difftext", "directory", "doubles", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing",
+    "listingread", "listingsweep", "lookup", "pattern", "rule", "save", "select", "spill", "tree", "treediff", "walk", "xattrs",
 ]  # fmt: skip
 
 
@@ -54,6 +54,8 @@ def build(folder: Path, name: str, sources: list[str], sanitizer: str = "address
         "-g",
         "-O1",
         "-pthread",
+        "-DPB_LONG=4096",  # so that even small trees lie in files, and rest
+        "-DPB_PAUSE=16",
         f"-I{CSRC}",
         "-Wall",
         "-Wextra",

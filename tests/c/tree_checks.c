@@ -103,7 +103,7 @@ static void print_fingerprint(int fd, const char *index, const pb_ignore *ignore
     pb_fingerprint found;
     uint32_t node;
 
-    want(pb_tree_open(fd, ignore, NULL, index, &tree, &error), "open");
+    want(pb_tree_open(fd, ignore, NULL, index, fd, &tree, &error), "open");
     if (index && !pb_tree_find(tree, "d1", 1, &node, &error)) { /* what was not looked at is written from the index */
         want(pb_tree_save(tree, save, &error), "save");
     }
@@ -131,7 +131,7 @@ static void check_selections(int fd, const char *scratch)
     snprintf(new, sizeof new, "%s.new", scratch);
     for (int i = 0; i < 2; i++) {
         pb_tree *tree;
-        want(pb_tree_open(fd, i ? ignore : NULL, NULL, NULL, &tree, &error), "open");
+        want(pb_tree_open(fd, i ? ignore : NULL, NULL, NULL, fd, &tree, &error), "open");
         for (size_t k = 0; k < sizeof paths / sizeof *paths; k++) {
             pb_tree_find(tree, paths[k], 0, &node, &error);
             if (!pb_tree_find(tree, paths[k], 1, &node, &error)) {
