@@ -363,11 +363,11 @@ static int copy_special(pb_copier *copier, pb_tree *tree, uint32_t node, int sou
 int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error)
 {
     const pb_node *from = &tree->nodes[node];
-    int failed;
+    int failed, has_names = pb_copy_links(copier, from);
 
     if (S_ISSOCK(from->mode)) /* means nothing without the process that listens */
         return 0;
-    if (from->nlink > 1) {
+    if (has_names) {
         int linked;
         failed = clear_place(copier, place->dir_fd, place->name, error);
         if (failed)
@@ -380,7 +380,7 @@ int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_di
         failed = copy_file(copier, tree, node, source_dir, place, error);
     else
         failed = copy_special(copier, tree, node, source_dir, place, error);
-    if (!failed && from->nlink > 1) {
+    if (!failed && has_names) {
         failed = remember_copy(copier, from, place);
         if (failed)
             return pb_fail(error, -failed, "stat", "%s", place->name);

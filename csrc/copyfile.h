@@ -2,6 +2,7 @@
 #ifndef PB_COPYFILE_H
 #define PB_COPYFILE_H
 
+#include "doubles.h"
 #include "facts.h"
 #include "linkmap.h"
 #include "path.h"
@@ -19,6 +20,7 @@ struct pb_copier {
     size_t top_count;
     pb_linkmap links; /* their number says which top the path begins at */
     pb_linkmap taken; /* copies that were taken away again for others of their names; the number is one of TAKEN_… */
+    const pb_doubles *doubles; /* the files that may have several names, NULL: any */
     pb_copy_result result;
     pb_fact_list *facts; /* where to note the hashes of what was copied; NULL: nobody wants them */
 };
@@ -30,6 +32,12 @@ typedef struct {
     size_t top;
     const char *folder;
 } pb_place;
+
+/* Whether links to it, or from it, are to be looked for. */
+static inline int pb_copy_links(const pb_copier *copier, const pb_node *node)
+{
+    return node->nlink > 1 && (!copier->doubles || pb_doubles_have(copier->doubles, node));
+}
 
 /* Copy anything but a directory. `source_dir` is the folder of the node. */
 int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error);

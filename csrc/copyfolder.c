@@ -27,6 +27,7 @@ typedef struct {
     pb_tree *tree;     /* not changed while threads work */
     pb_nodes list;     /* all that is copied; the folder itself first */
     uint32_t *ranges;  /* where in the list the contents of each of its items begin */
+    pb_doubles doubles; /* of the list */
     uint8_t *merged;   /* for each item of the list: the view below has a folder there */
     int top_fd, lower_fd; /* the destination: in the upper directory, and in the view below or -1 */
     portion *portions;
@@ -203,7 +204,7 @@ static int copy_portion(const task *work, pb_copier *copier, const portion *part
 
     for (uint32_t i = part->first; !failed && i < part->end; i++) {
         const pb_node *node = &work->tree->nodes[work->list.items[i]];
-        if (S_ISDIR(node->mode) || (node->nlink > 1) != several)
+        if (S_ISDIR(node->mode) || pb_copy_links(copier, node) != several)
             continue;
         if (at.dest < 0)
             failed = open_sides(work, part->folder, &at, error);
@@ -236,7 +237,7 @@ static void *work_through(void *argument)
     task *work = argument;
     PB_FREE uint8_t *buffer = malloc(PB_COPY_BUFFER);
     pb_fact_list facts = {0};
-    pb_copier own = {.root_fd = -1, .options = work->copier->options, .buffer = buffer};
+    pb_copier own = {.root_fd = -1, .options = work->copier->options, .buffer = buffer, .doubles = &work->doubles};
     pb_copy_result *total = &work->copier->result;
     pb_error error;
     int failed = buffer ? 0 : pb_fail(&error, ENOMEM, "copy", "%s", "");
@@ -278,7 +279,7 @@ static int copy_all(task *work, pb_error *error)
         pthread_join(threads[--started], NULL);
     failed = -atomic_load(&work->failed);
     work->copier->facts = work->known ? &facts : NULL;
-    for (size_t i = 0; !failed && atomic_load(&work->tree->linked) && i < work->portion_count; i++) {
+    for (size_t i = 0; !failed && work->doubles.bits && i < work->portion_count; i++) {
         failed = copy_portion(work, work->copier, &work->portions[i], 1, error);
         if (i % REST_AFTER == 0)
             pb_tree_rest(work->tree);
@@ -300,8 +301,9 @@ static int copy_folder(task *work, uint32_t node, const pb_ignore *exclude, pb_e
         return failed;
     work->ranges = pb_tree_ranges(work->tree, &work->list);
     work->merged = calloc(work->list.count + 1, 1);
-    if (!work->ranges || !work->merged)
+    if (!work->ranges || !work->merged || pb_doubles_find(work->tree, &work->list, &work->doubles))
         return pb_fail(error, ENOMEM, "copy", "%s", "");
+    work->copier->doubles = &work->doubles;
     work->merged[0] = work->lower_fd >= 0;
     failed = make_folders(work, &folders, error);
     if (!failed)
@@ -343,6 +345,7 @@ int pb_copy_folder(pb_tree *tree, uint32_t node, const pb_ignore *exclude, const
     pthread_mutex_destroy(&work.lock);
     free(work.list.items);
     free(work.ranges);
+    pb_doubles_free(&work.doubles);
     free(work.merged);
     free(work.portions);
     return failed;

@@ -39,6 +39,7 @@ INSTRUCTIONS_PER_ENTRY = 2200
 SCANNED = [
     "collect",
     "directory",
+    "doubles",
     "error",
     "hash",
     "hashing",
@@ -49,6 +50,7 @@ SCANNED = [
     "rule",
     "save",
     "select",
+    "spill",
     "tree",
     "walk",
     "xattrs",
