@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from builder.buildfile.blanks import BLANKS
-from builder.buildfile.syntax import Directive, Span
+from builder.buildfile.syntax import EMPTY_LINE, Directive, Span
 from builder.errors import BuildFileError, Location
 from builder.value import dataclass, field
 
@@ -185,9 +185,7 @@ class _Splitter:
             if bare.startswith("#"):
                 continue
             if not bare:
-                self.source.warnings.append(
-                    ("an empty line continues an instruction", Span(self.at, 1, self.at, 2))
-                )
+                self.source.warnings.append((EMPTY_LINE, Span(self.at, 1, self.at, 2)))
                 continue
             piece, more = self._cut(now)
             segments.append((size, self.at, 1))

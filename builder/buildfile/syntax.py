@@ -18,6 +18,10 @@ class Span:
     end_column: int
 
 
+EMPTY_LINE = "an empty line continues an instruction"
+"""The warning that a check of its own, NoEmptyContinuation, tells of."""
+
+
 # --- words -------------------------------------------------------------------------------------
 
 

@@ -79,7 +79,7 @@ def _unmet(conditions: tuple[Condition, ...]) -> UnmetError:
 
 def _builds(args: Arguments) -> bool:
     """Whether a build is wanted, and not only what the file says (--check, --call)."""
-    if args.text("--call") is None and not args.switch("--check"):
+    if not any(flag in args.given() for flag in ("--call", "--print", "--check")):
         return True
     from builder.cli.call import builds
 

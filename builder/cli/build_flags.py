@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.cli.command import ISOLATION, STORE
-from builder.cli.flags import Arguments, Flag
+from builder.cli.flags import FALSE, TRUE, Arguments, Flag
 from builder.errors import UsageError
 from builder.value import replace
 
@@ -39,7 +39,7 @@ FLAGS = (
     Flag("--no-cache-filter", "STAGE|STEP,…", "Stages and steps (build/2, or the text of a line) for which nothing is looked up", many=True, group=_CACHE),
     Flag("--cache-from", "SPEC", "Remote cache to read: type=registry|local|s3, or the name of a cache or of an image with an inline cache", many=True, group=_CACHE),
     Flag("--cache-to", "SPEC", "Remote cache to write: type=registry|local|inline|s3, mode=min|max; see docs/cache.md", many=True, group=_CACHE),
-    Flag("--progress", "MODE", "auto, plain, tty, quiet or rawjson (default: BUILDKIT_PROGRESS, or auto)", group=_SHOWN),
+    Flag("--progress", "MODE", "auto, plain, tty, quiet, none or rawjson (default: BUILDKIT_PROGRESS, or auto)", group=_SHOWN),
     Flag("--quiet", "", "Print only the image's id, on standard output", "-q", group=_SHOWN),
     Flag("--check", "", "Do not build: check the build file by BuildKit's rules, as --call=check does", group=_WHAT),
     Flag("--call", "METHOD[,format=json]", "Instead of building: check, or show the outline (arguments, secrets) of the target, or the targets", group=_WHAT),
@@ -47,6 +47,7 @@ FLAGS = (
     Flag("--require", "CONDITION", "End with status 3 unless the result meets it: hit-rate>=0.8, hit:STAGE/STEP, time<60s, size<200MB", many=True, group=_SHOWN),
     replace(STORE, group=_OTHER),
     Flag("--store-limit", "SIZE", "Keep the store below SIZE, such as 20g (default: PYBUILD_STORE_LIMIT, or the store's own limit)", group=_OTHER),
+    Flag("--print", "METHOD[,format=json]"),  # what --call was called before
     # Accepted because scripts have them; they mean nothing here.
     Flag("--builder", "NAME"),
     Flag("--debug", "", short="-D"),
@@ -67,10 +68,13 @@ FLAGS = (
     Flag("--invoke", "SPEC"),
     Flag("--memory", "SIZE", short="-m"),
     Flag("--memory-swap", "SIZE"),
+    Flag("--on", "CONDITION"),
     Flag("--policy", "SPEC", many=True),
-    Flag("--provenance", "SPEC", bare="true"),
+    Flag("--provenance", "SPEC"),
+    Flag("--ref", "FILE"),
+    Flag("--resource", "SPEC", many=True),
     Flag("--root", "FOLDER"),
-    Flag("--sbom", "SPEC", bare="true"),
+    Flag("--sbom", "SPEC"),
     Flag("--security-opt", "SPEC", many=True),
     Flag("--server-config", "FILE"),
     Flag("--squash"),
@@ -90,8 +94,11 @@ NOT_YET = {
     "--invoke": "a debugger",
     "--memory": "limits by control groups",
     "--memory-swap": "limits by control groups",
+    "--on": "a debugger",
     "--policy": "source policies",
     "--provenance": "provenance",
+    "--ref": "there is no server that keeps builds by their references",
+    "--resource": "limits by control groups",
     "--root": "there is no server",
     "--sbom": "a bill of materials",
     "--security-opt": "security options",
@@ -113,11 +120,17 @@ def refuse_later(args: Arguments) -> None:
             raise UsageError(f"--allow {entitlement} is not supported yet", hint="leave the flag out")
 
 
+def _disabled(spec: str) -> bool:
+    """Whether a specification of an attestation says that there shall be none."""
+    fields = [field.partition("=") for field in spec.split(",")]
+    return any(key.strip().lower() == "disabled" and value in TRUE for key, _, value in fields)
+
+
 def _unsupported(args: Arguments) -> Iterator[str]:
     for flag in args.given():
-        if flag in _ATTESTATIONS and args.text(flag) in ("false", "0", "disabled=true"):
+        if flag in _ATTESTATIONS and (args.text(flag) in FALSE or _disabled(args.text(flag) or "")):
             continue
-        if flag == "--attest" and all("disabled=true" in text.split(",") for text in args.texts(flag)):
+        if flag == "--attest" and all(map(_disabled, args.texts(flag))):
             continue
         if flag in NOT_YET:
             yield flag

@@ -22,9 +22,16 @@ _DESCRIPTIONS = {
 }
 
 
+def asked(args: Arguments) -> str | None:
+    """The value of `--call`, or of `--print`, its name of old; None if neither is given."""
+    found = args.text("--call")
+    return args.text("--print") if found is None else found
+
+
 def called(args: Arguments) -> tuple[str, str]:
     """What is to be done instead of building, and in which format; `build` if nothing is."""
-    text = args.text("--call") or "build"
+    given = asked(args)
+    text = given or "build"
     name, *options = text.split(",")
     name = _SAME.get(name, name)
     form = "text"
@@ -34,7 +41,7 @@ def called(args: Arguments) -> tuple[str, str]:
             raise UsageError(f'--call: there is no option "{key}"', hint="write --call=check,format=json")
         form = values.choice("--call", value, _FORMATS)
     if args.switch("--check"):
-        if args.text("--call") is not None and name not in ("check", "build"):
+        if given is not None and name not in ("check", "build"):
             raise UsageError(f"--check and --call={name} cannot both be done")
         name = "check"
     return values.choice("--call", name, _METHODS), form
@@ -71,7 +78,7 @@ def _check(args: Arguments, around: Surroundings, form: str) -> int:
             _build_args(args, around),
             args.text("--target"),
             platform=args.text("--platform"),
-            named_contexts=frozenset(values.contexts(args.texts("--build-context"))),
+            named_contexts=values.contexts(args.texts("--build-context")),
             all_rules=False,
         )
     )

@@ -11,9 +11,14 @@ from builder.cli.command import Command
 from builder.cli.findings import FORMATS, Checked
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
-from builder.errors import BuildFileError, UsageError
+from builder.errors import BuildFileError, ImageError, UsageError
 from builder.lint.finding import Finding, Rule
-from builder.value import dataclass
+from builder.value import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.graph.stages import Graph
+    from builder.image.config import ImageConfig
 
 _NOT_PARSED = 2
 _IGNORE_FILES = (".dockerignore", ".containerignore")
@@ -29,7 +34,7 @@ class Wanted:
     build_args: Mapping[str, str]
     target: str | None
     platform: str | None = None
-    named_contexts: frozenset[str] = frozenset()
+    named_contexts: Mapping[str, str] = field(default_factory=dict)
     skip: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     all_rules: bool = True
@@ -146,7 +151,10 @@ def _check(
 ) -> tuple[tuple[Finding, ...], bool, tuple[BuildFileError, ...], tuple[str, ...]]:
     from builder.buildfile.ignorefile import read_ignore_file
     from builder.buildfile.parse import parse
+    from builder.buildfile.syntax import EMPTY_LINE, Onbuild
+    from builder.graph.places import mistake
     from builder.graph.resolve import resolve_stages
+    from builder.graph.trial import trial_errors
     from builder.image.platform import host_platform, parse_platform
     from builder.lint.check import findings_of
     from builder.lint.options import LintOptions, check_options
@@ -157,6 +165,7 @@ def _check(
     platform = parse_platform(wanted.platform) if wanted.platform else here
     errors: tuple[BuildFileError, ...] = ()
     stages = None
+    bases: Mapping[str, ImageConfig] = {}
     try:
         graph = resolve_stages(
             file,
@@ -165,10 +174,23 @@ def _check(
             platform=platform,
             build_platform=here,
             named_contexts=wanted.named_contexts,
+            all_stages=not wanted.target,
         )
+        bases = _layout_bases(graph, wanted.named_contexts)
+        errors = trial_errors(graph, bases, all_stages=not wanted.target)
         stages = frozenset(graph.needed) if wanted.target else None
     except BuildFileError as error:
         errors = _all(error)
+    if wanted.all_rules:  # others say nothing of what a later build will stumble over
+        told = {error.location for error in errors}
+        errors += tuple(
+            [
+                found
+                for item in file.mistakes
+                if isinstance(file.instructions[item.instruction], Onbuild)
+                and (found := mistake(file, item.span, item.message, item.hint)).location not in told
+            ]
+        )
     facts = Facts(
         file,
         LintOptions(
@@ -177,7 +199,8 @@ def _check(
             stages=stages,
             platform=platform,
             build_platform=here,
-            named_contexts=wanted.named_contexts,
+            bases=bases,
+            named_contexts=frozenset(wanted.named_contexts),
             ignore=read_ignore_file(_ignore_text(wanted.context, path)),
             skip=wanted.skip,
             only=wanted.only,
@@ -185,13 +208,36 @@ def _check(
     )
     chosen = check_options(file, wanted.build_args)
     hits = [(rule, hit) for rule in _rules(wanted) for hit in rule.check(facts)]
-    notes: tuple[str, ...] = ()
+    notes = tuple(
+        [f"{name}:{span.line}: {message}" for message, span in file.warnings if message != EMPTY_LINE]
+    )
     if wanted.shellcheck and not chosen.skip_all:
         from builder.lint.shellcheck import shell_hits
 
-        more, notes = shell_hits(facts, wanted.shellcheck)
+        more, others = shell_hits(facts, wanted.shellcheck)
         hits += more
+        notes += others
     return findings_of(hits, facts, chosen), chosen.error, errors, notes
+
+
+def _layout_bases(graph: Graph, contexts: Mapping[str, str]) -> dict[str, ImageConfig]:
+    """The configs of bases that are OCI layouts, by the names after FROM; all others would have to be fetched."""
+    from builder.graph.stages import ContextBase
+
+    found = {}
+    for stage in graph.stages:
+        if not isinstance(stage.base, ContextBase) or stage.replaced:
+            continue
+        scheme, _, rest = contexts[stage.base.name].partition("://")
+        if scheme == "oci-layout":
+            from builder.store.importing import read_config
+            from builder.store.layouts import LayoutSource
+
+            try:
+                found[stage.base_text] = read_config(LayoutSource(rest), platform=stage.platform)
+            except ImageError:
+                continue  # a build says what is wrong with it
+    return found
 
 
 def _all(error: BuildFileError) -> tuple[BuildFileError, ...]:

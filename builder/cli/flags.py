@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from builder.errors import UsageError
 from builder.value import dataclass
 
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,9 @@ class _Reader:
 
     def _put(self, flag: Flag, value: str) -> None:
         if flag.is_switch:
-            if value not in _TRUE and value not in _FALSE:
+            if value not in TRUE and value not in FALSE:
                 raise UsageError(f'{flag.name} is true or false, not "{value}"')
-            value = "true" if value in _TRUE else "false"
+            value = "true" if value in TRUE else "false"
         values = self.given.setdefault(flag.name, [])
         if not flag.many:
             values.clear()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-MODES = ("auto", "plain", "tty", "quiet", "rawjson")
+MODES = ("auto", "plain", "tty", "quiet", "none", "rawjson")
 
 
 class Display(Protocol):

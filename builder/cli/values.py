@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from builder.errors import UsageError
 
@@ -74,10 +74,10 @@ def contexts(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """`NAME:ADDRESS` or `NAME=ADDRESS` each; an IPv6 address may stand in brackets."""
+def hosts(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`NAME:ADDRESS` or `NAME=ADDRESS` each, or several with commas between; an IPv6 address may stand in brackets."""
     found = []
-    for text in texts:
+    for text in ",".join(texts).split(",") if texts else ():
         # The first of the two marks parts them, so that an IPv6 address keeps its colons.
         cut = min((at for at in (text.find("="), text.find(":")) if at >= 0), default=-1)
         name, address = (text[:cut], text[cut + 1 :]) if cut > 0 else ("", "")

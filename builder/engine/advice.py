@@ -10,7 +10,7 @@ from builder.engine.contexts import ignore_rules
 from builder.engine.session import Session
 from builder.errors import BuildFileError
 from builder.graph.places import locate
-from builder.graph.stages import ImageBase
+from builder.graph.stages import ContextBase, ImageBase
 from builder.image.config import ImageConfig
 
 # Raised when rules change, so that no findings of older ones are told.
@@ -88,5 +88,6 @@ def _bases(session: Session) -> dict[str, ImageConfig]:
     return {
         stages[index].base_text: made
         for index in session.graph.needed
-        if isinstance(stages[index].base, ImageBase) and (made := session.plans.base_of(index)) is not None
+        if isinstance(stages[index].base, ImageBase | ContextBase)
+        and (made := session.plans.base_of(index)) is not None
     }

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 
+from builder.buildfile.syntax import EMPTY_LINE
 from builder.engine.contexts import Contexts
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import Inputs
@@ -55,9 +56,10 @@ def open_session(
     """What the stages of a build share; mistakes of the build file that can be known by now are raised."""
     store.proofs.warn = events.warn
     graph = graph_of(request, inputs)
-    for message, span in graph.warnings[len(graph.file.warnings) :]:  # the checks tell those of the file
-        events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
-    plans = Plans(graph, PlanOptions(network=request.network))
+    for message, span in graph.warnings:
+        if message != EMPTY_LINE:  # the checks tell of those
+            events.warn(message, f"{graph.file.name}:{span.line}" if span else "")
+    plans = Plans(graph, PlanOptions(network=request.network), inputs.layouts)
     plans.foresee(store)
     remote = None
     if request.cache_from or request.cache_to:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from builder.errors import BuildFileError
+from collections.abc import Mapping
+
+from builder.errors import BuildFileError, ImageError
 from builder.graph.plan import PlanOptions, plan_stage
-from builder.graph.stages import Graph, ImageBase, ScratchBase, Stage, StageBase
+from builder.graph.stages import ContextBase, Graph, ImageBase, ScratchBase, Stage, StageBase
 from builder.graph.steps import StagePlan
 from builder.image.config import ImageConfig, empty_config, parse_config
 from builder.store.store import Store
@@ -15,8 +17,8 @@ Args = tuple[tuple[str, "str | None"], ...]
 class Plans:
     """The plans of a build's stages, each made once for the base that it is on top of."""
 
-    def __init__(self, graph: Graph, options: PlanOptions) -> None:
-        self._graph, self._options = graph, options
+    def __init__(self, graph: Graph, options: PlanOptions, layouts: Mapping[str, str] | None = None) -> None:
+        self._graph, self._options, self._layouts = graph, options, layouts or {}
         self._made: dict[int, tuple[ImageConfig, Args, StagePlan]] = {}
 
     def of(self, index: int, base: ImageConfig, args: Args) -> StagePlan:
@@ -70,4 +72,14 @@ class Plans:
             image = store.find_image(stage.base.reference, platform=stage.platform)
             if image is not None:
                 return parse_config(store.read_blob(image.config)), ()
+        if isinstance(stage.base, ContextBase) and stage.base.name in self._layouts:
+            # Late: most builds have no layouts.
+            from builder.store.importing import read_config
+            from builder.store.layouts import LayoutSource
+
+            try:
+                source = LayoutSource(self._layouts[stage.base.name])
+                return read_config(source, platform=stage.platform), ()
+            except ImageError:
+                return None  # said where the image is brought in
         return (empty_config(stage.platform), ()) if guess else None

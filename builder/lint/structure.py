@@ -62,7 +62,7 @@ def from_as_casing(facts: Facts) -> Iterator[Hit]:
 def no_empty_continuation(facts: Facts) -> Iterator[Hit]:
     """NoEmptyContinuation: once for an instruction, at its first empty line."""
     empty = sorted(
-        (span for message, span in facts.file.warnings if "empty line" in message),
+        (span for message, span in facts.file.warnings if message == syntax.EMPTY_LINE),
         key=lambda span: span.line,
     )
     if not empty:

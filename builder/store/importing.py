@@ -14,7 +14,7 @@ from builder.core.tar import Untar
 from builder.digest import Digest, digest_of
 from builder.errors import CoreError, ImageError
 from builder.image.compression import decompress
-from builder.image.config import parse_document
+from builder.image.config import ImageConfig, parse_document
 from builder.image.manifest import (
     Descriptor,
     Index,
@@ -111,6 +111,14 @@ def known_image(store: Store, source: ImageSource, *, platform: Platform) -> Sto
     descriptor, _ = _choose(source, platform)
     known = store.images.by_manifest(descriptor.digest)
     return known if known is not None and is_whole(store, known) else None
+
+
+def read_config(source: ImageSource, *, platform: Platform) -> ImageConfig:
+    """The config of the image of a source for a platform; nothing is brought into a store."""
+    _, document = _choose(source, platform)
+    manifest = parse_manifest(document)
+    assert isinstance(manifest, Manifest)
+    return parse_document(_read_document(source, manifest.config)).config
 
 
 def is_whole(store: Store, image: StoredImage) -> bool:

@@ -53,3 +53,19 @@ def test_a_file_may_ask_to_fail(pybuild: Run, context: Path) -> None:
     assert done.returncode == 2
     assert "lint violation found for rules: FromAsCasing, LegacyKeyValueFormat, UndefinedVar" in done.stderr
     assert "] COPY" not in done.stderr
+
+
+def test_what_the_parser_wonders_about_is_told_by_a_build(pybuild: Run, context: Path) -> None:
+    lines = "# \0\nLABEL a=b \\\n\n c=d\nSTOPSIGNAL --x 9\nENV A = b\nONBUILD RUNN x\n"
+    (context / "Buildfile").write_text(f"FROM scratch AS unused\nENV A=${{\nFROM scratch\n{lines}")
+    done = pybuild("build", context)
+    told = [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
+    name = f"WARNING: {context}/Buildfile"
+    assert told[:5] == [
+        f"{name}:4: the line has a NUL character",
+        f"{name}:8: STOPSIGNAL has no flags: --x is ignored",
+        f"{name}:9: the value of A begins with =: write NAME=VALUE without blanks",
+        f"{name}:2: bad substitution: ${{ needs the name of a variable (this stage is not built)",
+        f"{name}:10: unknown instruction: RUNN (a build that runs this trigger will fail)",
+    ]
+    assert all("NoEmptyContinuation" in line or "LegacyKeyValueFormat" in line for line in told[5:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -375,6 +376,7 @@ def test_build_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line in (
         ("--call=check,format=json",),
         ("--call", "lint,format=json"),
+        ("--print=lint,format=json",),
         ("--check", "--call=check,format=json"),
     ):
         status, out, _ = build(capsys, *line, ".")
@@ -471,3 +473,92 @@ def test_calls_need_no_store(
         build(capsys, f"--call={name}", ".")
     run(capsys)
     assert sorted(os.listdir(folder)) == before
+
+
+# --- what planning finds, and what bases say ---
+
+
+def layout(folder: Path, **config: Any) -> None:
+    """An OCI layout in which an image has a config and no layers."""
+
+    def blob(document: Any) -> dict[str, Any]:
+        data = json.dumps(document).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (folder / "blobs" / "sha256" / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    kind = "application/vnd.oci.image"
+    image = {"architecture": "amd64", "os": "linux", "config": config}
+    entry = blob({**image, "rootfs": {"type": "layers", "diff_ids": []}})
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{kind}.manifest.v1+json",
+        "config": {"mediaType": f"{kind}.config.v1+json", **entry},
+        "layers": [],
+    }
+    index = {
+        "schemaVersion": 2,
+        "manifests": [{"mediaType": f"{kind}.manifest.v1+json", **blob(manifest)}],
+    }
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+
+def test_build_check_reads_the_config_of_a_layout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout(
+        folder / "layout", Env=["PORT=80", "PATH=/bin"], Shell=["/bin/ash", "-c"], OnBuild=["EXPOSE $PORT x"]
+    )
+    (folder / "Dockerfile").write_text("FROM base\nCOPY $PROT $PORT /x/\nCMD run\n")
+    assert build(capsys, "--check", ".")[1] == (
+        "Dockerfile:3:1: warning: JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior"
+        f" related to OS signals\n  CMD run\n  ^^^^^^^\n  see {PAGES}/json-args-recommended/\n\nDockerfile: 1 warning\n"
+    )
+    status, out, _ = build(capsys, "--check", "--build-context", "base=oci-layout://layout", ".")
+    assert status == 2
+    assert [line for line in out.splitlines() if line.startswith("Dockerfile:")][:2] == [
+        "Dockerfile:1:1: error: in a trigger of the base: invalid port 'x': 'x' is no port between 0 and 65535",
+        "Dockerfile:2:6: warning: UndefinedVar: Usage of undefined variable '$PROT' (did you mean $PORT?)",
+    ]
+    assert "JSONArgsRecommended" not in out  # the base sets a SHELL
+    (folder / "layout" / "index.json").write_text("{")
+    assert build(capsys, "--check", "--build-context", "base=oci-layout://layout", ".")[0] == 1
+
+
+def test_what_planning_finds_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "FROM a AS unused\nEXPOSE x $PORT\nSTOPSIGNAL x\nFROM scratch\nUSER ${B:?no}\nFROM b\nVOLUME $DIR\n"
+    )
+    (folder / "Dockerfile").write_text(text)
+    for check in (run, build):
+        status, out, _ = check(capsys, *(["--check", "."] if check is build else []))
+        assert status == 2
+        # What variables of an unknown base are worth is not known: nothing is said of lines 2 and 7.
+        assert [
+            line.split(": ")[0] for line in out.splitlines() if ": error: " in line and ": DL" not in line
+        ] == [
+            "Dockerfile:3:12",
+            "Dockerfile:5:6",
+        ]
+    assert build(capsys, "--check", "--target", "unused", ".")[0] == 2
+    (folder / "Dockerfile").write_text("FROM a AS unused\nENV A=${\nFROM scratch\n")
+    assert build(capsys, "--check", ".")[0] == 2
+
+
+def test_a_trigger_that_does_not_parse_is_an_error_of_check_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "Dockerfile").write_text("FROM alpine:3.20\nONBUILD RUNN x\n")
+    assert build(capsys, "--check", ".")[0] == 0
+    status, out, _ = run(capsys)
+    assert status == 2
+    assert out.startswith("Dockerfile:2:9: error: unknown instruction: RUNN\n")
+
+
+def test_what_the_parser_wonders_about_is_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "Dockerfile").write_text("FROM alpine:3.20\n# \0\nRUN\nRUN a \\\n\n b\n")
+    notes = read_json(capsys, "--format", "json")["notes"]
+    assert notes[1:] == [
+        "Dockerfile:2: the line has a NUL character",
+        "Dockerfile:3: RUN has no command: it runs nothing",
+    ]

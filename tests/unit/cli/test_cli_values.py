@@ -135,6 +135,14 @@ def test_hosts(text: str, expected: tuple[str, str]) -> None:
     assert values.hosts([text]) == (expected,)
 
 
+def test_hosts_in_one_flag() -> None:
+    assert values.hosts(["a:1.2.3.4,b=5.6.7.8", "c:::1"]) == (
+        ("a", "1.2.3.4"),
+        ("b", "5.6.7.8"),
+        ("c", "::1"),
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["", "db", ":1.2.3.4", "db:", "db:x", "db:1.2.3", "d b:1.2.3.4", "db:1.2.3.4\n127.0.0.1 x"]
 )
