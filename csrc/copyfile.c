@@ -1,6 +1,7 @@
 #include "copyfile.h"
 #include "error.h"
 #include "mode.h"
+#include "stamp.h"
 #include "write.h"
 
 #include <errno.h>
@@ -13,85 +14,12 @@
 /* Smaller files are read and written: one buffer, two calls, whatever the file systems are. */
 enum { WORTH_A_RANGE_COPY = 128 * 1024 };
 
-/* --- hard links ------------------------------------------------------------------------------------------- */
-
-/* What is known of a copy that was replaced by another source of the same name: nothing, its number may be another file's by
- * now; or only that one of its names is gone. */
-enum { TAKEN_NOT = 0, TAKEN_WHOLLY = 1, TAKEN_A_NAME = 2 };
-
-/* Whether what was copied first of a file is still where it was: another source may have taken its place. */
-static int is_there(const pb_copier *copier, const pb_link *first, int folder, const char *name)
-{
-    const pb_link *taken = pb_linkmap_find(&copier->taken, first->copy_device, first->copy_inode);
-    struct stat stat;
-    if (taken && taken->number == TAKEN_WHOLLY)
-        return 0;
-    return !fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) && stat.st_dev == first->copy_device &&
-           stat.st_ino == first->copy_inode;
-}
-
-/* Link to an earlier copy of the same file: 1 if that was done; 0 if this is the first (that is left), which is then
- * remembered. */
-static int link_earlier(pb_copier *copier, const pb_node *node, const pb_place *place)
-{
-    PB_FREE char *path = NULL, *above = NULL;
-    PB_CLOSE int folder = -1;
-    pb_link *first;
-    const char *slash, *name;
-    int known;
-
-    if (asprintf(&path, "%s%s%s", place->folder, *place->folder ? "/" : "", place->name) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    known = pb_linkmap_add(&copier->links, node->device, node->inode, path, place->top, NULL);
-    if (known <= 0)
-        return known;
-    first = pb_linkmap_find(&copier->links, node->device, node->inode);
-    slash = strrchr(first->path, '/');
-    name = slash ? slash + 1 : first->path;
-    above = slash ? strndup(first->path, (size_t)(slash - first->path)) : strdup("");
-    if (!above)
-        return -ENOMEM;
-    folder = pb_path_open_below(copier->tops[first->number], above, O_PATH | O_DIRECTORY);
-    if (folder < 0)
-        return folder;
-    if (is_there(copier, first, folder, name))
-        return linkat(folder, name, place->dir_fd, place->name, 0) ? -errno : 1;
-    free(first->path);
-    first->path = path;
-    first->number = place->top;
-    path = NULL;
-    return 0;
-}
-
-/* Remember which copy is the first of a file with several names. */
-static int remember_copy(pb_copier *copier, const pb_node *node, const pb_place *place)
-{
-    pb_link *first = pb_linkmap_find(&copier->links, node->device, node->inode), *taken;
-    struct stat stat;
-
-    if (!first || fstatat(place->dir_fd, place->name, &stat, AT_SYMLINK_NOFOLLOW))
-        return first ? -errno : 0;
-    first->copy_device = stat.st_dev;
-    first->copy_inode = stat.st_ino;
-    taken = pb_linkmap_find(&copier->taken, stat.st_dev, stat.st_ino);
-    if (taken)
-        taken->number = TAKEN_NOT; /* the number of a file that is gone, given anew */
-    return 0;
-}
-
 /* --- attributes ------------------------------------------------------------------------------------------- */
 
 int pb_set_times(int fd, int64_t time)
 {
-    struct timespec stamp = {.tv_sec = time / 1000000000, .tv_nsec = time % 1000000000};
     struct timespec times[2];
-    if (stamp.tv_nsec < 0) {
-        stamp.tv_nsec += 1000000000;
-        stamp.tv_sec--;
-    }
-    times[0] = times[1] = stamp;
+    pb_stamp(time, times);
     return futimens(fd, times) ? -errno : 0;
 }
 
@@ -313,13 +241,13 @@ static int copy_file(pb_copier *copier, pb_tree *tree, uint32_t node, int source
 static int set_link_attributes(const pb_copier *copier, const pb_node *node, const pb_place *place, int is_link)
 {
     int64_t time = copier->options.time >= 0 ? copier->options.time : node->mtime;
-    struct timespec stamp = {.tv_sec = time / 1000000000, .tv_nsec = time % 1000000000};
-    struct timespec times[2] = {stamp, stamp};
+    struct timespec times[2];
     uint32_t mode;
     uid_t uid;
     gid_t gid;
     int failed;
 
+    pb_stamp(time, times);
     final_owner(copier, node, &uid, &gid);
     if (fchownat(place->dir_fd, place->name, uid, gid, AT_SYMLINK_NOFOLLOW))
         return -errno;
@@ -363,7 +291,7 @@ static int copy_special(pb_copier *copier, pb_tree *tree, uint32_t node, int sou
 int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error)
 {
     const pb_node *from = &tree->nodes[node];
-    int failed, has_names = pb_copy_links(copier, from);
+    int failed, has_names = pb_copy_may_link(copier, from);
 
     if (S_ISSOCK(from->mode)) /* means nothing without the process that listens */
         return 0;
@@ -372,7 +300,7 @@ int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_di
         failed = clear_place(copier, place->dir_fd, place->name, error);
         if (failed)
             return failed;
-        linked = link_earlier(copier, from, place);
+        linked = pb_copy_link(copier, from, place);
         if (linked)
             return linked < 0 ? pb_fail(error, -linked, "link", "%s", place->name) : 0;
     }
@@ -381,7 +309,7 @@ int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_di
     else
         failed = copy_special(copier, tree, node, source_dir, place, error);
     if (!failed && has_names) {
-        failed = remember_copy(copier, from, place);
+        failed = pb_copy_remember(copier, from, place);
         if (failed)
             return pb_fail(error, -failed, "stat", "%s", place->name);
     }

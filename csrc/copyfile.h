@@ -1,4 +1,4 @@
-/* Copying one entry; what a copier holds. */
+/* Copying one entry (copyfile.c); what a copier holds. */
 #ifndef PB_COPYFILE_H
 #define PB_COPYFILE_H
 
@@ -33,8 +33,12 @@ typedef struct {
     const char *folder;
 } pb_place;
 
+/* What is known of a copy that was replaced by another source of the same name: nothing, its number may be another file's by
+ * now; or only that one of its names is gone. */
+enum { TAKEN_NOT = 0, TAKEN_WHOLLY = 1, TAKEN_A_NAME = 2 };
+
 /* Whether links to it, or from it, are to be looked for. */
-static inline int pb_copy_links(const pb_copier *copier, const pb_node *node)
+static inline int pb_copy_may_link(const pb_copier *copier, const pb_node *node)
 {
     return node->nlink > 1 && (!copier->doubles || pb_doubles_have(copier->doubles, node));
 }
@@ -43,6 +47,11 @@ static inline int pb_copy_links(const pb_copier *copier, const pb_node *node)
 int pb_copy_entry(pb_copier *copier, pb_tree *tree, uint32_t node, int source_dir, const pb_place *place, pb_error *error);
 int pb_copy_bytes(pb_copier *copier, const uint8_t *data, size_t size, int dir_fd, const char *name, uint32_t mode,
                   pb_error *error);
+/* Link to an earlier copy of the same file (copylinks.c): 1 if that was done; 0 if this is the first (that is left), which is then
+ * remembered. */
+int pb_copy_link(pb_copier *copier, const pb_node *node, const pb_place *place);
+/* Remember which copy is the first of a file with several names. 0 or a negative errno. */
+int pb_copy_remember(pb_copier *copier, const pb_node *node, const pb_place *place);
 /* Owner, mode and xattrs of a node for an open file or directory, whose stat data were `now`; `source` is the source's descriptor,
  * -1: opened here. 1 if the file system does not take all of the xattrs. */
 int pb_copy_attributes(pb_copier *copier, pb_tree *tree, uint32_t node, int source, int dest, const struct stat *now,

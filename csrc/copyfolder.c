@@ -204,7 +204,7 @@ static int copy_portion(const task *work, pb_copier *copier, const portion *part
 
     for (uint32_t i = part->first; !failed && i < part->end; i++) {
         const pb_node *node = &work->tree->nodes[work->list.items[i]];
-        if (S_ISDIR(node->mode) || pb_copy_links(copier, node) != several)
+        if (S_ISDIR(node->mode) || pb_copy_may_link(copier, node) != several)
             continue;
         if (at.dest < 0)
             failed = open_sides(work, part->folder, &at, error);

@@ -2,6 +2,7 @@
 #include "tarread.h"
 #include "error.h"
 #include "tarheader.h"
+#include "tarpax.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,16 +11,6 @@
 enum { META_LIMIT = 1 << 20, PATH_LIMIT = 4096, END_BLOCKS = 2 };
 
 enum state { AT_HEADER, IN_FILE, IN_META, IN_PADDING, AT_END };
-
-/* What pax records and GNU long names say about the next entry. */
-typedef struct {
-    char *path, *target;
-    int has_size, has_uid, has_gid, has_mtime;
-    uint64_t size, uid, gid;
-    int64_t mtime;
-    uint8_t *xattrs;
-    size_t xattrs_size;
-} overrides;
 
 struct pb_untar {
     pb_unpacker *unpacker;
@@ -34,60 +25,19 @@ struct pb_untar {
     size_t meta_size, meta_filled;
     uint64_t left;   /* of a file's contents */
     size_t padding;
-    overrides next, global;
-    pb_tar_entry entry;
+    pb_tar_says next, global;
+    pb_tar_member entry;
 };
-
-static void clear(overrides *what)
-{
-    free(what->path);
-    free(what->target);
-    free(what->xattrs);
-    memset(what, 0, sizeof *what);
-}
 
 static int bad(pb_error *error, const char *path, const char *detail)
 {
     return pb_fail_detail(error, EBADMSG, "unpack", path ? path : "the archive", "%s", detail);
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------- */
-
-/* An octal field, or GNU's base-256 form; -1 for neither. */
-static int parse_number(const char *field, size_t size, int64_t *ret)
-{
-    const unsigned char *bytes = (const unsigned char *)field;
-    size_t at = 0;
-    int64_t value = 0;
-
-    if (bytes[0] & 0x80) {
-        value = bytes[0] & 0x40 ? -1 : 0;
-        value = value * 64 + (bytes[0] & 0x3f);
-        for (at = 1; at < size; at++) {
-            if (value > INT64_MAX >> 8 || value < INT64_MIN >> 8)
-                return -1;
-            value = value * 256 + bytes[at];
-        }
-        *ret = value;
-        return 0;
-    }
-    while (at < size && (bytes[at] == ' ' || bytes[at] == '\0'))
-        at++;
-    for (; at < size && bytes[at] >= '0' && bytes[at] <= '7'; at++) {
-        if (value > INT64_MAX >> 3)
-            return -1;
-        value = value * 8 + (bytes[at] - '0');
-    }
-    if (at < size && bytes[at] != ' ' && bytes[at] != '\0')
-        return -1;
-    *ret = value;
-    return 0;
-}
-
 static int header_is_sound(const pb_tar_header *header)
 {
     int64_t sum;
-    return !parse_number(header->checksum, sizeof header->checksum, &sum) &&
+    return !pb_tar_number(header->checksum, sizeof header->checksum, &sum) &&
            (sum == pb_tar_checksum(header, 0) || sum == pb_tar_checksum(header, 1));
 }
 
@@ -97,130 +47,6 @@ int pb_is_tar(const uint8_t *data, size_t size)
     if (size < PB_TAR_BLOCK || !memcmp(data, zero, sizeof zero))
         return 0;
     return header_is_sound((const pb_tar_header *)data);
-}
-
-/* --- pax records ------------------------------------------------------------------------------------------------ */
-
-/* "123.456789" as nanoseconds. */
-static int parse_time(const char *value, size_t size, int64_t *ret)
-{
-    int negative = size && *value == '-', digits = 0;
-    int64_t seconds = 0, rest = 0;
-    size_t at = (size_t)negative;
-
-    for (; at < size && value[at] >= '0' && value[at] <= '9'; at++) {
-        if (seconds > INT64_MAX / 10 / 1000000000 - 1)
-            return -1;
-        seconds = seconds * 10 + (value[at] - '0');
-    }
-    if (at < size && value[at] == '.') {
-        for (at++; at < size && value[at] >= '0' && value[at] <= '9'; at++)
-            if (digits < 9) {
-                rest = rest * 10 + (value[at] - '0');
-                digits++;
-            }
-    }
-    if (at != size)
-        return -1;
-    for (; digits < 9; digits++)
-        rest *= 10;
-    *ret = (seconds * 1000000000 + rest) * (negative ? -1 : 1);
-    return 0;
-}
-
-static int parse_decimal(const char *value, size_t size, uint64_t *ret)
-{
-    uint64_t number = 0;
-    if (!size)
-        return -1;
-    for (size_t i = 0; i < size; i++) {
-        if (value[i] < '0' || value[i] > '9' || number > (uint64_t)INT64_MAX / 10 - 9)
-            return -1;
-        number = number * 10 + (uint64_t)(value[i] - '0');
-    }
-    *ret = number;
-    return 0;
-}
-
-static int take_text(char **field, const char *value, size_t size)
-{
-    if (memchr(value, 0, size))
-        return -EBADMSG;
-    free(*field);
-    *field = strndup(value, size);
-    return *field ? 0 : -ENOMEM;
-}
-
-static int take_xattr(overrides *into, const char *name, size_t name_size, const char *value, size_t size)
-{
-    uint32_t length = (uint32_t)size;
-    size_t total = into->xattrs_size + name_size + 1 + sizeof length + size;
-    uint8_t *grown = realloc(into->xattrs, total);
-    uint8_t *at;
-
-    if (!grown)
-        return -ENOMEM;
-    into->xattrs = grown;
-    at = grown + into->xattrs_size;
-    memcpy(at, name, name_size);
-    at += name_size;
-    *at++ = '\0';
-    memcpy(at, &length, sizeof length);
-    memcpy(at + sizeof length, value, size);
-    into->xattrs_size = total;
-    return 0;
-}
-
-static int is_key(const char *key, size_t size, const char *wanted)
-{
-    return strlen(wanted) == size && !memcmp(key, wanted, size);
-}
-
-static int take_record(overrides *into, const char *key, size_t key_size, const char *value, size_t size)
-{
-    static const char xattr[] = "SCHILY.xattr.";
-    size_t prefix = sizeof xattr - 1;
-
-    if (is_key(key, key_size, "path"))
-        return take_text(&into->path, value, size);
-    if (is_key(key, key_size, "linkpath"))
-        return take_text(&into->target, value, size);
-    if (is_key(key, key_size, "size"))
-        return (into->has_size = 1, parse_decimal(value, size, &into->size) ? -EBADMSG : 0);
-    if (is_key(key, key_size, "uid"))
-        return (into->has_uid = 1, parse_decimal(value, size, &into->uid) ? -EBADMSG : 0);
-    if (is_key(key, key_size, "gid"))
-        return (into->has_gid = 1, parse_decimal(value, size, &into->gid) ? -EBADMSG : 0);
-    if (is_key(key, key_size, "mtime"))
-        return (into->has_mtime = 1, parse_time(value, size, &into->mtime) ? -EBADMSG : 0);
-    if (key_size > 11 && !memcmp(key, "GNU.sparse.", 11))
-        return -EOPNOTSUPP;
-    if (key_size > prefix && key_size - prefix < 256 && size <= 65536 && !memcmp(key, xattr, prefix) &&
-        !memchr(key, 0, key_size))
-        return take_xattr(into, key + prefix, key_size - prefix, value, size);
-    return 0;
-}
-
-static int parse_pax(overrides *into, const char *text, size_t size)
-{
-    size_t at = 0;
-    while (at < size) {
-        uint64_t length;
-        const char *blank = memchr(text + at, ' ', size - at), *equals;
-        int failed;
-        if (!blank || parse_decimal(text + at, (size_t)(blank - text) - at, &length) || length > size - at ||
-            length < (size_t)(blank - text) - at + 3 || text[at + length - 1] != '\n')
-            return -EBADMSG;
-        blank++;
-        equals = memchr(blank, '=', (size_t)(text + at + length - 1 - blank));
-        if (!equals)
-            return -EBADMSG;
-        failed = take_record(into, blank, (size_t)(equals - blank), equals + 1, (size_t)(text + at + length - 1 - equals - 1));
-        if (failed)
-            return failed;
-        at += length;
-    }
-    return 0;
 }
 
 /* --- entries ----------------------------------------------------------------------------------------------------- */
@@ -251,7 +77,7 @@ static char *pick(char **own, char **global, char *otherwise)
     return otherwise;
 }
 
-static void free_entry(pb_tar_entry *entry)
+static void free_entry(pb_tar_member *entry)
 {
     free(entry->path);
     free(entry->target);
@@ -261,8 +87,8 @@ static void free_entry(pb_tar_entry *entry)
 
 static int begin_entry(pb_untar *untar, const pb_tar_header *header, pb_error *error)
 {
-    pb_tar_entry *entry = &untar->entry;
-    overrides *next = &untar->next, *global = &untar->global;
+    pb_tar_member *entry = &untar->entry;
+    pb_tar_says *next = &untar->next, *global = &untar->global;
     int64_t mode, uid, gid, size, mtime, major, minor;
 
     free_entry(entry);
@@ -270,14 +96,14 @@ static int begin_entry(pb_untar *untar, const pb_tar_header *header, pb_error *e
     entry->target = pick(&next->target, &global->target, strndup(header->linkname, sizeof header->linkname));
     if (!entry->path || !entry->target)
         return pb_fail(error, ENOMEM, "unpack", "%s", "");
-    if (parse_number(header->mode, sizeof header->mode, &mode) || parse_number(header->uid, sizeof header->uid, &uid) ||
-        parse_number(header->gid, sizeof header->gid, &gid) || parse_number(header->size, sizeof header->size, &size) ||
-        parse_number(header->mtime, sizeof header->mtime, &mtime))
+    if (pb_tar_number(header->mode, sizeof header->mode, &mode) || pb_tar_number(header->uid, sizeof header->uid, &uid) ||
+        pb_tar_number(header->gid, sizeof header->gid, &gid) || pb_tar_number(header->size, sizeof header->size, &size) ||
+        pb_tar_number(header->mtime, sizeof header->mtime, &mtime))
         return bad(error, entry->path, "a number in its header cannot be read");
     major = minor = 0;
     if (header->type == '3' || header->type == '4')
-        if (parse_number(header->devmajor, sizeof header->devmajor, &major) ||
-            parse_number(header->devminor, sizeof header->devminor, &minor))
+        if (pb_tar_number(header->devmajor, sizeof header->devmajor, &major) ||
+            pb_tar_number(header->devminor, sizeof header->devminor, &minor))
             return bad(error, entry->path, "a number in its header cannot be read");
     entry->type = header->type == '\0' || header->type == '7' ? '0' : header->type;
     if (entry->type == '0' && *entry->path && entry->path[strlen(entry->path) - 1] == '/')
@@ -294,7 +120,7 @@ static int begin_entry(pb_untar *untar, const pb_tar_header *header, pb_error *e
     entry->xattrs = next->xattrs;
     entry->xattrs_size = next->xattrs_size;
     next->xattrs = NULL;
-    clear(next);
+    pb_tar_says_clear(next);
     if (strlen(entry->path) >= PATH_LIMIT || strlen(entry->target) >= PATH_LIMIT)
         return bad(error, "", "a name in it is longer than 4095 bytes");
     if ((int64_t)entry->size < 0 || entry->uid > UINT32_MAX - 1 || entry->gid > UINT32_MAX - 1)
@@ -305,7 +131,7 @@ static int begin_entry(pb_untar *untar, const pb_tar_header *header, pb_error *e
 static int begin_meta(pb_untar *untar, const pb_tar_header *header, pb_error *error)
 {
     int64_t size;
-    if (parse_number(header->size, sizeof header->size, &size) || size < 0 || size > META_LIMIT)
+    if (pb_tar_number(header->size, sizeof header->size, &size) || size < 0 || size > META_LIMIT)
         return bad(error, NULL, "an extended header in it is longer than 1 MiB, or its size cannot be read");
     untar->meta_type = header->type;
     untar->meta_size = (size_t)size;
@@ -326,11 +152,11 @@ static int end_meta(pb_untar *untar, pb_error *error)
 
     text[untar->meta_size] = '\0';
     if (untar->meta_type == 'L')
-        failed = take_text(&untar->next.path, text, strlen(text));
+        failed = pb_tar_take_text(&untar->next.path, text, strlen(text));
     else if (untar->meta_type == 'K')
-        failed = take_text(&untar->next.target, text, strlen(text));
+        failed = pb_tar_take_text(&untar->next.target, text, strlen(text));
     else
-        failed = parse_pax(untar->meta_type == 'g' ? &untar->global : &untar->next, text, untar->meta_size);
+        failed = pb_tar_take_pax(untar->meta_type == 'g' ? &untar->global : &untar->next, text, untar->meta_size);
     untar->state = untar->padding ? IN_PADDING : AT_HEADER;
     if (failed == -EOPNOTSUPP)
         return pb_fail_detail(error, EOPNOTSUPP, "unpack", "the archive", "sparse files in it are not supported");
@@ -343,7 +169,7 @@ static int take_header(pb_untar *untar, pb_error *error)
 {
     static const uint8_t zero[PB_TAR_BLOCK];
     const pb_tar_header *header = (const void *)untar->block;
-    pb_tar_entry *entry = &untar->entry;
+    pb_tar_member *entry = &untar->entry;
     int failed;
 
     if (!memcmp(untar->block, zero, sizeof zero)) {
@@ -467,8 +293,8 @@ void pb_untar_free(pb_untar *untar)
     if (!untar)
         return;
     pb_unpacker_free(untar->unpacker);
-    clear(&untar->next);
-    clear(&untar->global);
+    pb_tar_says_clear(&untar->next);
+    pb_tar_says_clear(&untar->global);
     free_entry(&untar->entry);
     free(untar->meta);
     free(untar);

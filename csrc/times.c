@@ -1,5 +1,6 @@
 /* Times of files that nobody can tell when they were made by. */
 #include "error.h"
+#include "stamp.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -33,14 +34,14 @@ static int clamp_folder(pb_tree *tree, uint32_t folder, const struct timespec ti
 
 int pb_clamp_times(int dir_fd, int64_t newest, pb_error *error)
 {
-    struct timespec stamp = {.tv_sec = newest / 1000000000, .tv_nsec = newest % 1000000000};
-    const struct timespec times[2] = {stamp, stamp};
+    struct timespec times[2];
     PB_NODES pb_nodes list = {0};
     pb_tree *tree = NULL;
     int failed;
 
     if (newest < 0)
         return pb_fail_detail(error, EINVAL, "set times", "", "times before 1970");
+    pb_stamp(newest, times);
     failed = pb_tree_open(dir_fd, NULL, NULL, NULL, dir_fd, &tree, error);
     if (!failed)
         failed = pb_tree_collect(tree, 0, NULL, &list, error);

@@ -4,60 +4,33 @@
 #include "copyfile.h"
 #include "error.h"
 #include "path.h"
-#include "tarread.h"
+#include "unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-/* A path, and with it a time or a second path. */
-typedef struct {
-    char *path;
-    char *target;
-    int64_t mtime;
-} note;
-
-typedef struct {
-    note *items;
-    size_t count, capacity;
-} notes;
-
-struct pb_unpacker {
-    int root_fd;
-    char *prefix;
-    int flags;
-    int64_t uid, gid;
-    int file; /* being written, or -1 */
-    char *last_folder; /* the folder that last_fd is: archives come folder by folder */
-    int last_fd;
-    int stale;         /* a folder was removed since: last_fd may be it */
-    notes folders;  /* entries of their own: times are set at the end */
-    notes implied;  /* made because something is in them */
-    notes links;    /* to files that the archive does not have */
-};
-
-static int add_note(notes *list, const char *path, const char *target, int64_t mtime)
+int pb_note_add(pb_notes *list, const char *path, const char *target, int64_t mtime)
 {
-    note *item;
+    pb_note *item;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity * 2 + 64;
-        note *items = realloc(list->items, capacity * sizeof *items);
+        pb_note *items = realloc(list->items, capacity * sizeof *items);
         if (!items)
             return -ENOMEM;
         list->items = items;
         list->capacity = capacity;
     }
     item = &list->items[list->count];
-    *item = (note){strdup(path), target ? strdup(target) : NULL, mtime};
+    *item = (pb_note){strdup(path), target ? strdup(target) : NULL, mtime};
     list->count++;
     return item->path && (!target || item->target) ? 0 : -ENOMEM;
 }
 
-static void free_notes(notes *list)
+static void free_notes(pb_notes *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         free(list->items[i].path);
@@ -77,8 +50,8 @@ int pb_unpacker_new(int root_fd, const char *prefix, int flags, int64_t uid, int
     unpacker->gid = gid;
     unpacker->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
     unpacker->prefix = strdup(prefix);
-    for (char *end = unpacker->prefix ? unpacker->prefix + strlen(unpacker->prefix) : NULL; end && end > unpacker->prefix && end[-1] == '/';)
-        *--end = '\0'; /* as the names that begin with it */
+    for (size_t size = strlen(prefix); unpacker->prefix && size && prefix[size - 1] == '/';)
+        unpacker->prefix[--size] = '\0'; /* as the names that begin with it */
     if (unpacker->root_fd < 0 || !unpacker->prefix) {
         pb_unpacker_free(unpacker);
         return -ENOMEM;
@@ -107,8 +80,7 @@ void pb_unpacker_free(pb_unpacker *unpacker)
 
 /* --- names --------------------------------------------------------------------------------------------------- */
 
-/* A name of the archive as a path from the root: without empty and `.` parts, and no way above the top. */
-static char *clean(const pb_unpacker *unpacker, const char *name)
+char *pb_unpack_path(const pb_unpacker *unpacker, const char *name)
 {
     size_t room = strlen(unpacker->prefix) + strlen(name) + 3;
     char *path = malloc(room), *top, *end;
@@ -138,7 +110,7 @@ static char *clean(const pb_unpacker *unpacker, const char *name)
     return path;
 }
 
-static const char *split(char *path)
+const char *pb_unpack_split(char *path)
 {
     char *slash = strrchr(path, '/');
     if (!slash)
@@ -166,7 +138,7 @@ static int open_folder(pb_unpacker *unpacker, const char *folder)
             if (there >= 0)
                 close(there);
             else if (there == -ENOENT)
-                failed = add_note(&unpacker->implied, part, NULL, 0);
+                failed = pb_note_add(&unpacker->implied, part, NULL, 0);
             if (failed)
                 return failed;
             at = end + strspn(folder + end, "/");
@@ -192,215 +164,9 @@ static void forget_folder(pb_unpacker *unpacker)
     unpacker->last_folder = NULL;
 }
 
-/* --- whiteouts ------------------------------------------------------------------------------------------------- */
-
-static int mark_opaque(const pb_unpacker *unpacker, int folder, const char *name)
+int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_member *entry, pb_error *error)
 {
-    const char *mark = unpacker->flags & PB_UNTAR_USERXATTR ? "user.overlay.opaque" : "trusted.overlay.opaque";
-    PB_CLOSE int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    return fsetxattr(fd, mark, "y", 1, 0) ? -errno : 0;
-}
-
-static int is_whiteout(const struct stat *stat)
-{
-    return S_ISCHR(stat->st_mode) && stat->st_rdev == 0;
-}
-
-/* `.wh.NAME`: hides what the layers below have; what this layer has itself stays. */
-static int put_whiteout(const pb_unpacker *unpacker, int folder, const char *name)
-{
-    struct stat stat;
-
-    if (!strcmp(name, ".wh..wh..opq"))
-        return mark_opaque(unpacker, folder, ".");
-    if (!strncmp(name, ".wh..wh.", 8)) /* aufs kept its own things under such names */
-        return 0;
-    name += 4;
-    if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-        return -EBADMSG;
-    if (!fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW))
-        return S_ISDIR(stat.st_mode) ? mark_opaque(unpacker, folder, name) : 0;
-    return mknodat(folder, name, S_IFCHR, makedev(0, 0)) ? -errno : 0;
-}
-
-/* --- entries ----------------------------------------------------------------------------------------------------- */
-
-/* Make room for an entry: 1 if a directory is there that stays, 2 if a whiteout was there. */
-static int clear_place(pb_unpacker *unpacker, int folder, const char *name, int for_directory, pb_error *error)
-{
-    struct stat stat;
-    int was_whiteout;
-
-    if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT ? 0 : pb_fail(error, errno, "unpack", "%s", name);
-    if (S_ISDIR(stat.st_mode) && for_directory)
-        return 1;
-    was_whiteout = unpacker->flags & PB_UNTAR_LAYER && is_whiteout(&stat);
-    if (S_ISDIR(stat.st_mode)) {
-        int copy = fcntl(folder, F_DUPFD_CLOEXEC, 3), failed;
-        if (copy < 0)
-            return pb_fail(error, errno, "unpack", "%s", name);
-        failed = pb_remove_tree(copy, name, error);
-        close(copy);
-        unpacker->stale = 1;
-        return failed;
-    }
-    if (unlinkat(folder, name, 0))
-        return pb_fail(error, errno, "replace", "%s", name);
-    return was_whiteout ? 2 : 0;
-}
-
-static int put_xattrs(int fd, const pb_tar_entry *entry)
-{
-    const uint8_t *at = entry->xattrs, *end = entry->xattrs + entry->xattrs_size;
-    while (at < end) {
-        const char *name = (const char *)at;
-        uint32_t length;
-        at += strlen(name) + 1;
-        memcpy(&length, at, sizeof length);
-        at += sizeof length;
-        if (pb_xattr_matters(name) && fsetxattr(fd, name, at, length, 0) && errno != EOPNOTSUPP && errno != EPERM)
-            return -errno;
-        at += length;
-    }
-    return 0;
-}
-
-static uid_t owner(const pb_unpacker *unpacker, const pb_tar_entry *entry)
-{
-    return unpacker->uid >= 0 ? (uid_t)unpacker->uid : (uid_t)entry->uid;
-}
-
-static gid_t group(const pb_unpacker *unpacker, const pb_tar_entry *entry)
-{
-    return unpacker->gid >= 0 ? (gid_t)unpacker->gid : (gid_t)entry->gid;
-}
-
-/* Owner, mode and attributes, as far as they are not what they are to be: to look is cheaper than to set. */
-static int adorn(const pb_unpacker *unpacker, int fd, const pb_tar_entry *entry)
-{
-    uid_t uid = owner(unpacker, entry);
-    gid_t gid = group(unpacker, entry);
-    struct stat now;
-    int owned;
-
-    if (fstat(fd, &now))
-        return -errno;
-    owned = now.st_uid == uid && now.st_gid == gid;
-    if (!owned && fchown(fd, uid, gid))
-        return -errno;
-    if ((!owned || (now.st_mode & 07777) != entry->mode) && fchmod(fd, entry->mode))
-        return -errno;
-    return put_xattrs(fd, entry);
-}
-
-/* A new file in place of whatever is there. */
-static int create(pb_unpacker *unpacker, int folder, const char *name, const char *path, uint32_t mode, pb_error *error)
-{
-    for (int try = 0; try < 2; try++) {
-        int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777), place;
-        if (fd >= 0)
-            return fd;
-        if (errno != EEXIST)
-            break;
-        place = clear_place(unpacker, folder, name, 0, error);
-        if (place < 0)
-            return place;
-    }
-    return pb_fail(error, errno, "create", "%s", path);
-}
-
-static int put_folder(pb_unpacker *unpacker, const pb_tar_entry *entry, int folder, const char *name, const char *path,
-                      pb_error *error)
-{
-    int there = clear_place(unpacker, folder, name, 1, error), failed = 0;
-    PB_CLOSE int fd = -1;
-
-    if (there < 0)
-        return there;
-    if (there != 1 && mkdirat(folder, name, 0700))
-        return pb_fail(error, errno, "make directory", "%s", path);
-    if (there == 2)
-        failed = mark_opaque(unpacker, folder, name);
-    fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return pb_fail(error, errno, "open", "%s", path);
-    if (!failed)
-        failed = adorn(unpacker, fd, entry);
-    if (!failed)
-        failed = add_note(&unpacker->folders, path, NULL, entry->mtime);
-    return failed ? pb_fail(error, -failed, "unpack", "%s", path) : 0;
-}
-
-static int put_hard_link(pb_unpacker *unpacker, const pb_tar_entry *entry, int folder, const char *name, const char *path,
-                         pb_error *error)
-{
-    PB_FREE char *target = clean(unpacker, entry->target), *above = NULL;
-    PB_CLOSE int from = -1;
-    const char *base;
-
-    if (!target)
-        return pb_fail(error, ENOMEM, "unpack", "%s", path);
-    if (!strcmp(target, path))
-        return 0; /* a link to itself: already there */
-    above = strdup(target);
-    if (!above)
-        return pb_fail(error, ENOMEM, "unpack", "%s", path);
-    base = split(above);
-    from = pb_path_open(unpacker->root_fd, base ? above : "", O_RDONLY | O_DIRECTORY, 0);
-    if (from >= 0) {
-        int place = clear_place(unpacker, folder, name, 0, error);
-        if (place < 0)
-            return place;
-        if (!linkat(from, base ? base : target, folder, name, 0))
-            return 0;
-        if (errno != ENOENT)
-            return pb_fail(error, errno, "link", "%s", path);
-    }
-    if (unpacker->flags & PB_UNTAR_LAYER && (from >= 0 || from == -ENOENT)) {
-        int failed = add_note(&unpacker->links, path, target, 0);
-        return failed ? pb_fail(error, -failed, "link", "%s", path) : 0;
-    }
-    return pb_fail_detail(error, EBADMSG, "unpack", path, "it is a hard link to %.200s, which the archive does not have", target);
-}
-
-static int put_special(pb_unpacker *unpacker, const pb_tar_entry *entry, int folder, const char *name, const char *path,
-                       pb_error *error)
-{
-    struct timespec stamp = {.tv_sec = entry->mtime / 1000000000, .tv_nsec = entry->mtime % 1000000000};
-    struct timespec times[2];
-    int place = clear_place(unpacker, folder, name, 0, error);
-
-    if (place < 0)
-        return place;
-    if (stamp.tv_nsec < 0) {
-        stamp.tv_nsec += 1000000000;
-        stamp.tv_sec--;
-    }
-    times[0] = times[1] = stamp;
-    if (entry->type == '2') {
-        if (symlinkat(entry->target, folder, name))
-            return pb_fail(error, errno, "link", "%s", path);
-    } else {
-        mode_t kind = entry->type == '3' ? S_IFCHR : entry->type == '4' ? S_IFBLK : S_IFIFO;
-        if (mknodat(folder, name, kind | 0600, makedev(entry->major, entry->minor))) {
-            /* An ordinary user cannot make devices; a container gets its own /dev in any case. */
-            if (errno == EPERM && kind != S_IFIFO)
-                return 0;
-            return pb_fail(error, errno, "make device", "%s", path);
-        }
-    }
-    if (fchownat(folder, name, owner(unpacker, entry), group(unpacker, entry), AT_SYMLINK_NOFOLLOW) ||
-        (entry->type != '2' && fchmodat(folder, name, entry->mode, 0)) || utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW))
-        return pb_fail(error, errno, "set the attributes of", "%s", path);
-    return 0;
-}
-
-int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_entry *entry, pb_error *error)
-{
-    PB_FREE char *path = clean(unpacker, entry->path), *above = NULL;
+    PB_FREE char *path = pb_unpack_path(unpacker, entry->path), *above = NULL;
     const char *name;
     int folder;
 
@@ -408,7 +174,7 @@ int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_entry *entry, pb_error
         return pb_fail(error, ENOMEM, "unpack", "%s", entry->path);
     if (!strcmp(path, unpacker->prefix) || !*path)
         return 0; /* the top itself */
-    name = split(above);
+    name = pb_unpack_split(above);
     if (!name) {
         name = path;
         *above = '\0';
@@ -421,19 +187,19 @@ int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_entry *entry, pb_error
     if (folder < 0)
         return pb_fail(error, -folder, "unpack", "%s", path);
     if (unpacker->flags & PB_UNTAR_LAYER && !strncmp(name, ".wh.", 4)) {
-        int failed = put_whiteout(unpacker, folder, name);
+        int failed = pb_unpack_whiteout(unpacker, folder, name);
         return failed ? pb_fail(error, -failed, "unpack", "%s", path) : 0;
     }
     switch (entry->type) {
     case '5':
-        return put_folder(unpacker, entry, folder, name, path, error);
+        return pb_unpack_folder(unpacker, entry, folder, name, path, error);
     case '1':
-        return put_hard_link(unpacker, entry, folder, name, path, error);
+        return pb_unpack_hard_link(unpacker, entry, folder, name, path, error);
     case '0':
-        unpacker->file = create(unpacker, folder, name, path, entry->mode, error);
+        unpacker->file = pb_unpack_create(unpacker, folder, name, path, entry->mode, error);
         return unpacker->file < 0 ? unpacker->file : 0;
     default:
-        return put_special(unpacker, entry, folder, name, path, error);
+        return pb_unpack_special(unpacker, entry, folder, name, path, error);
     }
 }
 
@@ -451,13 +217,13 @@ int pb_unpacker_data(pb_unpacker *unpacker, const uint8_t *data, size_t size, pb
     return 0;
 }
 
-int pb_unpacker_end(pb_unpacker *unpacker, const pb_tar_entry *entry, pb_error *error)
+int pb_unpacker_end(pb_unpacker *unpacker, const pb_tar_member *entry, pb_error *error)
 {
     int failed;
 
     if (unpacker->file < 0)
         return 0;
-    failed = adorn(unpacker, unpacker->file, entry);
+    failed = pb_unpack_attributes(unpacker, unpacker->file, entry);
     if (!failed)
         failed = pb_set_times(unpacker->file, entry->mtime);
     close(unpacker->file);
@@ -469,7 +235,7 @@ int pb_unpacker_finish(pb_unpacker *unpacker, pb_error *error)
 {
     forget_folder(unpacker);
     for (size_t i = unpacker->folders.count; i-- > 0;) {
-        const note *folder = &unpacker->folders.items[i];
+        const pb_note *folder = &unpacker->folders.items[i];
         PB_CLOSE int fd = pb_path_open(unpacker->root_fd, folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
         int failed = fd < 0 ? 0 : pb_set_times(fd, folder->mtime); /* gone: a later entry took its place */
         if (failed)
@@ -482,7 +248,7 @@ int pb_unpacker_finish(pb_unpacker *unpacker, pb_error *error)
 
 static int by_path(const void *left, const void *right)
 {
-    return strcmp(((const note *)left)->path, ((const note *)right)->path);
+    return strcmp(((const pb_note *)left)->path, ((const pb_note *)right)->path);
 }
 
 static int adopt_folder(const pb_unpacker *unpacker, int lower_fd, const char *path)
@@ -513,7 +279,7 @@ static int adopt_folder(const pb_unpacker *unpacker, int lower_fd, const char *p
     return pb_set_times(own, stat.st_mtim.tv_sec * INT64_C(1000000000) + stat.st_mtim.tv_nsec);
 }
 
-static int adopt_link(pb_unpacker *unpacker, pb_tree *lower, const note *link, pb_error *error)
+static int adopt_link(pb_unpacker *unpacker, pb_tree *lower, const pb_note *link, pb_error *error)
 {
     pb_copy_options options = {.uid = -1, .gid = -1, .mode = -1, .parent_mode = -1, .no_follow_destination = 1, .time = -1};
     pb_copier *copier = NULL;
@@ -533,14 +299,14 @@ static int adopt_link(pb_unpacker *unpacker, pb_tree *lower, const note *link, p
 
 int pb_unpacker_adopt(pb_unpacker *unpacker, int lower_fd, pb_error *error)
 {
-    notes *own = &unpacker->folders;
+    pb_notes *own = &unpacker->folders;
     pb_tree *lower = NULL;
     int failed = 0;
 
     if (own->count)
         qsort(own->items, own->count, sizeof *own->items, by_path);
     for (size_t i = 0; i < unpacker->implied.count; i++) {
-        const note *implied = &unpacker->implied.items[i];
+        const pb_note *implied = &unpacker->implied.items[i];
         if (own->count && bsearch(implied, own->items, own->count, sizeof *own->items, by_path))
             continue;
         failed = adopt_folder(unpacker, lower_fd, implied->path);

@@ -130,12 +130,14 @@ def test_builds_killed_at_any_moment(bases: Path, tmp_path: Path) -> None:
     call(*project.line(store, "-t", "app"))
     begin = time.monotonic()
     call(*project.line(store, "-t", "app", "--no-cache"))
-    whole = time.monotonic() - begin
+    latest = time.monotonic() - begin
     killed = left = 0
     for number in range(KILLS):
         project.edit()
         flags = ["-t", "app"] if number % 3 else ["--no-cache", "-o", f"type=oci,dest={tmp_path / 'x.tar'}"]
-        killed += kill_after(project.line(store, *flags), rng.uniform(0.02, whole * 1.1))
+        in_time = kill_after(project.line(store, *flags), rng.uniform(0.02, latest))
+        killed += in_time
+        latest *= 1.1 if in_time else 0.7  # however busy the machine is, about four of five are still at work
         # The machine goes on: whoever opens the store next finds it sound.
         if number % 10 == 9:
             tell(store, "images")

@@ -130,6 +130,27 @@ def test_the_outcome_is_that_of_the_mount(place: Path) -> None:
     assert len(outcomes) > 20
 
 
+def test_times_before_1970(place: Path) -> None:
+    source, target = place / "source", place / "target"
+    (source / "d").mkdir(parents=True)
+    target.mkdir()
+    (source / "f").touch()
+    (source / "l").symlink_to("f")
+    os.mkfifo(source / "p")
+    for name in "dflp":
+        os.utime(source / name, ns=(-1, -1_500_000_000), follow_symlinks=False)
+    numbers = [opened(source), opened(target)]
+    options = CopyOptions(keep_directory_times=True)
+    with Tree(numbers[0], secret=SECRET) as tree, Copier(numbers[1], options) as copier:
+        copier.add(tree, 0, b"/")
+        copier.finish()
+    for number in numbers:
+        os.close(number)
+    assert {name: (target / name).lstat().st_mtime_ns for name in "dflp"} == dict.fromkeys(
+        "dflp", -1_500_000_000
+    )
+
+
 def test_a_mark_of_an_overlay_is_refused(place: Path) -> None:
     lower, source, upper = place / "lower", place / "source", place / "upper"
     for folder in (lower, source, upper):
