@@ -15,7 +15,7 @@ from builder.engine.inputs import open_inputs
 from builder.engine.opening import open_session
 from builder.engine.recording import Recording
 from builder.engine.reporter import Emit, Events
-from builder.engine.request import BuildRequest, Output
+from builder.engine.request import BuildRequest, Output, outputs_of
 from builder.engine.result import BuildResult
 from builder.engine.schedule import Stages
 from builder.engine.session import Session
@@ -43,7 +43,7 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
     result: BuildResult | None = None
     traffic = Traffic()
     try:
-        outputs = _outputs(request)
+        outputs = outputs_of(request)
         check_outputs(outputs)
         required = required_by(request)
         check_caches(request)
@@ -62,6 +62,8 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
                 made = _carry_out(session, outputs)
                 tell_unused_filters(session)
             finally:
+                for early in session.early:  # of a build that failed
+                    early.stop()
                 session.contexts.close()
                 if session.remote is not None:
                     session.remote.close()
@@ -88,6 +90,9 @@ def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | Non
     while True:
         try:
             target = _run_stages(session)
+            for early in session.early:
+                early.finish()
+            session.early.clear()
             made = deliver(session, target, outputs)
             if session.request.cache_to:
                 from builder.engine.cache_export import export_caches
@@ -120,16 +125,6 @@ def _run_stages(session: Session) -> StageResult:
 
         check_names(session.request.verify, session.stood)
     return result
-
-
-def _outputs(request: BuildRequest) -> tuple[Output, ...]:
-    """What to deliver: what was asked for, and without a word an image in the store."""
-    outputs = request.outputs
-    if request.push:
-        outputs = (*outputs, Output("registry"))
-    if request.load or not outputs or (request.tags and all(o.type in ("local", "tar") for o in outputs)):
-        outputs = (Output("image"), *outputs)
-    return outputs
 
 
 def check_caches(request: BuildRequest) -> None:

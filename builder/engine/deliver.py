@@ -14,7 +14,7 @@ from builder.errors import BuilderError, CacheLostError, DamageError, UsageError
 from builder.events import Outcome
 from builder.store.images import StoredImage
 
-_IMAGE_TYPES = frozenset({"image", "oci", "docker", "registry"})
+IMAGE_TYPES = frozenset({"image", "oci", "docker", "registry"})
 _KNOWN_ATTRIBUTES = {
     "image": {"name", "push", "compression", "store", "oci-mediatypes", "rewrite-timestamp"},
     "registry": {"name", "compression", "oci-mediatypes", "rewrite-timestamp"},
@@ -61,8 +61,8 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
         try:
             session.check()
             made = None
-            if output.type in _IMAGE_TYPES:
-                compression = output.attributes.get("compression", "gzip")
+            if output.type in IMAGE_TYPES:
+                compression = compression_of(output)
                 # A registry may have layers that are not here; everything else needs them.
                 form = (compression, _rewrites(session, output), output.type == "registry")
                 made = images.get(form) or assemble(
@@ -82,12 +82,28 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
     return first
 
 
+def compression_of(output: Output) -> str:
+    """How the layers of an output are packed."""
+    return output.attributes.get("compression", "gzip")
+
+
+def newest_of(session: Session, output: Output) -> int:
+    """What times of files in the layers of an output are at the latest, in seconds since 1970; -1: there is no such bound."""
+    epoch = session.graph.epoch
+    return max(epoch, 0) if epoch is not None and _wants_rewriting(session, output) else -1
+
+
+def _wants_rewriting(session: Session, output: Output) -> bool:
+    asked = output.attributes.get("rewrite-timestamp", "false").lower() in ("true", "1")
+    return asked or session.request.reproducible
+
+
 def _rewrites(session: Session, output: Output) -> bool:
     """Whether times of files in the layers are SOURCE_DATE_EPOCH at the latest."""
-    asked = output.attributes.get("rewrite-timestamp", "false").lower() in ("true", "1")
-    if asked and session.graph.epoch is None:
+    wanted = _wants_rewriting(session, output)
+    if wanted and session.graph.epoch is None:  # a reproducible build has one
         session.events.warn("rewrite-timestamp does nothing without SOURCE_DATE_EPOCH")
-    return asked or session.request.reproducible
+    return wanted
 
 
 def _describe(output: Output) -> str:

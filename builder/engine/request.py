@@ -61,3 +61,13 @@ class BuildRequest:
     stdout: BinaryIO | None = None
     userxattr: bool = False
     wait: bool = True
+
+
+def outputs_of(request: BuildRequest) -> tuple[Output, ...]:
+    """What to deliver: what was asked for, and without a word an image in the store."""
+    outputs = request.outputs
+    if request.push:
+        outputs = (*outputs, Output("registry"))
+    if request.load or not outputs or (request.tags and all(o.type in ("local", "tar") for o in outputs)):
+        outputs = (Output("image"), *outputs)
+    return outputs

@@ -19,6 +19,7 @@ from builder.value import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.engine.early import EarlyLayers
     from builder.engine.remote_cache import RemoteCache
     from builder.engine.verified import VerifiedStep
     from builder.graph.steps import Step
@@ -60,6 +61,8 @@ class Session:
     # Held while room is made in the store; what was told once.
     room: threading.Lock = field(default_factory=threading.Lock)
     told: set[str] = field(default_factory=set)
+    # Layers that are made while steps run: one, if there are any.
+    early: list[EarlyLayers] = field(default_factory=list)
     # Records of earlier builds by slot, with their parts as a set; see `builder.engine.reasons`.
     earlier: dict[str, list[tuple[Record, Parts]]] = field(default_factory=dict)
 

@@ -82,6 +82,11 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             reporter.finish(outcome, error=error.message)
             raise
         done = perform(session, place, reporter, state, work)
+        if done.created >= session.begun and done.state != state:
+            # Late: a cached build makes none.
+            from builder.engine.early import begin_layer
+
+            begin_layer(session, index, done.state)
         if session.request.verify is not None:
             _verify(session, Stand(step, state, stage.name or "", index), stage, state_of)
         states.append((state, done.state))

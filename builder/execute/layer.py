@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from builder.core.tar import TarWriter
 from builder.core.tree import hash_bytes
@@ -34,6 +35,11 @@ def known_layer(
     return None
 
 
+def was_made(store: Store, state: bytes, *, max_mtime: int = -1) -> bool:
+    """Whether a layer of a state was made of its files before, so that what is made now is compared with it."""
+    return any(not layer.pulled for layer in store.layers.of_state(_clamped(store, state, max_mtime)))
+
+
 def ensure_layer(
     store: Store,
     state: bytes,
@@ -42,25 +48,28 @@ def ensure_layer(
     max_mtime: int = -1,
     proven: bool = False,
     patient: bool = False,
+    stop: threading.Event | None = None,
 ) -> Layer:
     """The layer of a state's own snapshot: a blob that the store has already, or one made now.
 
     `compression` is gzip, zstd or uncompressed; a layer that was pulled is taken as it came. `max_mtime` (seconds, -1:
     none) clamps the times of files. With `proven` a blob whose bytes were changed counts as none. `patient` waits for another
     thread that makes it, however long. A `DamageError` tells that the files were changed, as they do not give the layer that they
-    gave; their state is dropped.
+    gave; their state is dropped. Setting `stop` ends it with `Cancelled`.
     """
     making = store.layers.making(state)  # an output and a cache may want it at once
     # One who packs for a cache has the lowest priority: where others keep the machine busy it is sooner made twice.
     alone = making.acquire(timeout=-1 if patient else _WAIT)
     try:
-        return _ensure_layer(store, state, compression, max_mtime, proven)
+        return _ensure_layer(store, state, compression, max_mtime, proven, stop)
     finally:
         if alone:
             making.release()
 
 
-def _ensure_layer(store: Store, state: bytes, compression: str, max_mtime: int, proven: bool) -> Layer:
+def _ensure_layer(
+    store: Store, state: bytes, compression: str, max_mtime: int, proven: bool, stop: threading.Event | None
+) -> Layer:
     known = known_layer(store, state, compression=compression, max_mtime=max_mtime, proven=proven)
     if known is not None:
         return known
@@ -73,7 +82,7 @@ def _ensure_layer(store: Store, state: bytes, compression: str, max_mtime: int, 
     if snapshot is None:
         raise ImageError(f"the store has no files for state {state.hex()[:12]}")
     while True:
-        layer = _write(store, snapshot, compression, max_mtime)
+        layer = _write(store, snapshot, compression, max_mtime, stop)
         _compare(store, state, _clamped(store, state, max_mtime), layer)
         store.layers.put(_clamped(store, state, max_mtime), layer)
         if store.blobs.has(layer.digest):  # else it was another state's, too, which was just removed
@@ -109,7 +118,9 @@ def _clamped(store: Store, state: bytes, max_mtime: int) -> bytes:
     return state if max_mtime < 0 else hash_bytes(b"newest %d " % max_mtime + state, store.secret)
 
 
-def _write(store: Store, snapshot: State, compression: str, max_mtime: int) -> Layer:
+def _write(
+    store: Store, snapshot: State, compression: str, max_mtime: int, stop: threading.Event | None
+) -> Layer:
     """Write the tar of a snapshot to a blob, piece by piece."""
     # Late: a build whose layers are all there makes none.
     import hashlib
@@ -136,7 +147,7 @@ def _write(store: Store, snapshot: State, compression: str, max_mtime: int) -> L
                 TarWriter(folder, layer=True, max_mtime=newest, pieces=True, facts=facts) as tar,
                 Packer(store, compression, diff_id.update, write) as packer,
             ):
-                pieces = LayerPieces(tar, packer)
+                pieces = LayerPieces(tar, packer, stop)
                 way = run if snapshot.size >= _WORTH_THREADS else run_alone
                 size = way(pieces, packer)
                 digest = blob.commit()

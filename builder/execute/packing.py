@@ -14,7 +14,7 @@ from typing import Any
 from builder.core.tar import TarWriter
 from builder.core.tree import hash_bytes
 from builder.digest import Digest
-from builder.errors import ImageError
+from builder.errors import Cancelled, ImageError
 from builder.store.pieces import Piece
 from builder.store.store import Store
 from builder.value import dataclass
@@ -36,12 +36,15 @@ class Packed:
 class LayerPieces:
     """The pieces of a layer's tar: those that an earlier blob has, made of the same, are not read."""
 
-    def __init__(self, tar: TarWriter, packer: Packer) -> None:
-        self._tar, self._packer = tar, packer
+    def __init__(self, tar: TarWriter, packer: Packer, stop: threading.Event | None = None) -> None:
+        """Setting `stop` ends it with `Cancelled`."""
+        self._tar, self._packer, self._stop = tar, packer, stop
         self.read = 0
 
     def next(self, buffer: bytearray) -> tuple[int, Packed | None]:
         """See `builder.execute.pipeline.Source`. `read` counts the bytes that had to be read."""
+        if self._stop is not None and self._stop.is_set():
+            raise Cancelled("the build was stopped")
         size, name = self._tar.plan(len(buffer))
         found = self._packer.expect(name) if size else None
         if size and found is None:
