@@ -75,5 +75,8 @@ def status() -> int:
 def tell(stream: TextIO) -> int:
     """Say that the command was broken off, and give back its exit status."""
     number = signal.Signals(_state.received or signal.SIGINT)
-    stream.write(f"\n{_WORDS.get(number, 'stopped')}: what was finished is kept\n")
+    try:
+        stream.write(f"\n{_WORDS.get(number, 'stopped')}: what was finished is kept\n")
+    except OSError:  # nobody reads it
+        pass
     return 128 + number

@@ -118,7 +118,11 @@ def _tell(error: Exception, around: Surroundings) -> int:
         text = "error: the input is nested too deeply\n"
     else:
         text = mistake_text(error)
-    around.err.write(text)
+    try:
+        around.err.write(text)
+        around.err.flush()
+    except OSError:  # a log on a full disk: the status has to do
+        pass
     return status
 
 
