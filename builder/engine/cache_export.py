@@ -139,7 +139,8 @@ class CacheExport:
             upload.put(partial(target.send, pack, self._opener(pack)))
         whole = upload.settle(check)
         if target.failed is not None:
-            failed, target.failed = target.failed, None  # the build may begin again
+            failed, target.failed = target.failed, None
+            upload.taken.clear()  # the build may begin again
             raise failed
         wanted = {target.layers[state].digest if state in target.layers else state for state in states}
         there = len(wanted & target.there) + len(packs.keys() & target.there)

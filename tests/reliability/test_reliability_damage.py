@@ -338,3 +338,52 @@ def test_a_build_notices_by_itself_that_a_snapshot_was_changed(sample: Sample) -
     assert "do not give the layer that they gave" in done.stderr
     assert sample.result(store) == sample.files
     shutil.rmtree(store)
+
+
+def change_sum(store: Path) -> None:
+    """Change the files of a step whose layer has to be made once more."""
+    layers(store)[2].unlink()
+    [changed] = store.glob("snapshots/*/fs/sum")
+    changed.write_bytes(changed.read_bytes().replace(b"1", b"2"))
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_snapshot_that_was_changed_does_not_go_to_a_cache(
+    sample: Sample, tmp_path: Path, mode: str
+) -> None:
+    """In the background (max) or at the end: the build begins again, the step is carried out, and its layer goes."""
+    store, cache = sample.copy(f"cache-{mode}"), tmp_path / "cache"
+    change_sum(store)
+    line = ["-o", "type=cacheonly", "--cache-to", f"type=local,dest={cache},mode={mode}"]
+    done = sample.build(store, *line)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("do not give the layer that they gave") == 1
+    assert "cache export failed" not in done.stderr
+    other = sample.folder / f"other-{mode}"
+    taken = sample.build(other, "--cache-from", f"type=local,src={cache}")
+    assert taken.returncode == 0, taken.stderr
+    assert taken.stderr.count("CACHED from local") == 3
+    assert sample.result(other) == sample.files
+    for one in (store, other):
+        shutil.rmtree(one)
+
+
+def test_a_snapshot_that_was_changed_is_not_pushed(sample: Sample, tmp_path: Path) -> None:
+    store = sample.copy("push-changed")
+    change_sum(store)
+    with run_registry(tmp_path / "registry") as registry:
+        name = f"{registry.host}/app:1"
+        assert call(store, "tag", "app", name).returncode == 0
+        done = call(store, "push", name)
+        assert done.returncode == 1
+        assert "do not give the layer that they gave" in done.stderr
+        assert "error: the layer" in done.stderr
+        assert "build the image again" in done.stderr
+        assert not any(line.startswith("PUT") and "/manifests/" in line for line in registry.requests())
+        done = call(store, "build", *sample.flags[:-1], name, "--push", str(sample.context))
+        assert done.returncode == 0, done.stderr
+        copied = tmp_path / "copied"
+        tool("skopeo", "copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{copied}:app")
+        check_blobs(copied)
+    assert sample.result(store) == sample.files
+    shutil.rmtree(store)
