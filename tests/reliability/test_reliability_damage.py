@@ -387,3 +387,65 @@ def test_a_snapshot_that_was_changed_is_not_pushed(sample: Sample, tmp_path: Pat
         check_blobs(copied)
     assert sample.result(store) == sample.files
     shutil.rmtree(store)
+
+
+# --- documents of images, and bases
+
+
+def manifest_path(store: Path) -> Path:
+    index = json.loads((store / "index.json").read_text())
+    return store / "blobs/sha256" / index["manifests"][0]["digest"].removeprefix("sha256:")
+
+
+def test_an_image_without_its_manifest_stands_in_nobodys_way(sample: Sample) -> None:
+    """Names are given and taken as ever; the image is told to be incomplete, and a build makes it whole."""
+    store = sample.copy("no-manifest")
+    other = call(store, "build", *sample.flags[:-1], "other", "--label", "a=b", str(sample.context))
+    assert other.returncode == 0, other.stderr
+    manifest_path(store).unlink()
+    for words in (["tag", "other", "third"], ["rmi", "third"], ["tag", "app", "fourth"], ["rmi", "fourth"]):
+        done = call(store, *words)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        assert "Traceback" not in done.stderr
+    names = {entry["annotations"]["io.containerd.image.name"] for entry in index_of(store)}
+    assert names == {"docker.io/library/other:latest"}, "what is not there is in no layout"
+    assert sample.build(store).returncode == 0
+    assert sample.result(store) == sample.files
+    assert len(index_of(store)) == 2
+    shutil.rmtree(store)
+
+
+def index_of(store: Path) -> list[dict[str, dict[str, str]]]:
+    found: list[dict[str, dict[str, str]]] = json.loads((store / "index.json").read_text())["manifests"]
+    return found
+
+
+def test_a_damaged_manifest_is_written_anew(sample: Sample) -> None:
+    store = sample.copy("bad-manifest")
+    path = manifest_path(store)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-1] + b"!")
+    check_clear(call(store, "inspect", "app"), "inspect")
+    done = sample.build(store)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == sound
+    assert sample.result(store) == sample.files
+    shutil.rmtree(store)
+
+
+@pytest.mark.parametrize("what", ["files", "row"])
+def test_a_base_whose_files_are_lost_is_fetched_again(sample: Sample, what: str) -> None:
+    store = sample.copy(f"lost-base-{what}")
+    with sqlite3.connect(store / "pybuild.db") as database:
+        [(lowest,)] = database.execute(
+            "SELECT s.snapshot FROM states s JOIN layers l ON l.state = s.id WHERE l.pulled"
+        )
+        if what == "row":
+            database.execute("DELETE FROM states WHERE snapshot = ?", (lowest,))
+    database.close()
+    if what == "files":
+        shutil.rmtree(store / "snapshots" / lowest)
+    done = sample.build(store)
+    assert done.returncode == 0, done.stderr
+    assert sample.result(store) == sample.files
+    shutil.rmtree(store)
