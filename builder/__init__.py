@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # `typing` itself costs more than all else here
 if TYPE_CHECKING:
     from builder.cache.spec import CacheSpec as CacheSpec
     from builder.engine.api import build as build
+    from builder.engine.doctor import doctor as doctor
     from builder.engine.explaining import Explanation as Explanation
     from builder.engine.explaining import explain as explain
     from builder.engine.housekeeping import du as du
@@ -39,6 +40,7 @@ __all__ = [
     "Recorder",
     "__version__",
     "build",
+    "doctor",
     "du",
     "explain",
     "plan",
@@ -49,6 +51,7 @@ __all__ = [
 _PLACES = {
     "CacheSpec": "builder.cache.spec",
     "build": "builder.engine.api",
+    "doctor": "builder.engine.doctor",
     "du": "builder.engine.housekeeping",
     "prune": "builder.engine.housekeeping",
     "store_limit": "builder.engine.housekeeping",

@@ -39,6 +39,7 @@ COMMANDS = {
     "load": "Bring the images of an archive into the store",
     "cache": "Make keys for remote caches, and look after cache mounts",
     "du": "Show what the store holds and how large it is",
+    "doctor": "Look whether this machine can build and whether the store is sound, and mend it",
     "prune": "Remove what no image needs from the store",
     "fmt": "Bring build files into one form",
 }

@@ -185,7 +185,7 @@ class Database:
             )
         return StoreError(
             f"the store's database is damaged: {self._path}: {text}",
-            hint=f"images are safe in blobs/; remove {os.path.basename(self._path)}* to begin a new cache",
+            hint="pybuild doctor --mend sets it aside and brings the images back; the cache begins anew",
         )
 
     def _is_read_only(self) -> bool:

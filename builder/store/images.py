@@ -18,7 +18,7 @@ from builder.value import dataclass
 
 _COLUMNS = "manifest, config, state, platform, created, size, media_type"
 _REF_NAME = "org.opencontainers.image.ref.name"
-_FULL_NAME = "io.containerd.image.name"
+FULL_NAME = "io.containerd.image.name"
 _SHORTEST_ID = 4
 
 
@@ -206,7 +206,7 @@ class Images:
             "digest": manifest,
             "size": size,
             "platform": place,
-            "annotations": {_REF_NAME: familiar, _FULL_NAME: name},
+            "annotations": {_REF_NAME: familiar, FULL_NAME: name},
         }
 
 

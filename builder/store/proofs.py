@@ -92,11 +92,12 @@ class Proofs:
                 self._known[digest] = after
             return True
         if not self._database.reading:
-            self._drop(digest)
+            self.drop(digest)
         self.warn(f"the blob {digest.short} in the store is damaged ({why}): it is not used")
         return False
 
-    def _drop(self, digest: Digest) -> None:
+    def drop(self, digest: Digest) -> None:
+        """Drop a blob that is damaged, with all that is known of its bytes."""
         self._blobs.drop(digest)
         self._known.pop(digest, None)
         Pieces(self._database).forget(digest)

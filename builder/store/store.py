@@ -43,7 +43,7 @@ _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 _EMPTY_INDEX = (
     b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
 )
-_SECRET_SIZE = 192
+SECRET_SIZE = 192
 _LOCKS = 256
 # Bytes written, or files made, from which on the disk takes longer than a process to start.
 _MUCH, _MANY = 32 << 20, 2000
@@ -291,7 +291,9 @@ def _prepare(path: str) -> bool:
         return False
     os.makedirs(path, exist_ok=True)
     strangers = [
-        name for name in os.listdir(path) if name.split("/")[0] not in _OWN_NAMES and not name.startswith(".")
+        name
+        for name in os.listdir(path)
+        if name not in _OWN_NAMES and not name.startswith((".", "set-aside-"))
     ]
     if strangers:
         raise StoreError(
@@ -302,12 +304,12 @@ def _prepare(path: str) -> bool:
     _write_new(os.path.join(path, "oci-layout"), _LAYOUT, 0o644)
     _write_new(os.path.join(path, "index.json"), _EMPTY_INDEX, 0o644)
     # Last: its being there says that the rest is.
-    _write_new(os.path.join(path, "secret"), os.urandom(_SECRET_SIZE), 0o600)
+    _write_new(os.path.join(path, "secret"), os.urandom(SECRET_SIZE), 0o600)
     return True
 
 
 _OWN_NAMES = frozenset(
-    {*(folder.split("/")[0] for folder in _FOLDERS), "oci-layout", "index.json", "secret"}
+    {*(folder.split("/")[0] for folder in _FOLDERS), "oci-layout", "index.json", "secret", "caches", "empty"}
     | {"pybuild.db", "pybuild.db-wal", "pybuild.db-shm", "pybuild.db-journal"}
 )
 
@@ -327,11 +329,11 @@ def _write_new(path: str, data: bytes, mode: int) -> None:
 
 def _read_secret(fd: int) -> bytes:
     with open(os.open("secret", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=fd), "rb") as stream:
-        secret = stream.read(_SECRET_SIZE + 1)
-    if len(secret) != _SECRET_SIZE:
+        secret = stream.read(SECRET_SIZE + 1)
+    if len(secret) != SECRET_SIZE:
         raise StoreError(
             "the store's secret is damaged",
-            hint="remove the file `secret` and pybuild.db of the store: what was cached is built anew",
+            hint="pybuild doctor --mend makes another and brings the images back; the cache begins anew",
         )
     return secret
 

@@ -147,19 +147,6 @@ def test_damaged_files(sample: Sample, tmp_path: Path) -> None:
     print(f"{built} builds went on, {told} ended with an error that says what to do")
 
 
-@pytest.mark.parametrize("name", ["secret", "pybuild.db"])
-def test_the_way_out_that_an_error_tells(sample: Sample, name: str) -> None:
-    store = sample.copy(f"way-{name}")
-    path = store / name
-    path.write_bytes(path.read_bytes()[:100])
-    for suffix in ("-wal", "-shm"):
-        (store / f"pybuild.db{suffix}").unlink(missing_ok=True)
-    done = sample.build(store)
-    assert done.returncode == 1
-    assert "hint: " in done.stderr
-    assert "remove" in done.stderr
-
-
 def test_rows_that_nobody_wrote(sample: Sample) -> None:
     """Values of a foreign kind in every column: no traceback, and no wrong image."""
     rng = random.Random(SEED)
