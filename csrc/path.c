@@ -293,3 +293,10 @@ int pb_sync_file_system(int fd, pb_error *error)
 {
     return syncfs(fd) ? pb_fail(error, errno, "sync", "%s", "the store") : 0;
 }
+
+int pb_exchange(const char *one, const char *other, pb_error *error)
+{
+    if (renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE))
+        return pb_fail(error, errno, "exchange", "%s", other);
+    return 0;
+}

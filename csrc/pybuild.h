@@ -220,6 +220,8 @@ int pb_open_in_root(int root_fd, const char *path, int flags, uint32_t mode, pb_
 int pb_remove_tree(int dir_fd, const char *name, pb_error *error);
 /* Bring all that was written to a descriptor's file system to the disk. */
 int pb_sync_file_system(int fd, pb_error *error);
+/* Let two names, which are both there, stand for each other's files. */
+int pb_exchange(const char *one, const char *other, pb_error *error);
 
 /* --- room on the disk (usage.c) ---------------------------------------------------------------------------------- */
 

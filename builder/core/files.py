@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from builder.core.binding import Handle, check, ffi, lib, new_error
 from builder.core.tree import Ignore, Tree
 from builder.value import dataclass
@@ -181,3 +183,9 @@ def sync_file_system(fd: int) -> None:
     """Bring all that was written to a descriptor's file system to the disk."""
     error = new_error()
     check(lib.pb_sync_file_system(fd, error), error)
+
+
+def exchange(one: str, other: str) -> None:
+    """Let two names, which are both there, stand for each other's files; a `CoreError` where the file system cannot."""
+    error = new_error()
+    check(lib.pb_exchange(os.fsencode(one), os.fsencode(other), error), error)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from builder.errors import BuilderError, UsageError
+from builder.errors import BuilderError, CoreError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,13 +43,30 @@ def open_destination(dest: str, stdout: BinaryIO | None) -> Iterator[BinaryIO]:
     try:
         with stream:
             yield stream
-        os.replace(temporary, dest)
+        _put_in_place(temporary, dest)
     except OSError as error:
         _discard(temporary)
         raise BuilderError(f'cannot write "{dest}": {error.strerror}') from error
     except BaseException:
         _discard(temporary)
         raise
+
+
+def _put_in_place(temporary: str, dest: str) -> None:
+    """Give a file its name, in one go, whatever had it before.
+
+    A rename over a file makes ext4 write the new one to the disk first, and the build waits; two files that change names do not.
+    """
+    from builder.core.files import exchange
+
+    try:
+        if not stat.S_ISREG(os.lstat(dest).st_mode):
+            raise FileNotFoundError
+        exchange(temporary, dest)
+    except (FileNotFoundError, CoreError):
+        os.replace(temporary, dest)
+    else:
+        os.unlink(temporary)
 
 
 def _discard(path: str) -> None:
