@@ -33,6 +33,7 @@ FILE_SOURCES = [
         "mode",
         "path",
         "tarentry",
+        "tarnode",
         "tarpax",
         "tarread",
         "tarwrite",

@@ -7,14 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 
+@pytest.mark.timeout(900)  # the C core is compiled twice, and packages are fetched
 def test_the_wheel_works_without_the_sources(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def run(*line: str | Path, **options: object) -> str:
-        settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 280, "env": env}
+        settings: dict[str, object] = {"capture_output": True, "text": True, "env": env}
         done = subprocess.run([str(word) for word in line], **{**settings, **options})  # type: ignore[call-overload]
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return str(done.stdout)
