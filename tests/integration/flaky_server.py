@@ -15,8 +15,8 @@ Behaviour = Callable[[str, str], str]
 
 class FlakyServer(ThreadingHTTPServer):
     """`behave` answers with "", `stall` (say nothing), `reset` (break off at once), `half` (break off in the middle of the
-    body), `trickle` (half of the body, then nothing), `dribble` (a byte now and then, without an end), `slow` (all of it, in a
-    second), `sip` (take a byte of what is sent now and then) or a status. `seen` has all requests, `done` those whose answer
+    body), `trickle` (half of the body, then nothing), `dribble` (a byte now and then, without an end), `slow` (all of it, in
+    ten pieces with a `pause` behind each), `sip` (take a byte of what is sent now and then) or a status. `seen` has all requests, `done` those whose answer
     was given as a whole.
     """
 
@@ -29,6 +29,7 @@ class FlakyServer(ThreadingHTTPServer):
         self.behave: Behaviour = lambda method, path: ""
         self.seen: list[str] = []
         self.done: list[str] = []
+        self.pause = 0.1
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -125,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif how == "slow":
             for number in range(10):
                 yield data[len(data) * number // 10 : len(data) * (number + 1) // 10]
-                self.server.over.wait(0.1)
+                self.server.over.wait(self.server.pause)
         else:
             yield data
 

@@ -52,6 +52,16 @@ class Built:
         return [reason["detail"] for reason in step["reasons"]]
 
 
+def patient(args: tuple[str | Path, ...]) -> list[str | Path]:
+    """No cache is given up because the machine is busy, where a test does not say how long to wait for it."""
+    return [
+        f"{arg},wait=600"
+        if before == "--cache-from" and str(arg).startswith("type=") and ",wait=" not in str(arg)
+        else arg
+        for before, arg in zip(("", *args), args, strict=False)
+    ]
+
+
 class Machine:
     """A store of its own, a copy of the project at a place of its own, a time zone and a umask."""
 
@@ -68,7 +78,16 @@ class Machine:
         report.parent.mkdir(parents=True, exist_ok=True)
         before = os.umask(self._umask)
         os.environ["TZ"] = self._zone
-        words = ["--store", self.store, "--progress", "plain", "--report", report, *args, self.project]
+        words = [
+            "--store",
+            self.store,
+            "--progress",
+            "plain",
+            "--report",
+            report,
+            *patient(args),
+            self.project,
+        ]
         try:
             done = self._run("build", *words, ok=ok, **options)
         finally:

@@ -88,7 +88,7 @@ def test_layers_are_waited_for_no_longer_than_their_steps_take(
     name = f"layers/{how}:c"
     first.build("--cache-to", f"type=registry,ref={registry.host}/{name},mode=max")
     only_layers(how, flaky)
-    built = second.build("--cache-from", f"type=registry,ref={flaky.host}/{name},timeout={NEVER},wait=0.3")
+    built = second.build("--cache-from", f"type=registry,ref={flaky.host}/{name},timeout={NEVER},wait=3")
     is_right(second, built)
     assert f"cache import failed: registry {flaky.host}/{name}: it is too slow" in built.text
     assert built.report["steps"][-2]["outcome"] == "miss"
@@ -116,8 +116,9 @@ def test_layers_that_spare_much_are_waited_for(
 ) -> None:
     expensive(machine, registry, "worth/it:c", tmp_path)
     only_layers("slow", flaky)
+    flaky.pause = 0.5
     second = machine()
-    source = f"type=registry,ref={flaky.host}/worth/it:c,timeout={NEVER},wait=0.1"
+    source = f"type=registry,ref={flaky.host}/worth/it:c,timeout={NEVER},wait=3"
     built = second.build("--cache-from", source)
     is_right(second, built)
     assert set(built.outcomes()) == {"hit"}
@@ -146,10 +147,11 @@ def test_a_second_build_on_promises_waits_as_long_as_the_first(
     """The records are in the store by then, and still spare what they spared."""
     expensive(machine, registry, "twice/c:c", tmp_path)
     second = machine()
-    source = f"type=registry,ref={flaky.host}/twice/c:c,timeout={NEVER},wait=0.1"
-    second.build("--cache-from", source.replace("wait=0.1", "wait=5"), "-o", "type=cacheonly")
+    source = f"type=registry,ref={flaky.host}/twice/c:c,timeout={NEVER}"
+    second.build("--cache-from", source, "-o", "type=cacheonly")
     only_layers("slow", flaky)
-    built = second.build("--cache-from", source.replace("wait=0.1", "wait=1"))
+    flaky.pause = 0.5
+    built = second.build("--cache-from", f"{source},wait=3")
     is_right(second, built)
     assert set(built.outcomes()) == {"hit"}
 
@@ -181,8 +183,8 @@ def test_what_reached_a_slow_cache_counts(
 
     flaky.behave = behave
     name = f"sipping/c:{os.getpid()}"
-    target = f"type=registry,ref={flaky.host}/{name},mode=max,timeout={NEVER},wait=1.5"
-    built = first.build("--cache-to", target)
+    target = f"type=registry,ref={flaky.host}/{name},mode=max,timeout={NEVER}"
+    built = first.build("--cache-to", f"{target},wait=5")
     assert built.status == 0
     assert "cache export failed" in built.text
     assert (
