@@ -10,6 +10,7 @@
 
 enum {
     MOST = 2048,         /* entries of a leaf; on average it has 256 */
+    LARGEST = 16 << 20,  /* bytes of a leaf that is all of a listing */
     FIRST_ROOM = 16 << 10,
     LONGEST_ENTRY = 7 * 10 + 1 + 2 * sizeof(pb_fingerprint) /* but for its name */
 };
@@ -22,6 +23,7 @@ typedef struct {
 typedef struct {
     const pb_secret *secret;
     int folder_fd;
+    int whole;        /* there is one leaf */
     buffer leaf;      /* that grows now */
     uint32_t entries; /* of it */
     buffer first;     /* the first leaf, until there is a second */
@@ -180,18 +182,20 @@ static int cuts_here(const writer *to, int *ret)
     return failed;
 }
 
-static int put_entry(writer *to, const pb_node *node, int flags)
+static int put_entry(writer *to, const pb_node *node, const pb_fingerprint *content, const pb_fingerprint *xattrs, int flags)
 {
     static const pb_fingerprint none;
     size_t shared = 0;
-    int cuts = 0, failed = cuts_here(to, &cuts);
+    int cuts = 0, failed = to->whole ? 0 : cuts_here(to, &cuts);
 
-    if (!failed && to->entries && (cuts || to->entries == MOST))
+    if (!failed && to->entries && (cuts || (to->entries >= MOST && !to->whole)))
         failed = end_leaf(to);
     if (!failed)
         failed = reserve(&to->leaf, LONGEST_ENTRY + to->key_size);
     if (failed)
         return failed;
+    if (to->whole && to->leaf.used > LARGEST)
+        return -EFBIG;
     while (shared < to->before_size && shared < to->key_size && to->before[shared] == to->key[shared])
         shared++;
     put_number(&to->leaf, shared);
@@ -203,10 +207,10 @@ static int put_entry(writer *to, const pb_node *node, int flags)
     put_number(&to->leaf, S_ISREG(node->mode) ? node->size : 0);
     put_number(&to->leaf, S_ISCHR(node->mode) || S_ISBLK(node->mode) ? node->rdev : 0);
     if (S_ISREG(node->mode) || S_ISLNK(node->mode))
-        put_bytes(&to->leaf, &node->content, sizeof node->content);
-    to->leaf.data[to->leaf.used++] = memcmp(&node->xattrs, &none, sizeof none) != 0;
-    if (memcmp(&node->xattrs, &none, sizeof none))
-        put_bytes(&to->leaf, &node->xattrs, sizeof node->xattrs);
+        put_bytes(&to->leaf, content, sizeof *content);
+    to->leaf.data[to->leaf.used++] = memcmp(xattrs, &none, sizeof none) != 0;
+    if (memcmp(xattrs, &none, sizeof none))
+        put_bytes(&to->leaf, xattrs, sizeof *xattrs);
     to->entries++;
     return keep_key(to);
 }
@@ -228,18 +232,11 @@ static int write_listing(const writer *to, const char *name)
 
 /* --- selections ------------------------------------------------------------------------------------------------- */
 
-/* One chosen node and all below it. */
-typedef struct {
-    pb_nodes list;
-    uint32_t *first; /* where in the list the contents of each item begin */
-    char *path;
-} selection;
-
 /* Bytes in the order of keys. */
 static int by_path(const void *left, const void *right)
 {
-    const unsigned char *a = (const unsigned char *)((const selection *)left)->path;
-    const unsigned char *b = (const unsigned char *)((const selection *)right)->path;
+    const unsigned char *a = (const unsigned char *)((const pb_selection *)left)->path;
+    const unsigned char *b = (const unsigned char *)((const pb_selection *)right)->path;
     while (*a && *a == *b)
         a++, b++;
     if (*a == *b)
@@ -253,7 +250,7 @@ typedef struct {
     size_t key;
 } level;
 
-static int put_selection(writer *to, const pb_tree *tree, const selection *chosen, int flags)
+static int put_selection(writer *to, const pb_tree *tree, const pb_selection *chosen, int flags)
 {
     PB_FREE level *levels = NULL;
     size_t depth = 0, capacity = 0, passed = 0;
@@ -261,9 +258,11 @@ static int put_selection(writer *to, const pb_tree *tree, const selection *chose
     int failed = set_key(to, 0, -1, chosen->path);
 
     for (;;) {
+        const pb_node *node = &tree->nodes[chosen->list.items[item]];
         pb_tree_pass(tree, passed++);
         if (!failed)
-            failed = put_entry(to, &tree->nodes[chosen->list.items[item]], flags);
+            failed = put_entry(to, node, chosen->content ? &chosen->content[item] : &node->content,
+                               chosen->xattrs ? &chosen->xattrs[item] : &node->xattrs, flags);
         if (failed)
             return failed;
         if (depth == capacity) {
@@ -283,7 +282,7 @@ static int put_selection(writer *to, const pb_tree *tree, const selection *chose
     }
 }
 
-static int put_selections(writer *to, const pb_tree *tree, selection *chosen, size_t count, int flags)
+static int put_selections(writer *to, const pb_tree *tree, pb_selection *chosen, size_t count, int flags)
 {
     int failed = 0;
 
@@ -294,36 +293,30 @@ static int put_selections(writer *to, const pb_tree *tree, selection *chosen, si
     return failed || !to->entries ? failed : end_leaf(to);
 }
 
-static int select_node(pb_tree *tree, uint32_t node, const pb_ignore *exclude, selection *ret, pb_error *error)
+int pb_selection_complete(const pb_tree *tree, uint32_t node, pb_selection *ret, pb_error *error)
 {
-    int failed;
-
-    if (node >= tree->count)
-        return pb_fail(error, EINVAL, "write listing", "node %u", node);
-    failed = pb_tree_collect(tree, node, exclude, &ret->list, error);
-    if (!failed)
-        failed = pb_tree_hash(tree, ret->list.items, ret->list.count, error);
-    if (failed)
-        return failed;
     ret->path = pb_tree_path(tree, node);
     ret->first = pb_tree_ranges(tree, &ret->list);
     return ret->path && ret->first ? 0 : pb_fail(error, ENOMEM, "write listing", "%s", "");
 }
 
-static void clear_selection(selection *selected)
+void pb_selection_clear(pb_selection *selected)
 {
     free(selected->list.items);
     free(selected->first);
     free(selected->path);
-    *selected = (selection){0};
+    free(selected->content);
+    free(selected->xattrs);
+    *selected = (pb_selection){0};
 }
 
-static int save_selections(const pb_tree *tree, selection *chosen, size_t count, int flags, const char *file)
+int pb_listing_save(const pb_tree *tree, pb_selection *chosen, size_t count, int flags, const pb_secret *secret, int whole,
+                    const char *file, pb_error *error)
 {
     const char *name;
     PB_FREE char *folder = pb_listing_folder(file, &name);
     PB_CLOSE int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    writer to = {.secret = &tree->secret, .folder_fd = fd};
+    writer to = {.secret = secret, .folder_fd = fd, .whole = whole};
     int failed = !folder ? -ENOMEM : fd < 0 ? -errno : 0;
 
     if (!failed)
@@ -335,13 +328,25 @@ static int save_selections(const pb_tree *tree, selection *chosen, size_t count,
     free(to.leaves.data);
     free(to.key);
     free(to.before);
-    return failed;
+    return failed ? pb_fail(error, -failed, "write listing", "%s", file) : 0;
+}
+
+static int select_node(pb_tree *tree, uint32_t node, const pb_ignore *exclude, pb_selection *ret, pb_error *error)
+{
+    int failed;
+
+    if (node >= tree->count)
+        return pb_fail(error, EINVAL, "write listing", "node %u", node);
+    failed = pb_tree_collect(tree, node, exclude, &ret->list, error);
+    if (!failed)
+        failed = pb_tree_hash(tree, ret->list.items, ret->list.count, error);
+    return failed ? failed : pb_selection_complete(tree, node, ret, error);
 }
 
 int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
                          const char *file, pb_error *error)
 {
-    PB_FREE selection *chosen = calloc(count + 1, sizeof *chosen);
+    PB_FREE pb_selection *chosen = calloc(count + 1, sizeof *chosen);
     size_t used = 0;
     int failed = chosen ? 0 : pb_fail(error, ENOMEM, "write listing", "%s", file);
 
@@ -350,14 +355,11 @@ int pb_tree_save_listing(pb_tree *tree, const uint32_t *nodes, size_t count, con
         if (failed || chosen[used].list.count)
             used++;
         else
-            clear_selection(&chosen[used]); /* left out altogether */
+            pb_selection_clear(&chosen[used]); /* left out altogether */
     }
-    if (!failed) {
-        failed = save_selections(tree, chosen, used, flags, file);
-        if (failed)
-            failed = pb_fail(error, -failed, "write listing", "%s", file);
-    }
+    if (!failed)
+        failed = pb_listing_save(tree, chosen, used, flags, &tree->secret, 0, file, error);
     while (used > 0)
-        clear_selection(&chosen[--used]);
+        pb_selection_clear(&chosen[--used]);
     return failed;
 }

@@ -21,6 +21,21 @@
 
 enum { PB_LEAF_NAME = 2 * sizeof(pb_fingerprint) + sizeof ".leaf" };
 
+/* One chosen node and all below it. */
+typedef struct {
+    pb_nodes list;
+    uint32_t *first; /* where in the list the contents of each item begin */
+    char *path;
+    pb_fingerprint *content, *xattrs; /* of each item, in place of those that the tree has; or NULL */
+} pb_selection;
+
+/* Give a collected selection its path and `first`. */
+int pb_selection_complete(const pb_tree *tree, uint32_t node, pb_selection *ret, pb_error *error);
+void pb_selection_clear(pb_selection *selected);
+/* Write a listing of selections, which are put in order. `whole`: it holds its entries itself, however many they are. */
+int pb_listing_save(const pb_tree *tree, pb_selection *chosen, size_t count, int flags, const pb_secret *secret, int whole,
+                    const char *file, pb_error *error);
+
 /* A listing in memory: it and its leaves are files of the folder. */
 typedef struct {
     int folder_fd;

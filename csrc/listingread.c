@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+enum { LONGEST_KEY = 16 << 10 }; /* whose listing has longer ones is told nothing of it: it may come from anybody */
+
 /* --- files ------------------------------------------------------------------------------------------------------ */
 
 int pb_listing_read(int folder_fd, const char *name, uint8_t **data, size_t *size)
@@ -121,7 +123,7 @@ static int get_key(cursor *from)
     uint64_t shared, more;
 
     if (get_number(from, &shared) || get_number(from, &more) || shared > from->key_size ||
-        more > (uint64_t)(from->end - from->at))
+        more > (uint64_t)(from->end - from->at) || shared + more > LONGEST_KEY)
         return -EBADMSG;
     if (shared + more >= from->key_capacity) {
         size_t capacity = (size_t)(shared + more) * 2 + 256;
@@ -260,7 +262,7 @@ static int tell_one(pb_difftext *out, cursor *of, const char *kind)
         return 0;
     path = path_of(of);
     failed = path ? pb_difftext_tell(out, kind, path, "%s", "") : -ENOMEM;
-    return failed ? failed : leave_contents(of);
+    return failed || !S_ISDIR(of->node.mode) ? failed : leave_contents(of);
 }
 
 static int tell_both(pb_difftext *out, cursor *old, cursor *new)

@@ -62,12 +62,12 @@ static int has_xattrs(const pb_node *node)
 
 /* --- contents ------------------------------------------------------------------------------------------------- */
 
-static int digest_xattrs(int fd, uint8_t *buffer, pb_digest *ret)
+int pb_digest_xattrs(int fd, pb_digest *ret)
 {
-    PB_FREE char *names = NULL;
+    PB_FREE char *names = NULL, *buffer = malloc(LONGEST_VALUE);
     pb_sha256 hash;
     size_t size;
-    int failed = pb_xattr_list(fd, &names, &size);
+    int failed = buffer ? pb_xattr_list(fd, &names, &size) : -ENOMEM;
 
     if (failed)
         return failed;
@@ -142,7 +142,7 @@ static int digest_item(selection *work, uint32_t item, uint8_t *buffer, uint64_t
         *bytes += node->size;
     }
     if (has_xattrs(node))
-        failed = digest_xattrs(fd, buffer, &work->xattrs[item]);
+        failed = pb_digest_xattrs(fd, &work->xattrs[item]);
     if (failed)
         return fail_at(work, item, -failed, "read the attributes of", error);
     if (fstat(fd, &now))

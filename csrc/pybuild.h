@@ -153,6 +153,10 @@ enum { PB_CHANGES = 2 }; /* beside PB_WITHOUT_OWNER: the node is a snapshot, of 
 int pb_tree_portable(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int flags, pb_known *known, pb_digest *ret,
                      uint64_t *hashed, pb_error *error);
 
+/* A listing of nodes that is the same on every machine, in one file; its secret for pb_listing_diff is empty. (portablelisting.c) */
+int pb_tree_save_portable(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
+                          pb_known *known, const char *file, uint64_t *hashed, pb_error *error);
+
 /* --- known hashes (facts.c) ---------------------------------------------------------------------------------- */
 
 /* Hashes of files that were just written, or whose folder was kept as it is, by inode, size and mtime, so that nobody has to read

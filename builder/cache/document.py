@@ -14,7 +14,7 @@ from builder.cache.key import Part
 from builder.digest import parse_digest
 from builder.errors import ImageError
 from builder.image.fields import load_object
-from builder.image.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD
+from builder.image.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
 from builder.store.layers import Layer
 from builder.value import dataclass
 
@@ -22,6 +22,10 @@ RECORDS = "application/vnd.pybuild.cache.records.v1+json"
 """The media type of the document."""
 LARGEST = 16 << 20
 """Bytes that it may have."""
+LISTING = "application/vnd.pybuild.cache.listing.v1"
+"""The media type of a listing: what the sources of a COPY were, to name the files that changed since."""
+LARGEST_LISTING = 16 << 20
+"""Bytes that one may have; what is larger does not travel."""
 
 _VERSION = 1
 _MOST_RECORDS = 100_000
@@ -40,6 +44,7 @@ class RemoteRecord:
     `keys` are hexadecimal portable keys, `parts` those of the last; `slot` names the step across builds. `changes` is the
     portable digest of what the step changed and `layer` holds it, both None if that is nothing. `created` and `seconds` are
     when it was done and how long it took, `entries` and `size` how many changes and bytes of file content its layer has.
+    `listing` is the blob that says what its sources were, if there is one.
     """
 
     keys: tuple[str, ...]
@@ -51,6 +56,7 @@ class RemoteRecord:
     size: int
     changes: bytes | None
     layer: Layer | None
+    listing: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,12 @@ def _record_object(record: RemoteRecord) -> dict[str, Any]:
         "size": record.size,
         "changes": None if record.changes is None else record.changes.hex(),
         "layer": None if record.layer is None else _layer_object(record.layer),
+        **({} if record.listing is None else {"listing": _listing_object(record.listing)}),
     }
+
+
+def _listing_object(listing: Descriptor) -> dict[str, Any]:
+    return {"digest": str(listing.digest), "size": listing.size}
 
 
 def _mount_object(mount: RemoteMount) -> dict[str, Any]:
@@ -225,7 +236,17 @@ def _record(item: object) -> RemoteRecord:
         size=_whole(item, "size"),
         changes=None if changes is None else _hex(changes),
         layer=None if layer is None else _layer(layer),
+        listing=None if item.get("listing") is None else _listing(item["listing"]),
     )
+
+
+def _listing(item: object) -> Descriptor:
+    if not isinstance(item, dict):
+        raise ValueError("listing")
+    digest, size = parse_digest(_text(item, "digest", 140)), _whole(item, "size")
+    if digest.algorithm != "sha256" or size > LARGEST_LISTING:
+        raise ValueError("listing")
+    return Descriptor(LISTING, digest, size)
 
 
 def _mount(item: object) -> RemoteMount:

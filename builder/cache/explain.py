@@ -13,12 +13,6 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _LABELS = {"argument": "command", "arg": "ARG", "env": "ENV", "recheck": "output of"}
 
 
-def nearest(parts: Sequence[Part], earlier: Sequence[Sequence[Part]]) -> Sequence[Part] | None:
-    """The earlier list that shares most with this one (the first of equals), None if there is none."""
-    wanted = set(parts)
-    return max(earlier, key=lambda old: len(wanted.intersection(old)), default=None)
-
-
 def because(step: int, title: str, part: str = "parent") -> Reason:
     """The reason of a step that stands on, or takes files from, one that changed."""
     return Reason("changed", part, f"because step {step} changed: {title}", step)

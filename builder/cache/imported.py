@@ -61,6 +61,15 @@ class ImportedCache:
         """All that it holds, None if it cannot be used."""
         return self._document if self._is_usable() else None
 
+    def listing(self, descriptor: Descriptor) -> bytes | None:
+        """What a record's sources were; None if that cannot be had, which is no reason to give the cache up."""
+        if not self._is_usable():
+            return None
+        try:
+            return self._read_small(descriptor)
+        except Exception:  # a BuilderError, or whatever a place's library raises
+            return None
+
     def offers(self, digest: Digest) -> bool:
         """Whether it has a layer, as far as it says."""
         return self._is_usable() and digest in self._digests

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Sequence
 
 from builder.core.portable import Known
 from builder.core.tree import Ignore, Tree, hash_bytes
@@ -56,6 +57,13 @@ class Portables:
         """The portable digest of files of a tree, which the caller has locked; hexadecimal."""
         with self._lock:
             return self._digests().digest(tree, node, exclude=exclude, without_owner=without_owner).hex()
+
+    def save_listing(
+        self, tree: Tree, nodes: Sequence[int], file: str, *, exclude: Ignore | None, without_owner: bool
+    ) -> None:
+        """Write what nodes of a tree, which the caller has locked, and all below them are, as every machine has it."""
+        with self._lock:
+            self._digests().save_listing(tree, nodes, file, exclude=exclude, without_owner=without_owner)
 
     def of_state(self, state: bytes) -> bytes:
         """The portable digest of a state."""

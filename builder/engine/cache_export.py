@@ -14,7 +14,16 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from builder.cache.document import RECORDS, Document, RemoteMount, RemoteRecord, parse, render
+from builder.cache.document import (
+    LARGEST_LISTING,
+    LISTING,
+    RECORDS,
+    Document,
+    RemoteMount,
+    RemoteRecord,
+    parse,
+    render,
+)
 from builder.cache.metered import MeteredPlace
 from builder.cache.place import Place, open_place
 from builder.cache.spec import CacheSpec
@@ -31,6 +40,7 @@ from builder.image.manifest import Descriptor, Manifest, describe, render_manife
 from builder.store.layers import Layer
 from builder.store.states import SCRATCH
 from builder.store.store import Store
+from builder.value import replace
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -58,6 +68,7 @@ class CacheExport:
         """The ids of this build's cache mounts by the names of their folders."""
         self._mounted: dict[tuple[str, str], RemoteMount] = {}
         self._files: dict[Digest, str] = {}
+        self._listings: dict[str, Descriptor] = {}
         self._stack = ExitStack()
         self._steps: list[DoneStep] = []
         self._lock = threading.Lock()
@@ -133,6 +144,9 @@ class CacheExport:
         states = {step.record.state for step in steps if step.record.state != step.parent}
         for state in states:
             self._put(upload, state)
+        for step in steps:
+            if any(part.kind == "file" for part in step.shared[-1].parts):
+                upload.put(partial(self._send_listing, target, step))
         mounts = self._mounts(target)
         packs = {pack.digest: pack for mount in mounts for pack in mount.packs}
         for pack in packs.values():
@@ -163,14 +177,22 @@ class CacheExport:
         records = []
         for step in steps:
             layer = target.layers.get(step.record.state)
-            if step.record.state == step.parent:
-                records.append(self._record(step, None))
-            elif layer is not None and layer.digest in there:
-                records.append(self._record(step, layer))
+            if step.record.state != step.parent and (layer is None or layer.digest not in there):
+                continue
+            record = self._record(step, layer if step.record.state != step.parent else None)
+            listing = self._listings.get(step.shared[-1].key)
+            if listing is not None and listing.digest in there:
+                record = replace(record, listing=listing)
+            records.append(record)
         kept = tuple(mount for mount in mounts if all(pack.digest in there for pack in mount.packs))
         data = render(Document(target.spec.scope, tuple(records), kept))
         parse(data)  # what nobody could read is not written
-        layers = {record.layer.digest: record.layer for record in records if record.layer is not None}
+        layers: dict[Digest, Layer | Descriptor] = {
+            blob.digest: blob
+            for record in records
+            for blob in (record.layer, record.listing)
+            if blob is not None
+        }
         layers |= {pack.digest: pack for mount in kept for pack in mount.packs}
         manifest = render_manifest(
             Manifest(
@@ -194,6 +216,33 @@ class CacheExport:
         records = [self._record(step, self._own_layer(step)) for step in self._chosen(spec, chain)]
         data = render(Document(spec.scope, tuple(records)))
         return ((ANNOTATION, pack(data)), *self._signature(spec, data))
+
+    def _send_listing(self, target: Target, step: DoneStep) -> None:
+        """The blob that says what the sources of a step were, made unless the target has it."""
+        last = step.shared[-1]
+        found = self._listings.get(last.key)
+        if found is None and last.listing is not None and last.listing.digest in target.look()[1]:
+            found = last.listing
+        if found is None:
+            found = self._list(step)
+        if found is not None:
+            self._listings[last.key] = found
+            target.send(found, self._opener(found))
+
+    def _list(self, step: DoneStep) -> Descriptor | None:
+        """Make it, and remember what it is called; None if there is nothing to say, or too much."""
+        path = os.path.join(self._scratch(), "listing")
+        try:
+            if not step.list_now(path) or os.path.getsize(path) > LARGEST_LISTING:
+                return None
+        except BuilderError:  # files have changed since; the record is as good without
+            return None
+        with open(path, "rb") as stream:
+            found = describe(stream.read(), LISTING)
+        self._files[found.digest] = path
+        *others, last = step.shared
+        self._remote.remember_key(step.record.key, (*others, replace(last, listing=found)))
+        return found
 
     def _chosen(self, spec: CacheSpec, chain: frozenset[bytes]) -> Iterable[DoneStep]:
         """The steps whose records go there: all, or those that the result stands on. One for each key."""

@@ -24,6 +24,7 @@ from builder.store.runs import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.cache.portable import Portables
     from builder.engine.incremental import Delta
     from builder.engine.remotes import Remote
     from builder.execute.copy import Bundle
@@ -207,6 +208,21 @@ class CopyWork:
             return any(
                 self._tree.measure(source.node)[0] >= _MANY for group in self._sources for source in group
             )
+
+    def save_shared_listing(self, portables: Portables, file: str) -> bool:
+        """See `builder.engine.work.Work`: of sources in folders of this machine. Those of stages have steps that tell more."""
+        sources = [source for group in self._sources for source in group]
+        if self._tree is None or not sources or not self._from_folder:
+            return False
+        with Exclusion(self._step.exclude) as exclusion, self._locked():
+            portables.save_listing(
+                self._tree,
+                [source.node for source in sources],
+                file,
+                exclude=exclusion.of(Source(sources[0].node, "", "")),
+                without_owner=self._without_owner,
+            )
+        return True
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Copy the files."""

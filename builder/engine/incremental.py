@@ -113,10 +113,12 @@ def prepare(store: Store, step: CopyStep, run: Run, parent: bytes, earlier: Reco
     """Fill the upper directory of a run with the earlier result, without what is gone; False if that cannot be done."""
     state = store.states.get(earlier.state)
     stood_on = next((value for kind, _, value in earlier.parts if kind == "parent"), "")
-    # A step that changed nothing has its parent's state, whose snapshot is another step's.
+    # A step that changed nothing has its parent's state, whose snapshot is another step's; files that came from elsewhere
+    # have the times of another machine.
     if (
         state is None
         or not state.snapshot
+        or any(layer.pulled for layer in store.layers.of_state(earlier.state))
         or state.parent.hex() != stood_on
         or not _stands_alike(store, step, state.parent, parent)
     ):

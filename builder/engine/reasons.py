@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from builder.cache.explain import because, explain
 from builder.cache.key import Part
@@ -133,13 +134,26 @@ def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) ->
 def _changed_files(store: Store, old: Record, new: str) -> tuple[Reason, ...]:
     if not old.listing or not new:
         return ()
-    try:
-        file = store.listing_file(old.slot, old.listing)
-        changes, total = listing_diff(file, new, store.secret, _LISTED)
-    except CoreError as error:
-        from builder.store.listings import drop_damaged  # late: nearly all are sound
+    return changed_files(
+        store.listing_file(old.slot, old.listing), new, store.secret, on_damage=partial(_drop_damaged, store)
+    )
 
-        drop_damaged(store, error)
+
+def _drop_damaged(store: Store, error: CoreError) -> None:
+    from builder.store.listings import drop_damaged  # late: nearly all are sound
+
+    drop_damaged(store, error)
+
+
+def changed_files(
+    old: str, new: str, secret: bytes, *, on_damage: Callable[[CoreError], None] | None = None
+) -> tuple[Reason, ...]:
+    """The files that differ between two listings made with one secret, as reasons; none if one cannot be read."""
+    try:
+        changes, total = listing_diff(old, new, secret, _LISTED)
+    except CoreError as error:
+        if on_damage is not None:
+            on_damage(error)
         return ()
     reasons = [
         Reason(

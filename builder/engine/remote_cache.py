@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from builder.cache.document import RemoteMount, RemoteRecord, portable_key
-from builder.cache.explain import because, explain, nearest
+from builder.cache.document import LISTING, RemoteMount, RemoteRecord, portable_key
+from builder.cache.explain import because, explain
 from builder.cache.key import Part, state_after
 from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
-from builder.digest import Digest
-from builder.engine.reasons import Above
+from builder.digest import Digest, parse_digest
+from builder.engine.reasons import Above, changed_files
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
-from builder.errors import BuilderError
+from builder.errors import BuilderError, ImageError
 from builder.events import Outcome, Reason
+from builder.image.manifest import Descriptor
 from builder.image.platform import Platform
 from builder.store.importing import ImageSource, Progress
 from builder.store.meter import Meter
@@ -34,24 +35,34 @@ if TYPE_CHECKING:
     from builder.store.images import StoredImage
 
 Warn = Callable[[str], None]
+# Writes a file; False if there is nothing to write.
+ListNow = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class SharedKey:
-    """A key as every machine has it, with its parts (none where only the last key's are kept)."""
+    """A key as every machine has it, with its parts (none where only the last key's are kept).
+
+    `listing` is the blob that says what the sources of the step are, if it was made before.
+    """
 
     key: str
     parts: tuple[Part, ...]
+    listing: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DoneStep:
-    """A step that this build came past: what it stood on, its record, and its keys as every machine has them."""
+    """A step that this build came past: what it stood on, its record, and its keys as every machine has them.
+
+    `list_now` writes a file that says what its sources are, and tells whether there is anything to say.
+    """
 
     slot: str
     parent: bytes
     record: Record
     shared: tuple[SharedKey, ...]
+    list_now: ListNow
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +151,7 @@ class RemoteCache:
                 size=found.size,
             )
             *cheap, last = found.keys
-            keys = (*(SharedKey(text, ()) for text in cheap), SharedKey(last, found.parts))
+            keys = (*(SharedKey(text, ()) for text in cheap), SharedKey(last, found.parts, found.listing))
             return RemoteHit(record, str(source.spec), keys)
         return None
 
@@ -177,23 +188,50 @@ class RemoteCache:
         )
 
     def explain(
-        self, slot: str, shared: Sequence[SharedKey], above: Sequence[Above], alike: int
+        self,
+        slot: str,
+        shared: Sequence[SharedKey],
+        above: Sequence[Above],
+        alike: int,
+        list_now: ListNow,
     ) -> tuple[Reason, ...]:
         """Why the remote caches have no record of a step: what differs from the nearest that they have of it.
 
         Empty if they have none that shares more than `alike` parts; `above` is what the step stands on.
         """
-        records = [record for source in self.sources for record in source.of_slot(self.slot(slot))]
+        records = [(record, source) for source in self.sources for record in source.of_slot(self.slot(slot))]
         if not shared or not records:
             return ()
-        closest = nearest(shared[-1].parts, [record.parts for record in records])
-        if closest is None or len(set(shared[-1].parts).intersection(closest)) <= alike:
+        wanted = set(shared[-1].parts)
+        closest, source = max(records, key=lambda item: len(wanted.intersection(item[0].parts)))
+        if len(wanted.intersection(closest.parts)) <= alike:
             return ()
         parent = Reason("changed", "parent", "the base or an earlier step is another")
         changed = next((one for one in reversed(above) if one.changed), None)
         if changed is not None:
             parent = because(changed.step, changed.title)
-        return explain(shared[-1].parts, closest, parent=parent)
+        return explain(
+            shared[-1].parts,
+            closest.parts,
+            parent=parent,
+            changed_files=lambda: self._changed_files(source, closest, list_now),
+        )
+
+    def _changed_files(
+        self, source: ImportedCache, closest: RemoteRecord, list_now: ListNow
+    ) -> tuple[Reason, ...]:
+        """The files that are not as they were on the machine that made a record; none if nobody can tell."""
+        data = source.listing(closest.listing) if closest.listing is not None else None
+        if data is None:
+            return ()
+        with self._store.new_run() as run:
+            old, new = (os.path.join(run.scratch, name) for name in ("old", "new"))
+            with open(old, "xb") as stream:
+                stream.write(data)
+            try:
+                return changed_files(old, new, b"") if list_now(new) else ()
+            except BuilderError:  # files have changed since
+                return ()
 
     def base(self, reference: str, platform: Platform) -> StoredImage:
         """The image of a reference from its registry; its layers are fetched when something needs them."""
@@ -292,16 +330,27 @@ class RemoteCache:
             return None
         try:
             return tuple(
-                SharedKey(str(shared), tuple(Part(*map(str, fields)) for fields in parts))
-                for shared, parts in json.loads(text)
+                SharedKey(
+                    str(shared),
+                    tuple(Part(*map(str, fields)) for fields in parts),
+                    Descriptor(LISTING, parse_digest(listing[0]), int(listing[1])) if listing else None,
+                )
+                for shared, parts, *listing in json.loads(text)
             )
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, IndexError, ImageError):
             return None
 
     def remember_key(self, key: bytes, shared: Sequence[SharedKey]) -> None:
         """Keep the portable form of a local key."""
-        value = [(item.key, [(part.kind, part.name, part.value) for part in item.parts]) for item in shared]
+        value = [
+            (item.key, [(part.kind, part.name, part.value) for part in item.parts], *_listing(item))
+            for item in shared
+        ]
         self._rows.put_key(key, json.dumps(value, separators=(",", ":")))
+
+
+def _listing(item: SharedKey) -> tuple[object, ...]:
+    return () if item.listing is None else (str(item.listing.digest), item.listing.size)
 
 
 def shared_slot(slot: str, context: str) -> str:

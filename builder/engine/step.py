@@ -101,6 +101,9 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             found = remote.look_up(shared[-1], keys[-1], place.slot, parts, parent) if place.asked else None
             if found is not None and not expired(place.control, found.record):
                 record, origin, shared = found.record, found.origin, list(found.shared)
+                listing = store.listing_file(place.slot, keys[-1].hex())
+                if work.save_listing(listing):  # so that the next change here names its files
+                    record = replace(record, listing=os.path.basename(listing))
                 store.records.put(record)
         elif remote is not None and record is not None:
             remote.spared(record)
@@ -119,7 +122,9 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             listing = store.listing_file(place.slot, keys[-1].hex())
             has_listing = work.save_listing(listing)
             reporter.key = keys[-1]
-            miss = _why(session, reporter.title, place, parts, keys, listing if has_listing else "", shared)
+            miss = _why(
+                session, reporter.title, place, work, parts, keys, listing if has_listing else "", shared
+            )
             reporter.reasons = miss.reasons
             reporter.compared = miss.compared.key if miss.compared is not None else b""
             begin = _beginning(session, place, parts, work, listing) if has_listing else None
@@ -196,7 +201,8 @@ def _note(
             remote.remember_key(key, known)
     from builder.engine.remote_cache import DoneStep
 
-    remote.export.add(DoneStep(remote.slot(place.slot), parent, record, known))
+    list_now = partial(work.save_shared_listing, remote.portables)
+    remote.export.add(DoneStep(remote.slot(place.slot), parent, record, known, list_now))
 
 
 def _beginning(
@@ -271,6 +277,7 @@ def _why(
     session: Session,
     title: str,
     place: Place,
+    work: Work,
     parts: tuple[Part, ...],
     keys: Sequence[bytes],
     listing: str,
@@ -294,7 +301,8 @@ def _why(
     here = miss.compared.parts if miss.compared is not None else ()
     alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
     failed = session.remote.failures()
-    elsewhere = session.remote.explain(place.slot, shared, place.above, alike)
+    list_now = partial(work.save_shared_listing, session.remote.portables)
+    elsewhere = session.remote.explain(place.slot, shared, place.above, alike, list_now)
     if not elsewhere and failed and miss.compared is None:
         return Miss(failed)
     return replace(miss, reasons=(*failed, *(elsewhere or miss.reasons)))

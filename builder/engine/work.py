@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from builder.cache.portable import Portables
     from builder.engine.copy_work import StateOf
     from builder.execute.rootfs import StepRoot
 else:
@@ -52,6 +53,9 @@ class Work(Protocol):
 
     def save_listing(self, file: str) -> bool:
         """Keep what the step's sources were, for later explanations; False if there is nothing to keep."""
+
+    def save_shared_listing(self, portables: Portables, file: str) -> bool:
+        """The same as every machine has it, while the build goes on, also after `close`; False if there is nothing to keep."""
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
         """Make the step's changes in its root file system."""
@@ -93,6 +97,10 @@ class _WorkdirWork:
 
     def save_listing(self, file: str) -> bool:
         del file
+        return False
+
+    def save_shared_listing(self, portables: Portables, file: str) -> bool:
+        del portables, file
         return False
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
@@ -157,6 +165,10 @@ class _RunWork:
 
     def save_listing(self, file: str) -> bool:
         del file
+        return False
+
+    def save_shared_listing(self, portables: Portables, file: str) -> bool:
+        del portables, file
         return False
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:

@@ -67,8 +67,8 @@ class Report:
 
     @property
     def hit_rate(self) -> float:
-        """The share of hits among the steps that the cache was asked for: 1 if there was none."""
-        hits, misses = self.count(Outcome.HIT), self.count(Outcome.MISS) + self.count(Outcome.FAILED)
+        """The share of hits among the steps that were hits or carried out: 1 if there was none. As conditions count it."""
+        hits, misses = self.count(Outcome.HIT), self.count(Outcome.MISS)
         return hits / (hits + misses) if hits + misses else 1.0
 
     @property

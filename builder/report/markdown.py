@@ -74,8 +74,11 @@ def _named(report: Report) -> str:
 def _totals(report: Report) -> str:
     hits, misses = report.count(Outcome.HIT), report.count(Outcome.MISS)
     number = hits + misses + report.count(Outcome.FAILED) + report.count(Outcome.CANCELLED)
+    share = (
+        f" ({report.hit_rate:.0%})" if number == hits + misses else ""
+    )  # else it would be one of fewer steps
     facts = [
-        f"**{hits}** of **{number}** steps from the cache ({report.hit_rate:.0%})",
+        f"**{hits}** of **{number}** steps from the cache{share}",
         f"**{misses}** rebuilt",
         f"took **{seconds(report.seconds)}**",
     ]

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 static pb_error error;
+static char listing[4096];
 
 static void want(int64_t result, const char *what)
 {
@@ -41,6 +42,11 @@ static uint64_t hash(int source, pb_known *known)
         all += hashed;
     }
     assert(pb_tree_portable(tree, UINT32_MAX, NULL, 0, known, &digest, &hashed, &error) < 0);
+    for (uint32_t turn = 0; turn < 2; turn++) { /* twice the same, and once all that was to read was read by then */
+        want(pb_tree_save_portable(tree, &(uint32_t){0}, 1, NULL, 0, known, listing, &hashed, &error), "listing");
+        assert(!hashed);
+    }
+    assert(pb_tree_save_portable(tree, &(uint32_t){UINT32_MAX}, 1, NULL, 0, known, listing, &hashed, &error) < 0);
     pb_tree_free(tree);
     printf("\n");
     return all;
@@ -97,6 +103,7 @@ int main(int count, char **arguments)
     int source = count > 2 ? open(arguments[1], O_RDONLY | O_DIRECTORY) : -1;
 
     want(source, "open");
+    snprintf(listing, sizeof listing, "%s.listing", count > 2 ? arguments[2] : "");
     for (int i = 2; i < count; i++)
         hash_with(source, arguments[i]);
     {

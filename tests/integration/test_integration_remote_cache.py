@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Run
 from flaky_server import FlakyServer
 from registry_server import PASSWORD, USER, Registry, run_registry
-from remote_machines import BUILDFILE, NewMachine, manifest_of, rename_cache, rewrite_records
+from remote_machines import BUILDFILE, NewMachine, blob, manifest_of, put, rename_cache, rewrite_records
 from s3_server import Bucket, run_s3
 from user_place import User
 
@@ -112,7 +114,119 @@ def test_a_miss_elsewhere_is_explained_by_the_nearest_record_there(
     second.write("src/a", "changed\n")
     two = second.build("--build-arg", "VERSION=1.3", "--cache-from", f"type=local,src={cache}")
     assert two.reasons("RUN echo") == ["ARG VERSION: 1.2 → 1.3"]
-    assert any("src changed" in reason for reason in two.reasons("COPY"))
+    assert two.reasons("COPY")[0] == "src/a (content 2 → 8 bytes)"
+
+
+def listings(cache: Path) -> list[dict[str, object]]:
+    return [layer for layer in manifest_of(cache)["layers"] if "listing" in layer["mediaType"]]
+
+
+def test_files_that_changed_since_another_machine_are_named(machine: NewMachine, tmp_path: Path) -> None:
+    cache, again = tmp_path / "cache", tmp_path / "again"
+    first, second, third = machine(), machine(), machine()
+    for one in (first, second, third):
+        one.write("Buildfile", "FROM base\nCOPY --exclude=*.log . /app\nRUN cat /app/src/a > /out\n")
+        one.write(".dockerignore", "Buildfile\n.dockerignore\n")
+        one.write("run.sh", "run\n")
+        one.write("x.log", "one\n")
+        (one.project / "run.sh").chmod(0o644)
+        for folder in ("", "src"):
+            (one.project / folder).chmod(0o755)
+        for name in ("a", "b"):
+            (one.project / "src" / name).chmod(0o644)
+        (one.project / "src" / "link").symlink_to("a")
+    one = first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    assert len(listings(cache)) == 1
+    second.write("src/a", "b\n")
+    second.write("src/new", "new\n")
+    second.write("x.log", "two\n")
+    (second.project / "src" / "new").chmod(0o644)
+    (second.project / "src" / "b").unlink()
+    (second.project / "src" / "link").unlink()
+    (second.project / "src" / "link").symlink_to("new")
+    (second.project / "run.sh").chmod(0o755)
+    two = second.build(
+        "--cache-from", f"type=local,src={cache}", "--cache-to", f"type=local,dest={again},mode=max"
+    )
+    assert two.reasons("COPY") == [
+        "run.sh (mode 0644 → 0755)", "src/a (content)", "-src/b", "src/link (target)", "+src/new",
+    ]  # fmt: skip
+    assert (
+        "COPY --exclude=*.log . /app: 5 files changed: run.sh (mode 0644 → 0755), src/a (content), "
+        in second.command("explain")
+    )
+    # A third machine goes back to the first one's files: told against the second's, and a hit with the first's.
+    three = third.build("--cache-from", f"type=local,src={again}")
+    assert three.reasons("COPY")[0] == "run.sh (mode 0755 → 0644)" and len(three.reasons("COPY")) == 5
+    # What came from elsewhere is known here from then on, file by file.
+    fourth = machine()
+    shutil.copytree(first.project, fourth.project, dirs_exist_ok=True, symlinks=True)
+    assert fourth.build("--cache-from", f"type=local,src={cache}").outcomes() == ["hit", "hit"]
+    fourth.write("src/a", "another\n")
+    assert fourth.build().reasons("COPY") == ["src/a (content 2 → 8 bytes)"]
+
+
+def test_a_listing_is_made_and_sent_once(machine: NewMachine, registry: Registry) -> None:
+    ref = f"{registry.host}/app/cache:main"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+    # Nothing changed: nothing is sent, whoever builds.
+    before = len(registry.requests())
+    first.build("--cache-to", f"type=registry,ref={ref},mode=max")
+    second.build(
+        "--cache-from", ref, "--cache-to", f"type=registry,ref={ref},mode=max", "-o", "type=cacheonly"
+    )
+    assert sent(registry, before) == []
+    # It is fetched by whom a miss is to be explained to, and by nobody else.
+    assert len(fetched(registry, before)) == 1
+    second.write("src/a", "changed\n")
+    third = machine()
+    third.write("src/a", "changed\n")
+    before = len(registry.requests())
+    three = third.build("--cache-from", ref, "-o", "type=cacheonly", "--target", "build")
+    assert three.reasons("COPY src")[0] == "src/a (content 2 → 8 bytes)"
+    # The records, the listing, and the layer that the COPY is put upon.
+    assert len(fetched(registry, before)) == 3
+
+
+@pytest.mark.parametrize("how", ["gone", "other bytes", "another form", "random", "too large"])
+def test_a_listing_that_cannot_be_used_costs_its_words_only(
+    machine: NewMachine, tmp_path: Path, how: str
+) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    (entry,) = listings(cache)
+    path = blob(cache, str(entry["digest"]))
+    data = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    elif how == "other bytes":
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    else:
+        new = {
+            "another form": b"pblists\0" + data[8:].replace(b"src", b"\xff\xff\xff"),
+            "random": random.Random(4).randbytes(len(data)),
+            "too large": data,
+        }[how]
+
+        def change(document: dict[str, Any]) -> None:
+            (record,) = (one for one in document["records"] if "listing" in one)
+            record["listing"] = {
+                "digest": put(cache, new),
+                "size": len(new) + (1 << 30) * (how == "too large"),
+            }
+
+        rewrite_records(cache, change)
+    second.write("src/a", "changed\n")
+    two = second.build("--cache-from", f"type=local,src={cache}")
+    assert "Traceback" not in two.text
+    if how == "too large":  # the document is none of ours
+        assert "cache import failed" in two.text
+    else:
+        assert "cache import failed" not in two.text
+        assert two.reasons("COPY src") == ["src changed"]
+        assert two.steps["WORKDIR /w"]["outcome"] == "hit"
 
 
 def test_a_scope_sees_its_own_records_only(machine: NewMachine, tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import stat
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from builder.core.portable import Known
-from builder.core.tree import Ignore, Tree
+from builder.core.tree import Ignore, Tree, listing_diff
+from builder.errors import CoreError
 
 SECRET = bytes(range(192))
 OTHER_SECRET = bytes(range(1, 193))
+HEADER = 8 + 4 * 4 + 16  # of a listing
 
 
 def number(value: int) -> bytes:
@@ -172,3 +176,72 @@ def test_many_files_are_found_again(tmp_path: Path) -> None:
     with Known(str(tmp_path / "known"), SECRET) as known:
         assert digest(root, known) == hashlib.sha256(oracle(root, 0)).digest()
         assert known.hashed == 4
+
+
+# --- listings ---
+
+
+def listed(root: Path, file: Path, secret: bytes, known: Path, *, exclude: Ignore | None = None) -> int:
+    """Write a listing of a folder as every machine has it; the bytes that were read for it."""
+    fd = os.open(root, os.O_RDONLY)
+    try:
+        with Tree(fd, secret=secret) as tree, Known(str(known), secret) as digests:
+            digests.save_listing(tree, [tree.find(b"")], str(file), exclude=exclude, without_owner=True)
+            digests.save()
+            return digests.hashed
+    finally:
+        os.close(fd)
+
+
+def test_listings_are_the_same_on_every_machine_and_tell_what_changed(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for root in (here, there):
+        for i in range(600):
+            (root / f"d{i % 7}").mkdir(parents=True, exist_ok=True)
+            (root / f"d{i % 7}" / f"f{i}").write_text(f"{i}\n")
+        (root / "link").symlink_to("d1")
+        os.setxattr(root / "d1" / "f1", "user.note", b"one")
+    os.utime(there / "d1" / "f1", (1, 1))
+    read = listed(here, tmp_path / "one", SECRET, tmp_path / "known1")
+    assert read == sum(len(f"{i}\n") for i in range(600))
+    listed(there, tmp_path / "two", OTHER_SECRET, tmp_path / "known2")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert listed(here, tmp_path / "again", SECRET, tmp_path / "known1") == 0, "what is known is not read"
+    (there / "d3" / "f3").write_text("4\n")
+    (there / "d4" / "f4").chmod(0o600)
+    (there / "d5" / "f5").unlink()
+    os.setxattr(there / "d1" / "f1", "user.note", b"two")
+    (there / "link").unlink()
+    (there / "link").symlink_to("d2")
+    listed(there, tmp_path / "two", OTHER_SECRET, tmp_path / "known2")
+    found, total = listing_diff(str(tmp_path / "one"), str(tmp_path / "two"), b"")
+    assert total == 5 and [(change.kind, change.path) for change in found] == [
+        ("xattrs", "d1/f1"), ("content", "d3/f3"), ("mode", "d4/f4"), ("removed", "d5/f5"), ("target", "link"),
+    ]  # fmt: skip
+    # One file each, with no leaves beside them.
+    assert not list(tmp_path.glob("*.leaf"))
+
+
+def test_any_bytes_are_no_listing_or_one_that_ends(tmp_path: Path) -> None:
+    """Listings of other machines may be anything, with fingerprints that are right."""
+    root, rng = tmp_path / "root", random.Random(9)
+    for i in range(50):
+        (root / f"d{i % 3}").mkdir(parents=True, exist_ok=True)
+        (root / f"d{i % 3}" / f"f{i}").write_text(f"{i}\n")
+    listed(root, tmp_path / "right", SECRET, tmp_path / "known")
+    right = (tmp_path / "right").read_bytes()
+    told = 0
+    for _ in range(400):
+        body = bytearray(right[HEADER:])
+        for _ in range(rng.randint(1, 6)):
+            body[rng.randrange(len(body))] = rng.randrange(256)
+        if rng.random() < 0.2:
+            del body[rng.randrange(len(body)) :]
+        head = right[: HEADER - 16] + xxhash.xxh3_128(bytes(body)).digest()
+        (tmp_path / "forged").write_bytes(head + body)
+        for pair in (("right", "forged"), ("forged", "right"), ("forged", "forged")):
+            try:
+                told += listing_diff(str(tmp_path / pair[0]), str(tmp_path / pair[1]), b"", limit=5)[1]
+            except CoreError as error:
+                assert "missing or damaged" in error.message
+    assert told > 100
