@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -140,6 +141,26 @@ def test_a_failed_build_keeps_its_status(pybuild: Run, project: Path, tmp_path: 
     document = json.loads(report.read_text())
     jsonschema.validate(document, SCHEMA)
     assert document["conditions"] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["RUN false", "COPY nosuch /x", "RUN --mount=type=secret,id=none,required true"]
+)
+def test_every_format_tells_of_every_failure(pybuild: Run, project: Path, tmp_path: Path, line: str) -> None:
+    (project / "Buildfile").write_text(f"FROM base\n{line}\n")
+    names = ("r.json", "r.md", "r.xml", "r.html")
+    wanted = [word for name in names for word in ("--report", tmp_path / name)]
+    done = pybuild("build", *wanted, "--report", "type=github", project, ok=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "::error " in done.stderr
+    message = json.loads((tmp_path / "r.json").read_text())["error"]["message"]
+    for name in names:
+        text = html.unescape((tmp_path / name).read_text())
+        assert message in text.replace("\\", ""), name
+    # The same of the past.
+    for form in ("json", "markdown", "junit", "html", "github"):
+        assert message in html.unescape(pybuild("report", "--last", "--format", form).stdout).replace(
+            "\\", ""
+        ), form
 
 
 def test_githubs_summary_is_appended_to(

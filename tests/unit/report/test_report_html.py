@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builder.errors import BuilderError, BuildFileError, CommandError, Location, StepError
 from builder.events import Outcome, Reason, StageNode
-from builder.report.document import Report, ReportStep
+from builder.report.document import Report, ReportStep, error_object
 from builder.report.html import render_html
 from builder.report.reportfile import Recorder
 from builder.report.stagegraph import draw
@@ -119,6 +120,22 @@ def test_an_empty_report_is_a_page() -> None:
 def test_the_output_of_a_command_keeps_its_blanks() -> None:
     error = {"message": "m", "hint": "", "file": "", "line": 0, "column": 0, "output": "a\n    at b\x1b[31m"}
     assert "\n    at b\n" in render_html(replace(report(), ok=False, error=error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BuilderError("no such thing", hint="ask again"),
+        StepError("not there", location=Location("Buildfile", 3, 1)),
+        CommandError("failed", status=2, output=b"out"),
+        BuildFileError("wrong", others=(BuildFileError("wrong too"),)),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_of_all_kinds_are_shown(error: BuilderError) -> None:
+    shown = Page(render_html(replace(report(), ok=False, error=error_object(error)))).text
+    for one in (error, *getattr(error, "others", ())):
+        assert one.message in shown
 
 
 def test_trend_and_flaky_steps() -> None:
