@@ -83,20 +83,26 @@ def why_missed(
 def nearest_record(
     session: Session, slot: str, title: str, parts: Sequence[Part], *, without: str = ""
 ) -> Record | None:
-    """The record of an earlier build that shares most with some parts, the newest of equals; pruned ones among them.
+    """The record of an earlier build that shares most with some parts, of equals the one that has most parts of the same
+    names, and of these the newest; pruned ones among them.
 
     Parts of the kind `without` count for nothing. The records of a slot are read once in a build.
     """
     wanted = frozenset((part.kind, part.name, part.value) for part in parts if part.kind != without)
+    called = frozenset((part.kind, part.name) for part in parts)
     known = earlier_records(session, slot)
     best: Record | None = None
-    most = -1
+    most, most_names = -1, -1
     for record, has in known:
         shared = len(wanted & has)
-        if shared > most:
-            best, most = record, shared
-    if len(known) >= _COMPARED and slot.count("\n") > 1:
-        # There may be more than these: the step's own last run is the likeliest.
+        if shared < most:
+            continue
+        names = len(called.intersection(part[:2] for part in has))
+        if shared > most or names > most_names:
+            best, most, most_names = record, shared, names
+    if (len(known) >= _COMPARED or most_names < len(called)) and slot.count("\n") > 1:
+        # There may be more than these, or an equal step of another stage made the record: the step's own last run is the
+        # likeliest.
         stage = slot.split("\n")[-2]
         for row in session.store.history.recent(slot, title, "" if stage.isdecimal() else stage, 1):
             own = session.store.records.find(row.key) if row.key else None

@@ -109,7 +109,7 @@ class Recording:
                     stage=start.stage,
                     line=start.line,
                     outcome=end.outcome,
-                    started=start.time,
+                    started=max(start.time, end.time - end.seconds),  # later where it waited for others
                     seconds=end.seconds,
                     saved=end.saved,
                     size=end.size,

@@ -203,7 +203,15 @@ class RemoteCache:
         if not shared or not records:
             return ()
         wanted = set(shared[-1].parts)
-        closest, source = max(records, key=lambda item: len(wanted.intersection(item[0].parts)))
+        called = {(part.kind, part.name) for part in wanted}
+
+        def likeness(item: tuple[RemoteRecord, ImportedCache]) -> tuple[int, int]:
+            has = item[0].parts
+            return len(wanted.intersection(has)), len(
+                called.intersection((one.kind, one.name) for one in has)
+            )
+
+        closest, source = max(records, key=likeness)
         if len(wanted.intersection(closest.parts)) <= alike:
             return ()
         parent = Reason("changed", "parent", "the base or an earlier step is another")

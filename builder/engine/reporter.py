@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from builder.events import Event, Outcome, Reason, StepFinished, StepOutput, StepProgress, StepStarted, Warned
 
@@ -97,9 +98,18 @@ class StepReporter:
         """How far work is that reads files of this machine, in bytes."""
         self.progress(LOCAL + label, done, total)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Meanwhile the step waits for others: that is no time of its own."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._begin += time.monotonic() - begin
+
     @property
     def seconds(self) -> float:
-        """The time since the step began."""
+        """The time that the step has taken, without that in which it waited for others."""
         return time.monotonic() - self._begin
 
     def finish(

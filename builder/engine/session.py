@@ -20,6 +20,7 @@ from builder.value import dataclass, field
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.engine.early import EarlyLayers
+    from builder.engine.reasons import Above
     from builder.engine.remote_cache import RemoteCache
     from builder.engine.verified import VerifiedStep
     from builder.graph.steps import Step
@@ -63,6 +64,8 @@ class Session:
     told: set[str] = field(default_factory=set)
     # Layers that are made while steps run: one, if there are any.
     early: list[EarlyLayers] = field(default_factory=list)
+    # The steps that were carried out, by their keys: equal ones of other stages are hits, and lead to these.
+    made: dict[bytes, Above] = field(default_factory=dict)
     # Records of earlier builds by slot, with their parts as a set; see `builder.engine.reasons`.
     earlier: dict[str, list[tuple[Record, Parts]]] = field(default_factory=dict)
 

@@ -71,10 +71,10 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             above,
             sources,
         )
-        state_of = partial(_source, session, stage, other, sources)
         reporter = session.events.start(
             step.title, stage.name or "", step.span.line, slot=place.slot, of=index
         )
+        state_of = partial(_source, session, stage, partial(_waited, reporter, other), sources)
         try:
             work = work_for(session, reporter, step, state, str(stage.platform), state_of)
         except BuilderError as error:
@@ -91,7 +91,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             _verify(session, Stand(step, state, stage.name or "", index), stage, state_of)
         states.append((state, done.state))
         state = done.state
-        above.append(Above(reporter.number, reporter.title, state, done.changed))
+        above.append(done.twin or Above(reporter.number, reporter.title, state, done.changed))
         created = max(created, done.created)
     made = moment(created) if plan.steps else base.created
     history = tuple(_entry(item, states, made) for item in plan.history)
@@ -105,6 +105,12 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         inherited=base.inherited,
         above=tuple(above),
     )
+
+
+def _waited(reporter: StepReporter, other: Callable[[int], StageResult], index: int) -> StageResult:
+    """The result of another stage, which a step waits for."""
+    with reporter.waiting():
+        return other(index)
 
 
 def step_slot(session: Session, stage: Stage, step: Step) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 from builder.cache.key import SCRATCH, Part, key_of, state_after
@@ -30,11 +31,15 @@ _COMPARED = 64
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a step ended: the state it leads to, when its files were made, and whether that is another state than before."""
+    """How a step ended: the state it leads to, when its files were made, and whether that is another state than before.
+
+    `twin` is the step of this build that made what this one found: an equal one of another stage.
+    """
 
     state: bytes
     created: float
     changed: bool = False
+    twin: Above | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +116,13 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             for key in keys[:-1]:  # next time the cheap key is enough
                 store.records.put(replace(record, key=key))
             _note(session, work, place, parent, record, keys, shared)
-            return _hit(reporter, record, origin)
-    with store.step_lock(keys[-1]):
-        # Another build may have done it while this one waited.
+            return _hit(session, reporter, record, origin)
+    with _held(reporter, store.step_lock(keys[-1])):
+        # Another build, or stage, may have done it while this one waited.
         if record := _look_up(session, place, keys[-1]):
             _note(session, work, place, parent, record, keys, shared)
-            return _hit(reporter, record)
-        with session.workers:
+            return _hit(session, reporter, record)
+        with _held(reporter, session.workers):
             session.check()
             listing = store.listing_file(place.slot, keys[-1].hex())
             has_listing = work.save_listing(listing)
@@ -139,14 +144,16 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             size=size,
             listing=os.path.basename(listing) if has_listing else "",
         )
+        same = miss.compared is not None and miss.compared.state == state
+        made = Above(reporter.number, reporter.title, state, not same)
         for key in keys:
+            session.made[key] = made
             store.records.put(replace(record, key=key))
         if has_listing:
             from builder.engine.listings import keep_few
 
             keep_few(session, record)
     _note(session, work, place, parent, record, keys, shared)
-    same = miss.compared is not None and miss.compared.state == state
     reporter.finish(Outcome.MISS, size=size, key=record.key, state=state, same=same)
     from builder.engine.room import keep_limit  # late: a cached build makes nothing
 
@@ -168,7 +175,16 @@ def _look_up(session: Session, place: Place, key: bytes) -> Record | None:
     return None
 
 
-def _hit(reporter: StepReporter, record: Record, origin: str = "") -> Done:
+@contextmanager
+def _held(reporter: StepReporter, lock: AbstractContextManager[object]) -> Iterator[None]:
+    """Something that only some may have at once: waiting for it is no time of the step."""
+    with ExitStack() as stack:
+        with reporter.waiting():
+            stack.enter_context(lock)
+        yield
+
+
+def _hit(session: Session, reporter: StepReporter, record: Record, origin: str = "") -> Done:
     """`origin` is the remote cache that a record comes from, empty for the store's own."""
     reporter.finish(
         Outcome.HIT,
@@ -178,7 +194,8 @@ def _hit(reporter: StepReporter, record: Record, origin: str = "") -> Done:
         saved=record.seconds,
         origin=origin,
     )
-    return Done(record.state, record.created)
+    twin = session.made.get(record.key)
+    return Done(record.state, record.created, changed=twin is not None and twin.changed, twin=twin)
 
 
 def _note(

@@ -59,8 +59,10 @@ class Recorder:
                 started=event.time,
             )
         elif isinstance(event, StepFinished):
+            begun = self._steps[event.step]
             self._steps[event.step] = replace(
-                self._steps[event.step],
+                begun,
+                started=max(begun.started, event.time - event.seconds),  # later where it waited for others
                 outcome=event.outcome,
                 seconds=event.seconds,
                 saved=event.saved,

@@ -134,11 +134,15 @@ def root_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> set[str]:
         if current.number in seen:
             continue
         seen.add(current.number)
-        for reason in current.reasons:
-            above = others.get(reason.step)
-            if above is not None and above.outcome is Outcome.MISS:
-                left.append(above)
-            elif reason.part and reason.kind not in _NO_CAUSE:
+        above = [others.get(reason.step) for reason in current.reasons]
+        followed = [one for one in above if one is not None and one.outcome is Outcome.MISS]
+        left += followed
+        # Files of a stage that was built anew are no cause of their own.
+        came = any(reason.part == "from" and reason.step for reason in current.reasons) and followed
+        for reason, one in zip(current.reasons, above, strict=True):
+            if one in followed or (came and reason.part.startswith("file ")):
+                continue
+            if reason.part and reason.kind not in _NO_CAUSE:
                 found.add(reason.part)
     return found
 

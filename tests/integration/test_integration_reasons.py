@@ -111,6 +111,48 @@ def test_files_of_a_stage_that_changed_lead_to_its_step(pybuild: Run, store: Pat
     assert [(reason.part, reason.step) for reason in mounted.reasons] == [("mount bind /m", run.number)]
 
 
+def test_a_step_that_another_stage_has_too_is_carried_out_once_and_is_the_cause_in_both(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base AS one\nCOPY src /src\nRUN cat /src/a > /one\n"
+        "FROM base AS two\nCOPY src /src\nRUN cat /src/a > /two\n"
+        "FROM base\nCOPY --from=one /one /\nCOPY --from=two /two /\n"
+    )
+    (context / "src").mkdir()
+    for text in ("1", "2", "3", "4"):
+        (context / "src" / "a").write_text(text)
+        pybuild("build", context)
+        copies = [step for step in last(store) if "COPY src" in step.title]
+        assert sorted(step.outcome for step in copies) == ["hit", "miss"]
+        if text == "1":
+            continue
+        # Whichever stage was first: it is compared with the last run, and both commands lead to it.
+        (made,) = (step for step in copies if step.outcome == "miss")
+        assert details(made) == ["src/a (content)"]
+        for command in ("cat /src/a > /one", "cat /src/a > /two"):
+            (reason,) = find(last(store), command).reasons
+            assert reason.step == made.number
+        # Two lines that copy to one place are each compared with their own last run.
+        for name in ("one", "two"):
+            (reason, *_) = find(last(store), f"COPY --from={name}").reasons
+            assert reason.detail == f"{name} (content)"
+
+
+def test_waiting_for_another_stage_is_no_time_of_a_step(pybuild: Run, store: Path, context: Path) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base AS slow\nRUN sleep 1 && echo x > /x\nFROM base AS copied\nCOPY --from=slow /x /x\n"
+        "FROM base\nRUN --mount=from=slow,target=/m cat /m/x > /y\nCOPY --from=copied /x /x\n"
+    )
+    pybuild("build", context)
+    steps = last(store)
+    slow = find(steps, "sleep")
+    assert slow.seconds >= 1
+    # They began when that one ended: what is told of them is their end without their own seconds.
+    for step in (find(steps, "[copied 2/2] COPY"), find(steps, "--mount")):
+        assert step.started >= slow.started + 1
+
+
 def test_a_step_that_gave_the_same_result_says_so_and_is_no_cause(
     pybuild: Run, store: Path, context: Path
 ) -> None:
