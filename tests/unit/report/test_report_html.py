@@ -14,7 +14,7 @@ from builder.events import Outcome, Reason, StageNode
 from builder.report.document import Report, ReportStep, error_object
 from builder.report.html import render_html
 from builder.report.reportfile import Recorder
-from builder.report.stagegraph import draw
+from builder.report.stagegraph import HEIGHT, draw
 from builder.report.trend import Flaky, Point, Trend
 from builder.report.waterfall import lay_out
 from builder.value import replace
@@ -181,7 +181,26 @@ def test_stages_stand_right_of_what_they_need() -> None:
     )
     drawing = draw(Report(True, stages=stages))
     place = {node.stage.name: (node.x, node.y) for node in drawing.nodes}
-    assert place["a"][0] == place["c"][0] < place["b"][0] < place["d"][0]
-    assert place["a"][1] != place["c"][1]
+    assert place["a"][0] < place["b"][0] == place["c"][0] < place["d"][0]
+    assert place["b"][1] != place["c"][1]
     assert len(drawing.arrows) == 3
     assert all(0 <= x < drawing.width and 0 <= y < drawing.height for x, y in place.values())
+
+
+def test_no_arrow_goes_behind_a_box() -> None:
+    """One that did would tell of two arrows: to the box, and from it."""
+    stages = (
+        StageNode(0, "a", "x"),
+        StageNode(1, "b", "x", (0,)),
+        StageNode(2, "c", "x", (1, 0)),
+        StageNode(3, "d", "x", (2, 0, 1), True),
+    )
+    drawing = draw(Report(True, stages=stages))
+    assert len(drawing.arrows) == 6
+    # Those that pass a column, one of them two, are above or below the boxes there.
+    lanes = [int(text) for arrow in drawing.arrows for text in re.findall(r"(\d+)H", arrow)]
+    assert len(lanes) == 4
+    for height in lanes:
+        assert not any(
+            node.y <= height <= node.y + HEIGHT for node in drawing.nodes if node.stage.name in "bc"
+        )
