@@ -43,6 +43,8 @@ def run(args: Arguments, around: Surroundings) -> int:
         around.out.write(json.dumps(plan_document(plan), indent=2) + "\n")
     else:
         around.out.write(render_plan(plan))
+    if args.texts("--cache-from") and not plan.cached:
+        around.err.write("note: no remote cache was asked: a build may find there what is not in the store\n")
     if args.switch("--fail-if-build") and not plan.cached:
         around.err.write(f"error: not everything is cached: {plan_totals(plan)}\n")
         return _NOT_MET

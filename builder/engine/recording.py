@@ -12,10 +12,10 @@ from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
 from builder.engine.session import Session
-from builder.errors import BuilderError, Cancelled, StoreError
+from builder.errors import BuilderError, Cancelled, CommandError, StoreError
 from builder.events import Outcome
 from builder.remote.addresses import without_password
-from builder.store.details import Detail
+from builder.store.details import Detail, Failure
 from builder.store.history import Build, BuildStep
 from builder.store.store import Store
 from builder.value import fields
@@ -44,7 +44,9 @@ class Recording:
         if self.session is None and not self._events.started:
             return
         try:
-            self._events.build = self._store.history.add(self._build(error), self._steps(), self._detail())
+            self._events.build = self._store.history.add(
+                self._build(error), self._steps(), self._detail(error)
+            )
         except StoreError as unwritten:
             self._events.warn(f"this build is not in the history: {unwritten.message}")
 
@@ -78,7 +80,7 @@ class Recording:
         sums["size"] = sum(layer.size for layer in self.result.layers) if self.result else 0
         return {name: size for name, size in sums.items() if size}
 
-    def _detail(self) -> Detail:
+    def _detail(self, error: BaseException | None) -> Detail:
         result = self.result
         return Detail(
             stages=stage_nodes(self.session.graph) if self.session else (),
@@ -86,6 +88,7 @@ class Recording:
             conditions=result.conditions if result else (),
             warnings=tuple(self._events.warnings),
             origins=tuple((step.step, step.origin) for step in self._events.finished if step.origin),
+            failure=_failure(error) if isinstance(error, BuilderError) else None,
         )
 
     def _steps(self) -> list[BuildStep]:
@@ -123,6 +126,14 @@ class Recording:
                 )
             )
         return found
+
+
+def _failure(error: BuilderError) -> Failure:
+    place = error.location
+    status = error.status if isinstance(error, CommandError) else -1
+    if place is None:
+        return Failure(error.hint or "", status=status)
+    return Failure(error.hint or "", place.file, place.line, place.column, status)
 
 
 def context_name(request: BuildRequest) -> str:

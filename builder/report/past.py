@@ -5,6 +5,7 @@ from __future__ import annotations
 from builder.errors import UsageError
 from builder.events import Traffic
 from builder.report.document import Report, ReportStep
+from builder.store.details import Failure
 from builder.store.history import Build, BuildStep
 from builder.store.store import Store
 
@@ -21,7 +22,9 @@ def find_build(store: Store, number: int | None) -> Build:
 
 
 def past_report(store: Store, number: int | None = None) -> Report:
-    """The report of a build (None: the last one). Of its warnings the times are not kept, of its error only the message."""
+    """The report of a build (None: the last one). Of its warnings the times are not kept, of a command that
+    failed not the output.
+    """
     build = find_build(store, number)
     detail = store.history.details.get(build.number)
     places = {stage.name: stage.index for stage in detail.stages}
@@ -43,7 +46,7 @@ def past_report(store: Store, number: int | None = None) -> Report:
         traffic=_traffic(build),
         conditions=detail.conditions,
         warnings=detail.warnings,
-        error=_error(build),
+        error=_error(build, detail.failure),
     )
 
 
@@ -75,7 +78,17 @@ def _traffic(build: Build) -> Traffic:
     return Traffic(**{name: build.counters.get(name, 0) for name in names})
 
 
-def _error(build: Build) -> dict[str, object] | None:
+def _error(build: Build, failure: Failure | None) -> dict[str, object] | None:
     if build.ok:
         return None
-    return {"message": build.error or "the build was stopped", "hint": "", "file": "", "line": 0, "column": 0}
+    known = failure or Failure()
+    found: dict[str, object] = {
+        "message": build.error or "the build was stopped",
+        "hint": known.hint,
+        "file": known.file,
+        "line": known.line,
+        "column": known.column,
+    }
+    if known.status >= 0:
+        found |= {"status": known.status, "output": ""}
+    return found

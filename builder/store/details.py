@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What is kept of an error beside its message: what to do, where it is (`line` and `column` count from 1, 0 where nobody
+    knows), and the status of a command, -1 for another kind. The output of a command is not kept.
+    """
+
+    hint: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    status: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """What a build had beside its steps; of the warnings the times are not kept.
 
@@ -26,6 +39,7 @@ class Detail:
     conditions: tuple[Condition, ...] = ()
     warnings: tuple[Warned, ...] = ()
     origins: tuple[tuple[int, str], ...] = ()
+    failure: Failure | None = None
 
 
 class Details:
@@ -61,6 +75,9 @@ def _text(detail: Detail) -> str:
         "conditions": [[one.text, one.met, one.found] for one in detail.conditions],
         "warnings": [[one.message, one.place] for one in detail.warnings],
         "origins": [[number, origin] for number, origin in detail.origins],
+        "failure": [
+            [one.hint, one.file, one.line, one.column, one.status] for one in (detail.failure,) if one
+        ],
     }
     return json.dumps({name: rows for name, rows in fields.items() if rows}, separators=(",", ":"))
 
@@ -83,6 +100,13 @@ def _detail(text: str) -> Detail:
             ),
             tuple(Warned(0.0, str(message), str(place)) for message, place in found.get("warnings", ())),
             tuple((int(number), str(origin)) for number, origin in found.get("origins", ())),
+            next(
+                (
+                    Failure(str(hint), str(file), int(line), int(column), int(status))
+                    for hint, file, line, column, status in found.get("failure", ())
+                ),
+                None,
+            ),
         )
     except (ValueError, TypeError, AttributeError):
         return Detail()

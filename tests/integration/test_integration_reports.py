@@ -156,7 +156,11 @@ def test_every_format_tells_of_every_failure(pybuild: Run, project: Path, tmp_pa
     for name in names:
         text = html.unescape((tmp_path / name).read_text())
         assert message in text.replace("\\", ""), name
-    # The same of the past.
+    # The same of the past, but for what the command wrote.
+    past = json.loads(pybuild("report", "--last", "--format", "json").stdout)
+    jsonschema.validate(past, SCHEMA)
+    live = json.loads((tmp_path / "r.json").read_text())["error"]
+    assert past["error"] == live | ({"output": ""} if "output" in live else {}) and live["line"] == 2
     for form in ("json", "markdown", "junit", "html", "github"):
         assert message in html.unescape(pybuild("report", "--last", "--format", form).stdout).replace(
             "\\", ""
