@@ -57,9 +57,15 @@ struct pb_scope {
     int decided; /* on the folder: the last rule that matched it or one above it, or -1 */
     char *path;  /* with a slash at its end, if whole_paths */
     size_t path_length;
-    /* The rules that names in the folder may match, by a byte that such names must begin or end with: most rules of a long
-     * file are never looked at. The last rule comes first. */
-    uint32_t chains[PB_ANCHORS];
+    /* The rules that names in the folder may match, by bytes that such names have: chains in a hash table,
+     * in which the last rule comes first. So most rules of a long file are never looked at. */
+    uint64_t lengths[PB_ANCHOR_NONE][PB_ANCHOR_LONGEST / 64 + 1]; /* how many bytes those are */
+    size_t longest[PB_ANCHOR_NONE]; /* 0 if no rule asks for such bytes */
+    uint32_t *chains;
+    unsigned shift; /* of a hash, to an index */
+    size_t loose_count; /* rules that ask for none */
+    uint32_t *loose;
+    int marks; /* the marks of names are asked for */
     size_t count;
     live_rule live[]; /* behind `decided`, the last rule first */
 };
@@ -86,8 +92,10 @@ static pb_scope *new_scope(const pb_ignore *ignore, size_t room, const char *abo
 
 void pb_scope_free(pb_scope *scope)
 {
-    if (scope)
+    if (scope) {
         free(scope->path);
+        free(scope->chains);
+    }
     free(scope);
 }
 
@@ -118,16 +126,47 @@ static int try_rule(const pb_scope *scope, const live_rule *live, const char *na
     return matched;
 }
 
+static uint32_t *chain_of(const pb_scope *scope, uint8_t kind, uint32_t hash)
+{
+    return &scope->chains[(uint32_t)((hash ^ kind) * UINT32_C(0x9e3779b1)) >> scope->shift];
+}
+
 /* Chain the rules that may match a name in the folder. */
 static pb_scope *chain_rules(pb_scope *scope)
 {
-    for (size_t i = scope ? scope->count : 0; i-- > 0;) {
+    unsigned bits = 1;
+
+    if (!scope || !scope->count)
+        return scope;
+    while (bits < 24 && (size_t)1 << bits < scope->count * 2)
+        bits++;
+    scope->shift = 32 - bits;
+    scope->chains = calloc(((size_t)1 << bits) + scope->count, sizeof *scope->chains);
+    if (!scope->chains) {
+        pb_scope_free(scope);
+        return NULL;
+    }
+    scope->loose = scope->chains + ((size_t)1 << bits);
+    for (size_t i = 0; i < scope->count; i++) {
         const pb_rule *of = &scope->ignore->rules[scope->live[i].rule];
-        uint32_t *chain = &scope->chains[pb_rule_anchor(of)];
-        if (of->components && !(scope->live[i].set & of->ends))
+        if (of->anchor.kind == PB_ANCHOR_NONE && !(of->components && !(scope->live[i].set & of->ends)))
+            scope->loose[scope->loose_count++] = (uint32_t)i;
+    }
+    for (size_t i = scope->count; i-- > 0;) {
+        const pb_rule *of = &scope->ignore->rules[scope->live[i].rule];
+        const pb_anchor *anchor = &of->anchor;
+        uint32_t *chain;
+        if (!(scope->live[i].set & of->ends))
             continue;
+        scope->marks |= of->needs != 0;
+        if (anchor->kind == PB_ANCHOR_NONE)
+            continue;
+        chain = chain_of(scope, anchor->kind, anchor->hash);
         scope->live[i].next = *chain;
         *chain = (uint32_t)i + 1;
+        scope->lengths[anchor->kind][anchor->length / 64] |= UINT64_C(1) << anchor->length % 64;
+        if (scope->longest[anchor->kind] < anchor->length)
+            scope->longest[anchor->kind] = anchor->length;
     }
     return scope;
 }
@@ -168,31 +207,81 @@ pb_scope *pb_scope_enter(const pb_scope *above, const char *name)
     return chain_rules(scope);
 }
 
-int pb_scope_match(const pb_scope *scope, const char *name, int *deciding)
+/* A name, and what its bytes tell about it. */
+typedef struct {
+    const char *bytes;
+    size_t length;
+    uint64_t lacks; /* the bits that its mark has not */
+} examined;
+
+/* One rule on a name: whether to go on, 0 if rules before it have no say any more. */
+static int decide(const pb_scope *scope, const live_rule *live, const examined *name, int *deciding)
 {
-    size_t length = strlen(name);
-    const unsigned chains[] = {
-        PB_ANCHOR_FIRST + (unsigned char)name[0],
-        PB_ANCHOR_LAST + (unsigned char)(length ? name[length - 1] : 0),
-        PB_ANCHOR_NONE,
-    };
+    int matched;
+
+    if ((int)live->rule < *deciding)
+        return 0;
+    if (scope->ignore->rules[live->rule].needs & name->lacks)
+        return 1;
+    matched = try_rule(scope, live, name->bytes, name->length, NULL);
+    if (matched > 0)
+        *deciding = (int)live->rule;
+    return matched ? matched < 0 ? matched : 0 : 1;
+}
+
+static int decide_chain(const pb_scope *scope, uint8_t kind, uint32_t hash, const examined *name, int *deciding)
+{
+    int more = 1;
+
+    for (uint32_t at = *chain_of(scope, kind, hash); at && more > 0; at = scope->live[at - 1].next)
+        more = decide(scope, &scope->live[at - 1], name, deciding);
+    return more < 0 ? more : 0;
+}
+
+/* The rules that ask for bytes at one end of a name. */
+static int decide_by_end(const pb_scope *scope, uint8_t kind, const examined *name, int *deciding)
+{
+    size_t most = name->length < scope->longest[kind] ? name->length : scope->longest[kind];
+    uint32_t hash = 0;
+    int failed = 0;
+
+    for (size_t i = 1; i <= most && !failed; i++) {
+        hash = pb_anchor_step(hash, name->bytes[kind == PB_ANCHOR_FIRST ? i - 1 : name->length - i]);
+        if (scope->lengths[kind][i / 64] >> i % 64 & 1)
+            failed = decide_chain(scope, kind, hash, name, deciding);
+    }
+    return failed;
+}
+
+/* The rules that ask for two bytes side by side. */
+static int decide_by_pair(const pb_scope *scope, const examined *name, int *deciding)
+{
+    int failed = 0;
+
+    for (size_t i = 1; scope->longest[PB_ANCHOR_PAIR] && i < name->length && !failed; i++)
+        failed = decide_chain(scope, PB_ANCHOR_PAIR, pb_anchor_pair(name->bytes[i - 1], name->bytes[i]), name, deciding);
+    return failed;
+}
+
+int pb_scope_match(const pb_scope *scope, const char *bytes, int *deciding)
+{
+    examined name = {bytes, strlen(bytes), 0};
+    int failed, more = 1;
 
     *deciding = scope->decided;
-    for (size_t chain = 0; chain < sizeof chains / sizeof chains[0]; chain++) {
-        for (uint32_t at = scope->chains[chains[chain]]; at; at = scope->live[at - 1].next) {
-            const live_rule *live = &scope->live[at - 1];
-            int matched;
-            if ((int)live->rule < *deciding)
-                break;
-            matched = try_rule(scope, live, name, length, NULL);
-            if (matched < 0)
-                return matched;
-            if (matched) {
-                *deciding = (int)live->rule;
-                break;
-            }
-        }
+    if (scope->marks)
+        name.lacks = ~pb_name_mark(name.bytes, name.length);
+    failed = decide_by_end(scope, PB_ANCHOR_FIRST, &name, deciding);
+    if (!failed)
+        failed = decide_by_end(scope, PB_ANCHOR_LAST, &name, deciding);
+    if (!failed)
+        failed = decide_by_pair(scope, &name, deciding);
+    for (size_t i = 0; !failed && more && i < scope->loose_count; i++) {
+        more = decide(scope, &scope->live[scope->loose[i]], &name, deciding);
+        failed = more < 0 ? more : 0;
     }
+    if (failed)
+        return failed;
     return *deciding >= 0 && !scope->ignore->rules[*deciding].exception;
 }
 
@@ -246,6 +335,17 @@ int pb_ignore_new(const char *patterns, size_t size, const char *below, pb_ignor
             return failed;
         }
         ignore->whole_paths |= now->pattern.count && !now->components;
+    }
+    if (count > 1) {
+        uint32_t *counts = calloc(PB_ANCHOR_COUNTS, sizeof *counts);
+        if (!counts) {
+            pb_ignore_free(ignore);
+            return pb_fail(error, ENOMEM, "compile pattern", "%s", "");
+        }
+        for (int choose = 0; choose < 2; choose++)
+            for (size_t i = 0; i < ignore->count; i++)
+                pb_rule_anchor(&ignore->rules[i], counts, choose);
+        free(counts);
     }
     *ret = ignore;
     return 0;

@@ -47,6 +47,103 @@ static pb_component make_component(const pb_pattern *piece, char **bytes)
     return made;
 }
 
+/* --- what names must have ------------------------------------------------------------------------------------- */
+
+static uint64_t mark_of_byte(char byte)
+{
+    return UINT64_C(1) << ((uint8_t)byte & 31);
+}
+
+static uint64_t mark_of_pair(char first, char second)
+{
+    uint32_t pair = (uint32_t)(uint8_t)first << 8 | (uint8_t)second;
+    return UINT64_C(1) << (32 + (pair * UINT32_C(0x9e3779b1) >> 27));
+}
+
+uint64_t pb_name_mark(const char *name, size_t length)
+{
+    uint64_t mark = 0;
+    for (size_t i = 0; i < length; i++)
+        mark |= mark_of_byte(name[i]) | (i ? mark_of_pair(name[i - 1], name[i]) : 0);
+    return mark;
+}
+
+static pb_anchor make_anchor(uint8_t kind, const char *bytes, size_t length)
+{
+    pb_anchor made = {.kind = kind, .length = (uint8_t)(length < PB_ANCHOR_LONGEST ? length : PB_ANCHOR_LONGEST)};
+    for (size_t i = 0; i < made.length; i++)
+        made.hash = pb_anchor_step(made.hash, kind == PB_ANCHOR_LAST ? bytes[length - 1 - i] : bytes[i]);
+    if (!made.length)
+        made.kind = PB_ANCHOR_NONE;
+    return made;
+}
+
+/* The plain bytes of a glob. */
+static int find_runs(pb_rule *ret, const pb_pattern *glob)
+{
+    char *at = ret->runs = malloc(glob->count * 4 + 1);
+
+    if (!at)
+        return -ENOMEM;
+    for (size_t i = 0; i < glob->count; i++) {
+        if (glob->tokens[i].kind == PB_TOKEN_RUNE)
+            at += pb_rune_encode(glob->tokens[i].rune, at);
+        else
+            *at++ = '\0';
+    }
+    ret->runs_length = (size_t)(at - ret->runs);
+    for (size_t i = 0; i < ret->runs_length; i++) {
+        const char *now = ret->runs + i;
+        if (!*now)
+            continue;
+        ret->needs |= mark_of_byte(*now);
+        if (i && now[-1])
+            ret->needs |= mark_of_pair(now[-1], *now);
+    }
+    return 0;
+}
+
+static int find_anchor(pb_rule *ret)
+{
+    const pb_component *last = &ret->components[ret->count - 1];
+
+    if (last->kind == PB_COMPONENT_LITERAL || last->kind == PB_COMPONENT_PREFIX)
+        ret->anchor = make_anchor(PB_ANCHOR_FIRST, last->bytes, last->length);
+    if (last->kind == PB_COMPONENT_SUFFIX)
+        ret->anchor = make_anchor(PB_ANCHOR_LAST, last->bytes, last->length);
+    return last->kind == PB_COMPONENT_GLOB ? find_runs(ret, &last->glob) : 0;
+}
+
+/* One anchor that a rule offers: counted, or taken if fewer rules offer it than what it has. */
+static void offer(pb_rule *of, pb_anchor offered, uint32_t *counts, uint32_t *least)
+{
+    uint32_t *count = &counts[(offered.hash ^ offered.kind) * UINT32_C(0x9e3779b1) % PB_ANCHOR_COUNTS];
+
+    if (!least) {
+        ++*count;
+    } else if (*count < *least) {
+        *least = *count;
+        of->anchor = offered;
+    }
+}
+
+void pb_rule_anchor(pb_rule *of, uint32_t counts[PB_ANCHOR_COUNTS], int choose)
+{
+    uint32_t least = UINT32_MAX;
+    size_t length = of->runs_length;
+    size_t first = length ? strnlen(of->runs, length) : 0, last = 0;
+
+    while (last < length && of->runs[length - 1 - last])
+        last++;
+    if (first)
+        offer(of, make_anchor(PB_ANCHOR_FIRST, of->runs, first), counts, choose ? &least : NULL);
+    if (last)
+        offer(of, make_anchor(PB_ANCHOR_LAST, of->runs + length - last, last), counts, choose ? &least : NULL);
+    for (size_t i = 1; i < length; i++)
+        if (of->runs[i - 1] && of->runs[i])
+            offer(of, make_anchor(PB_ANCHOR_PAIR, of->runs + i - 1, 2), counts, choose ? &least : NULL);
+}
+
 static int separate(pb_rule *ret, size_t most)
 {
     pb_pattern piece = ret->pattern;
@@ -75,7 +172,7 @@ static int separate(pb_rule *ret, size_t most)
         start = at + 1;
     }
     ret->ends = UINT64_C(1) << (ret->count - 1);
-    return 0;
+    return find_anchor(ret);
 }
 
 int pb_rule_compile(const char *text, pb_rule *ret)
@@ -83,6 +180,7 @@ int pb_rule_compile(const char *text, pb_rule *ret)
     size_t components;
     int failed;
 
+    ret->anchor.kind = PB_ANCHOR_NONE;
     ret->exception = *text == '!';
     text += ret->exception;
     failed = pb_pattern_compile(text, strlen(text), 0, &ret->pattern);
@@ -124,34 +222,6 @@ static uint64_t with(const pb_rule *of, uint64_t set, size_t at)
 int pb_rule_ends(const pb_rule *of, uint64_t set, const char *name, size_t length)
 {
     return set & of->ends && component_matches(&of->components[of->count - 1], name, length);
-}
-
-static unsigned anchor_at(unsigned end, char byte)
-{
-    return end + (unsigned char)byte;
-}
-
-unsigned pb_rule_anchor(const pb_rule *of)
-{
-    const pb_component *last = of->components ? &of->components[of->count - 1] : NULL;
-    const pb_token *tokens;
-    char bytes[4];
-
-    if (!last)
-        return PB_ANCHOR_NONE;
-    if ((last->kind == PB_COMPONENT_LITERAL || last->kind == PB_COMPONENT_PREFIX) && last->length)
-        return anchor_at(PB_ANCHOR_FIRST, last->bytes[0]);
-    if (last->kind == PB_COMPONENT_SUFFIX)
-        return anchor_at(PB_ANCHOR_LAST, last->bytes[last->length - 1]);
-    if (last->kind != PB_COMPONENT_GLOB || !last->glob.count)
-        return PB_ANCHOR_NONE;
-    tokens = last->glob.tokens;
-    if (tokens[0].kind == PB_TOKEN_RUNE && pb_rune_encode(tokens[0].rune, bytes))
-        return anchor_at(PB_ANCHOR_FIRST, bytes[0]);
-    tokens += last->glob.count - 1;
-    if (tokens->kind == PB_TOKEN_RUNE)
-        return anchor_at(PB_ANCHOR_LAST, bytes[pb_rune_encode(tokens->rune, bytes) - 1]);
-    return PB_ANCHOR_NONE;
 }
 
 uint64_t pb_rule_behind(const pb_rule *of, uint64_t set, const char *name, size_t length)
@@ -211,4 +281,5 @@ void pb_rule_cleanup(pb_rule *of)
     pb_pattern_cleanup(&of->pattern);
     free(of->components);
     free(of->bytes);
+    free(of->runs);
 }

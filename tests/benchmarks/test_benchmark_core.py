@@ -146,10 +146,18 @@ def patterns(count: int) -> list[str]:
     return [kinds[number % len(kinds)].format(number) for number in range(count)]
 
 
-@pytest.mark.parametrize("rules", [0, 500])
+# Rules that share what they begin or end with, with one another and with all names.
+ALIKE = [
+    kind.format(number)
+    for number in range(100)
+    for kind in ("**/*-{}t", "**/*a?{}*.txt", "**/*[ab]{}[cd]", "**/*q{}*", "**/f-{}*")
+]
+
+
+@pytest.mark.parametrize("rules", [[], patterns(500), ALIKE], ids=["none", "ordinary", "alike"])
 @pytest.mark.benchmark(group="walk with ignore rules")
-def test_walk_with_ignore_rules(benchmark: BenchmarkFixture, tree: Path, rules: int) -> None:
-    ignore = Ignore(patterns(rules)) if rules else None
+def test_walk_with_ignore_rules(benchmark: BenchmarkFixture, tree: Path, rules: list[str]) -> None:
+    ignore = Ignore(rules) if rules else None
 
     def walk() -> int:
         fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
