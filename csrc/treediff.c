@@ -1,5 +1,6 @@
 /* What differs between two folders of changes: one line of text for each difference. */
 #include "difftext.h"
+#include "doubles.h"
 #include "error.h"
 #include "linkmap.h"
 #include "tree.h"
@@ -165,12 +166,13 @@ static int is_opaque(const pb_tree *tree, uint32_t node, pb_error *error)
 
 static int mark(const pb_tree *tree, const pb_nodes *list, marks *ret, pb_error *error)
 {
+    PB_DOUBLES pb_doubles doubles = {0};
     pb_linkmap links = {0};
     int failed = 0;
 
     ret->first = malloc((tree->count + 1) * sizeof *ret->first);
     ret->opaque = calloc(tree->count + 1, 1);
-    if (!ret->first || !ret->opaque)
+    if (!ret->first || !ret->opaque || pb_doubles_find(tree, list, &doubles))
         return pb_fail(error, ENOMEM, "compare", "%s", "");
     for (uint32_t i = 0; i < tree->count; i++)
         ret->first[i] = PB_NONE;
@@ -183,7 +185,7 @@ static int mark(const pb_tree *tree, const pb_nodes *list, marks *ret, pb_error 
             if (known < 0)
                 failed = known;
             ret->opaque[node] = known > 0;
-        } else if (tree->nodes[node].nlink > 1) {
+        } else if (tree->nodes[node].nlink > 1 && pb_doubles_have(&doubles, &tree->nodes[node])) {
             known = pb_linkmap_add(&links, tree->nodes[node].device, tree->nodes[node].inode, "", node, &first);
             if (known > 0)
                 ret->first[node] = (uint32_t)first->number;

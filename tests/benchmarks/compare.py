@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 import peers
 from timing import (
@@ -35,6 +36,7 @@ from timing import (
     start_limit,
     unpack_limit,
     walk_limit,
+    walker,
     write_limit,
 )
 
@@ -182,30 +184,29 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 
 
 def curve(bench: Bench, most: int) -> Iterator[dict[str, float]]:
-    """Trees of small files of growing size: seconds of a cold COPY, of a cached build and of a bare walk; the most memory of
-    both builds in MiB. Nothing is removed in between: ext4 makes files very slowly for some minutes where many were.
+    """Trees of small files of growing size: seconds of a cold COPY, of a cached build and of a bare walk, on the clock and of the
+    processors (`_work`); the most memory of both builds in MiB. Nothing is removed in between: ext4 makes files very slowly for
+    some minutes where many were.
     """
     for count in CURVE:
         if count > most:
             return
-        context, env = (
-            bench.work / f"curve{count}",
-            dict(bench.env, PYBUILD_STORE=str(bench.work / f"store{count}")),
-        )
+        context = bench.work / f"curve{count}"
         make_tree(context / "src", count, count * 200, count)
         (context / "Dockerfile").write_text("FROM scratch\nCOPY src /src\n")
         line = [bench.pybuild, "build", "-q", "-o", "type=cacheonly", str(context)]
-        cold, cold_memory = bench.run(line, env)
-        rounds = [bench.run(line, env) for _ in range(4 if count > 100_000 else 8)][1:]
-        walk = walk_limit(bench, context / "src")
-        point = {
-            "files": count,
-            "cold": cold,
-            "cached": sorted(seconds for seconds, _ in rounds)[len(rounds) // 2],
-            "walk": walk,
-            "cold_memory": cold_memory / 1024,
-            "cached_memory": max(memory for _, memory in rounds) / 1024,
-        }
+        # Small ones often enough for a median, each in a store of its own.
+        stores = [str(bench.work / f"store{count}-{number}") for number in range(3 if count < 100_000 else 1)]
+        envs = [dict(bench.env, PYBUILD_STORE=store) for store in stores]
+        cold = [bench.cost(line, env) for env in envs]
+        cached = [bench.cost(line, envs[0]) for _ in range(6 if count > 100_000 else 10)][1:]
+        walk = [bench.cost([str(walker(bench)), str(context / "src")]) for _ in range(6)][1:]
+        point = {"files": count}
+        for name, costs in (("cold", cold), ("cached", cached), ("walk", walk)):
+            point[name] = median(cost.seconds for cost in costs)
+            point[f"{name}_work"] = median(cost.processor for cost in costs)
+        point["cold_memory"] = max(cost.memory for cost in cold) / 1024
+        point["cached_memory"] = max(cost.memory for cost in cached) / 1024
         print(
             f"{count:>9,} files: " + ", ".join(f"{name} {value:.3f}" for name, value in point.items()),
             flush=True,

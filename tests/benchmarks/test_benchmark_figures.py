@@ -39,6 +39,9 @@ FOUND = {
             "cold": 10.0**k / 1e5,
             "cached": 10.0**k / 1e6,
             "walk": 10.0**k / 2e6,
+            "cold_work": 10.0**k / 1e5,
+            "cached_work": 10.0**k / 1e6,
+            "walk_work": 10.0**k / 2e6,
             "cold_memory": 30.0 * k,
             "cached_memory": 20.0 * k,
         }

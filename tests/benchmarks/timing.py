@@ -54,6 +54,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock, seconds of the processors for the program and for the kernel on its behalf, and the most memory (KiB)."""
+
+    seconds: float
+    processor: float
+    memory: int
+
+
+@dataclass(frozen=True)
 class Bench:
     """Where the work happens, who does it, and how often. `work` is a temporary folder."""
 
@@ -75,6 +84,11 @@ class Bench:
 
     def run(self, line: Sequence[str], env: dict[str, str] | None = None) -> tuple[float, int]:
         """Seconds and the most memory (KiB) of a command and its children; it must succeed."""
+        cost = self.cost(line, env)
+        return cost.seconds, cost.memory
+
+    def cost(self, line: Sequence[str], env: dict[str, str] | None = None) -> Cost:
+        """What a command and its children cost; it must succeed."""
         with (self.work / "output").open("w+b") as output:
             begin = time.perf_counter()
             process = subprocess.Popen(line, env=env or self.env, stdout=output, stderr=output)
@@ -84,7 +98,7 @@ class Bench:
             if process.returncode:
                 output.seek(0)
                 sys.exit(f"{list(line)}: {output.read()[-2000:].decode()}")
-        return seconds, usage.ru_maxrss
+        return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
     def compare(
         self,
@@ -156,12 +170,18 @@ def start_limit(bench: Bench) -> float:
     return median_of(lambda: bench.run([sys.executable, "-c", "pass"])[0], 9)
 
 
-def walk_limit(bench: Bench, folder: Path) -> float:
-    """Seconds that getdents64 and statx of every entry take in one thread."""
+def walker(bench: Bench) -> Path:
+    """The program that does nothing but walk."""
     program = bench.work / "walk"
     if not program.exists():
         line = ["gcc", "-O2", "-D_GNU_SOURCE", "-o", str(program), str(HERE / "walk.c")]
         subprocess.run(line, check=True)
+    return program
+
+
+def walk_limit(bench: Bench, folder: Path) -> float:
+    """Seconds that getdents64 and statx of every entry take in one thread."""
+    program = walker(bench)
 
     def measure() -> float:
         done = subprocess.run([program, folder], check=True, capture_output=True, text=True)
