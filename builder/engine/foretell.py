@@ -57,6 +57,7 @@ class Foretelling:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._steps: list[PlannedStep] = []
+        self._missed: dict[bytes, PlannedStep] = {}
         self._stages: dict[int, _Foreseen] = {}
         self._images: dict[tuple[str, str], StoredImage | PlannedStep] = {}
 
@@ -213,13 +214,19 @@ class Foretelling:
                     b"",
                 )
             more["key"] = key.hex()
+            twin = self._missed.get(key) if key and verdict is Verdict.MISS else None
+            if twin is not None:  # another stage has the same step, which is carried out once
+                verdict, reasons = Verdict.DEPENDS, (_depends(twin),)
             if record is not None:
                 more["seconds"] = record.seconds
             if verdict is Verdict.HIT:
                 assert record is not None
                 return self._add(stage, step.title, step.span.line, verdict, **more), record.state
         more.setdefault("seconds", self._once(slot, step.title, stage))
-        return self._add(stage, step.title, step.span.line, verdict, reasons=reasons, **more), None
+        planned = self._add(stage, step.title, step.span.line, verdict, reasons=reasons, **more)
+        if verdict is Verdict.MISS and planned.key:
+            self._missed[bytes.fromhex(planned.key)] = planned
+        return planned, None
 
     def _look(
         self,

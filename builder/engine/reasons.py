@@ -100,7 +100,7 @@ def nearest_record(
         names = len(called.intersection(part[:2] for part in has))
         if shared > most or names > most_names:
             best, most, most_names = record, shared, names
-    if (len(known) >= _COMPARED or most_names < len(called)) and slot.count("\n") > 1:
+    if most < len(wanted) - 1 and slot.count("\n") > 1:
         # There may be more than these, or an equal step of another stage made the record: the step's own last run is the
         # likeliest.
         stage = slot.split("\n")[-2]

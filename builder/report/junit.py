@@ -33,10 +33,17 @@ _Suite = tuple[str, int, int]
 
 
 def _stage_suites(report: Report) -> Iterator[_Suite]:
-    names = {stage.index: stage.name for stage in report.stages}
+    lone = len(report.stages) == 1
+    names = {
+        stage.index: stage.name or ("build" if lone else f"stage-{stage.index}") for stage in report.stages
+    }
     groups: dict[str, list[ReportStep]] = {}
-    for step in report.steps:
-        groups.setdefault(names.get(step.of, step.stage) or "build", []).append(step)
+    for (
+        step
+    ) in report.steps:  # what is of no stage, such as an export, is not mixed with one that may be called so
+        groups.setdefault(names.get(step.of) or step.stage or ("build" if lone else "pybuild"), []).append(
+            step
+        )
     for name, steps in groups.items():
         yield _suite(
             name, [_case(name, step) for step in steps], sum(step.seconds for step in steps), _count(steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,28 @@ def test_every_miss_of_the_last_build_has_its_cause(pybuild: Run, twice: Path) -
         "#6 [stage-1 1/1] WORKDIR /end: because step 5 changed",
         "    it began with #3 [build 3/5] COPY . .",
     ]
+
+
+def test_every_cause_has_its_words(pybuild: Run, context: Path, bases: Path) -> None:
+    (context / "Buildfile").write_text("FROM b\nARG VERSION=1.2\nRUN echo $VERSION > /tmp/v\nWORKDIR /w\n")
+
+    def explained(*flags: str, base: str = "base") -> list[str]:
+        pybuild("build", "--build-context", f"b=oci-layout://{bases / base}", *flags, context)
+        return pybuild("explain").stdout.splitlines()[2:]
+
+    assert [line.partition(": ")[2] for line in explained()[1:]] == ["never built before"] * 2
+    assert explained("--build-arg", "VERSION=1.3")[0].endswith(
+        "RUN echo 1.3 > /tmp/v: ARG VERSION: 1.2 → 1.3"
+    )
+    first, *_ = explained(base="base2")
+    assert re.fullmatch(r"#1 \[1/3\] FROM b: digest sha256:[0-9a-f]{12} → sha256:[0-9a-f]{12}", first)
+    missing = explained("--cache-from", "type=local,src=nosuch", "--no-cache-filter", "WORKDIR /w")
+    assert any("the cache was not asked: --no-cache-filter WORKDIR /w" in line for line in missing)
+    (context / "Buildfile").write_text("FROM b\nRUN echo another > /tmp/v\n")
+    assert any(
+        "cache import failed: local nosuch: " in line
+        for line in explained("--cache-from", "type=local,src=nosuch")
+    )
 
 
 def test_a_build_of_the_past_is_explained_as_it_was(pybuild: Run, twice: Path) -> None:

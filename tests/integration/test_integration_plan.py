@@ -164,6 +164,20 @@ def test_fail_if_build_is_a_condition(pybuild: Run, plan: Run, planned: Path) ->
     assert plan("--fail-if-build", planned, ok=False).returncode == 3
 
 
+def test_a_step_of_two_stages_would_be_carried_out_once(pybuild: Run, plan: Run, context: Path) -> None:
+    (context / "Buildfile").write_text(
+        "FROM scratch AS one\nCOPY a /a\nFROM scratch AS two\nCOPY a /a\n"
+        "FROM scratch\nCOPY --from=one /a /1\nCOPY --from=two /a /2\n"
+    )
+    (context / "a").write_text("1")
+    pybuild("build", context)
+    (context / "a").write_text("2")
+    steps = json.loads(plan("--format", "json", context).stdout)["steps"]
+    first, second = [step for step in steps if "COPY a /a" in step["title"]]
+    assert (first["verdict"], second["verdict"]) == ("miss", "depends")
+    assert [reason["step"] for reason in second["reasons"]] == [first["step"]]
+
+
 def test_times_are_those_of_the_last_run(pybuild: Run, plan: Run, context: Path) -> None:
     (context / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN sleep 0.3; cat /a > /b\n")
     (context / "a").write_text("1")
