@@ -112,6 +112,22 @@ def test_podman_loads_and_runs(pybuild: Run, project: Path, tmp_path: Path, shor
     assert ran == "hello world built\n"
 
 
+def test_podman_takes_comments_that_control_the_cache_for_comments(
+    pybuild: Run, tmp_path: Path, short: Path
+) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "a").write_text("a")
+    (context / "Dockerfile").write_text(
+        'FROM scratch AS unneeded\n# pybuild: recheck="date" expires=24h\nRUN true\n'
+        "FROM scratch\n# pybuild: cache=never\nCOPY a /a\n# pybuild: expires=24h\nCOPY a /b\n"
+    )
+    pybuild("build", "--output", "type=cacheonly", context)
+    podman = ["podman", "--root", short / "root", "--runroot", short / "run", "--storage-driver", "vfs"]
+    built = run(*podman, "build", "--isolation", "chroot", "-q", context)
+    assert len(built.strip()) == 64
+
+
 @pytest.fixture
 def dockerd(tmp_path: Path) -> Iterator[str]:
     """A Docker daemon of the test's own; gives its address."""
