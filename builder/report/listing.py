@@ -82,7 +82,10 @@ def _report_lines(report: Report, width: int | None) -> Iterator[str]:
     result = "done" if report.ok else "failed"
     yield f"build {report.build}, {result}: {_moment(report.started)}: {one_line(report.file)}"
     if report.error:
-        yield f"error: {one_line(str(report.error['message']))}"
+        at = f"{report.error['file']}:{report.error['line']}: " if report.error["file"] else ""
+        yield one_line(f"{at}error: {report.error['message']}")
+        if report.error["hint"]:
+            yield one_line(f"  hint: {report.error['hint']}")
     yield ""
     steps = [
         (

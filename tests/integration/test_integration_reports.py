@@ -156,6 +156,7 @@ def test_every_format_tells_of_every_failure(pybuild: Run, project: Path, tmp_pa
     for name in names:
         text = html.unescape((tmp_path / name).read_text())
         assert message in text.replace("\\", ""), name
+    assert f"Buildfile:2: error: {message}" in pybuild("report", "--last").stdout
     # The same of the past, but for what the command wrote.
     past = json.loads(pybuild("report", "--last", "--format", "json").stdout)
     jsonschema.validate(past, SCHEMA)
