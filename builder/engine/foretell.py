@@ -11,7 +11,7 @@ from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
 from builder.engine.control import decided_anew, expired, refusal
 from builder.engine.planning import NotFetched, PlannedStep, Verdict
-from builder.engine.reasons import Above, nearest_record, why_another_base, why_missed
+from builder.engine.reasons import Above, last_changed, nearest_record, why_another_base, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.stage import folder_slot, folder_step, slot_of, step_slot
@@ -22,6 +22,7 @@ from builder.graph.places import locate
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, Step
+from builder.graph.titles import source_title
 from builder.image.config import ImageConfig, empty_config
 from builder.remote.addresses import is_remote
 from builder.store.images import StoredImage
@@ -300,7 +301,7 @@ class Foretelling:
             if found.state is None:
                 assert found.waits_for is not None
                 raise _NotKnown(found.waits_for)
-            changed = next((one for one in reversed(found.above) if one.changed), None)
+            changed = last_changed(found.above)
             if changed is not None:
                 sources[found.state.hex()] = changed
             return found.state
@@ -313,7 +314,7 @@ class Foretelling:
             image = self._image(
                 stage,
                 name,
-                f"[{stage.name or 'context'}] FROM {name}",
+                source_title(stage, name),
                 slot_of(self._session, stage, f"FROM {name}"),
                 0,
                 named=isinstance(origin, FromNamed),

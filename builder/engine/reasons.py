@@ -38,6 +38,11 @@ class Above:
     changed: bool
 
 
+def last_changed(above: Sequence[Above]) -> Above | None:
+    """The nearest of the steps that something stands on whose result is another than before."""
+    return next((one for one in reversed(above) if one.changed), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Miss:
     """Why a step missed, and the earlier record that it was compared with, None if there is none."""
@@ -122,9 +127,9 @@ def earlier_records(session: Session, slot: str) -> list[tuple[Record, Parts]]:
 
 def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) -> Reason:
     """Why a step stands on another state than the earlier record did."""
-    for one in reversed(above):
-        if one.changed:
-            return because(one.step, one.title)
+    changed = last_changed(above)
+    if changed is not None:
+        return because(changed.step, changed.title)
     before = next((value for kind, _, value in closest.parts if kind == "parent"), "")
     try:
         known = session.store.states.ancestors(bytes.fromhex(before))

@@ -15,7 +15,7 @@ from builder.cache.key import Part, state_after
 from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest, parse_digest
-from builder.engine.reasons import Above, changed_files
+from builder.engine.reasons import Above, changed_files, last_changed
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError, ImageError
@@ -215,7 +215,7 @@ class RemoteCache:
         if len(wanted.intersection(closest.parts)) <= alike:
             return ()
         parent = Reason("changed", "parent", "the base or an earlier step is another")
-        changed = next((one for one in reversed(above) if one.changed), None)
+        changed = last_changed(above)
         if changed is not None:
             parent = because(changed.step, changed.title)
         return explain(

@@ -9,7 +9,7 @@ from builder.cache.key import SCRATCH
 from builder.engine.base import Base, context_image, image_base, named_image, report_base, scratch_base
 from builder.engine.control import refusal
 from builder.engine.moment import moment, seconds_of
-from builder.engine.reasons import Above, why_another_base
+from builder.engine.reasons import Above, last_changed, why_another_base
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session, Stand
 from builder.engine.step import Place, perform
@@ -20,6 +20,7 @@ from builder.graph.places import locate, narrow
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase, unknown_image_hint
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem, Step
+from builder.graph.titles import source_title
 from builder.image.config import ImageConfig
 from builder.image.history import COMMENT, HistoryEntry
 from builder.value import dataclass, replace
@@ -232,7 +233,7 @@ def _source(
     """The files that `--from` names; what made them another than before goes into `sources`."""
     if isinstance(origin, FromStage):
         result = other(origin.index)
-        changed = next((one for one in reversed(result.above) if one.changed), None)
+        changed = last_changed(result.above)
         if changed is not None:
             sources[result.state.hex()] = changed
         return result.state
@@ -241,7 +242,7 @@ def _source(
     assert isinstance(origin, FromImage | FromNamed)
     name = origin.reference if isinstance(origin, FromImage) else origin.name
     reporter = session.events.start(
-        f"[{stage.name or 'context'}] FROM {name}",
+        source_title(stage, name),
         stage.name or "",
         slot=slot_of(session, stage, f"FROM {name}"),
         of=stage.index,

@@ -17,6 +17,11 @@ def count_steps(stage: Stage, triggers: int = 0) -> int:
     return base + triggers + sum(isinstance(line, Copy | Run | Workdir) for line in stage.instructions)
 
 
+def source_title(stage: Stage, name: str) -> str:
+    """What an image is called that files are taken from: `[build] FROM debian:12`."""
+    return f"[{stage.name or 'context'}] FROM {name}"
+
+
 def step_title(stage: Stage, number: int, total: int, text: str, *, trigger: bool = False) -> str:
     """Put a step's place before its text."""
     if total == 0:
