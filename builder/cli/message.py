@@ -46,6 +46,8 @@ def marked_line(place: Location) -> tuple[str, str]:
     from builder.remote.addresses import masked  # late: for errors only
 
     source = masked(place.source.rstrip("\r\n"))
+    if not source.isascii():  # bytes that are no UTF-8 take one column, as editors show them
+        source = "".join(["\ufffd" if "\udc80" <= sign <= "\udcff" else sign for sign in source])
     cut = 0
     if len(source) > _LINE:
         cut = max(0, min(start - _LINE // 3, len(source) - _LINE))

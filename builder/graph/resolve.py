@@ -114,7 +114,7 @@ def _split(file: BuildFile) -> tuple[list[Arg], list[_Section]]:
             raise mistake(
                 file,
                 narrow(file, line.span, line.source.split(None, 1)[0]),
-                "no build stage in the current context",
+                f"{line.source.split(None, 1)[0]} stands before the first FROM: no build stage in the current context",
                 "begin the file with a FROM line",
             )
     if not sections:
