@@ -48,9 +48,17 @@ static pb_fingerprint of_folder(const pb_fingerprint *merkle)
     return marked;
 }
 
+/* What was fingerprinted is gone, or something else stands there by now. */
+static int is_another(int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == ELOOP || code == ENXIO || code == EISDIR || code == ESTALE;
+}
+
 static int fail_at(const selection *work, uint32_t item, int code, const char *operation, pb_error *error)
 {
     PB_FREE char *path = pb_tree_path(work->tree, work->list.items[item]);
+    if (is_another(code))
+        return pb_fail_detail(error, ESTALE, "read", path ? path : "", "it changed while it was read");
     return pb_fail(error, code, operation, "%s", path ? path : "");
 }
 
@@ -88,13 +96,18 @@ static int digest_link(selection *work, uint32_t item, pb_error *error)
     char target[4097];
     PB_CLOSE int fd = pb_tree_open_node(work->tree, work->list.items[item], O_PATH | O_NOFOLLOW, error);
     pb_sha256 hash;
+    struct stat now;
     ssize_t length;
 
     if (fd < 0)
-        return fd;
+        return is_another(-fd) ? fail_at(work, item, -fd, "open", error) : fd;
     length = readlinkat(fd, "", target, sizeof target);
     if (length < 0)
-        return fail_at(work, item, errno == ENOENT || errno == EINVAL ? ESTALE : errno, "read link", error);
+        return fail_at(work, item, errno == EINVAL ? ESTALE : errno, "read link", error);
+    if (fstat(fd, &now))
+        return fail_at(work, item, errno, "look at", error);
+    if (!pb_tree_unchanged(work->tree, work->list.items[item], &now))
+        return fail_at(work, item, ESTALE, "read", error);
     pb_sha256_reset(&hash);
     pb_sha256_update(&hash, target, (size_t)length);
     pb_sha256_finish(&hash, work->digests[item].bytes);
@@ -134,7 +147,7 @@ static int digest_item(selection *work, uint32_t item, uint8_t *buffer, uint64_t
         return digest_link(work, item, error);
     fd = pb_tree_open_node(work->tree, work->list.items[item], O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
     if (fd < 0)
-        return fd;
+        return is_another(-fd) ? fail_at(work, item, -fd, "open", error) : fd;
     if (is_file && work->state[item] != DONE) {
         failed = digest_bytes(fd, node->size, buffer, &work->digests[item]);
         if (failed)
@@ -147,11 +160,9 @@ static int digest_item(selection *work, uint32_t item, uint8_t *buffer, uint64_t
         return fail_at(work, item, -failed, "read the attributes of", error);
     if (fstat(fd, &now))
         return fail_at(work, item, errno, "look at", error);
-    if (is_file && !pb_tree_unchanged(work->tree, work->list.items[item], &now)) {
-        PB_FREE char *path = pb_tree_path(work->tree, work->list.items[item]);
-        return pb_fail_detail(error, ESTALE, "read", path ? path : "", "it changed while it was read");
-    }
-    return 0;
+    return is_file && !pb_tree_unchanged(work->tree, work->list.items[item], &now)
+               ? fail_at(work, item, ESTALE, "read", error)
+               : 0;
 }
 
 static void *work_through(void *argument)

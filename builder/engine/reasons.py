@@ -120,7 +120,8 @@ def earlier_records(session: Session, slot: str) -> list[tuple[Record, Parts]]:
     """The newest records of a slot that were made before this build, pruned ones among them, each with its parts as a set."""
     known = session.earlier.get(slot)
     if known is None:
-        records = session.store.records.nearest(slot, _COMPARED, before=session.begun, evicted=True)
+        found = session.store.records.nearest(slot, _COMPARED + len(session.made), evicted=True)
+        records = [record for record in found if record.key not in session.made][:_COMPARED]
         known = session.earlier[slot] = [(record, frozenset(record.parts)) for record in records]
     return known
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from builder.engine.contexts import Contexts
 from builder.engine.inputs import Inputs
@@ -52,7 +51,6 @@ class Session:
     events: Events
     cancelled: threading.Event
     remote: RemoteCache | None = None
-    begun: float = field(default_factory=time.time)
     # How many steps may work at once: waiting for another stage does not count.
     workers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
 
@@ -65,6 +63,7 @@ class Session:
     # Layers that are made while steps run: one, if there are any.
     early: list[EarlyLayers] = field(default_factory=list)
     # The steps that were carried out, by their keys: equal ones of other stages are hits, and lead to these.
+    # What was there before is known by them and not by time, as clocks are set back.
     made: dict[bytes, Above] = field(default_factory=dict)
     # Records of earlier builds by slot, with their parts as a set; see `builder.engine.reasons`.
     earlier: dict[str, list[tuple[Record, Parts]]] = field(default_factory=dict)

@@ -83,7 +83,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
             reporter.finish(outcome, error=error.message)
             raise
         done = perform(session, place, reporter, state, work)
-        if done.created >= session.begun and done.state != state:
+        if done.made and done.state != state:
             # Late: a cached build makes none.
             from builder.engine.early import begin_layer
 
@@ -170,7 +170,9 @@ def _base(
                 return _folder_base(session, stage, stage.base, reporter), ()
             image = found
         base = image_base(session, image)
-        above = report_base(session, reporter, stage, base, known=image.created < session.begun)
+        above = report_base(
+            session, reporter, stage, base, known=image.manifest not in session.store.images.fresh
+        )
     except BuilderError as error:
         if error.location is None:
             file = session.graph.file

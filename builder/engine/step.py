@@ -31,7 +31,8 @@ _COMPARED = 64
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a step ended: the state it leads to, when its files were made, and whether that is another state than before.
+    """How a step ended: the state it leads to, when its files were made, whether that is another state than before, and
+    whether this build carried it out (`made`).
 
     `twin` is the step of this build that made what this one found: an equal one of another stage.
     """
@@ -40,6 +41,7 @@ class Done:
     created: float
     changed: bool = False
     twin: Above | None = None
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     from builder.engine.room import keep_limit  # late: a cached build makes nothing
 
     keep_limit(session)
-    return Done(state, record.created, changed=not same)
+    return Done(state, record.created, changed=not same, made=True)
 
 
 def _look_up(session: Session, place: Place, key: bytes) -> Record | None:

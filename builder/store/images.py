@@ -40,12 +40,16 @@ class StoredImage:
 
 
 class Images:
-    """All images of a store. Names are kept complete; `index.json` names them for other tools."""
+    """All images of a store. Names are kept complete; `index.json` names them for other tools.
+
+    `fresh` are the manifests that were not known before this process brought them.
+    """
 
     def __init__(self, database: Database, fd: int, blobs: Blobs) -> None:
         self._database = database
         self._fd = fd
         self._blobs = blobs
+        self.fresh: set[Digest] = set()
 
     def put(
         self,
@@ -65,6 +69,7 @@ class Images:
         image = StoredImage(
             manifest, config, state, str(platform.normalised()), time.time(), size, media_type
         )
+        self.fresh.add(manifest)
         if not keep:
             return image
         self._database.run(

@@ -79,18 +79,12 @@ class Records:
                 f"UPDATE {table} SET listing = '' WHERE slot = ? AND listing = ?", (slot, name)
             )
 
-    def nearest(
-        self, slot: str, limit: int, *, before: float | None = None, evicted: bool = False
-    ) -> list[Record]:
-        """Earlier records of the same step, the newest first.
-
-        With `before` only those made before a time; with `evicted` also those that were pruned, whose files are gone.
-        """
-        until = 1e300 if before is None else before
-        wanted = f"SELECT {_COLUMNS} FROM records WHERE slot = ? AND created < ?"
-        values: list[object] = [slot, until]
+    def nearest(self, slot: str, limit: int, *, evicted: bool = False) -> list[Record]:
+        """Records of the same step, the newest first; with `evicted` also those that were pruned, whose files are gone."""
+        wanted = f"SELECT {_COLUMNS} FROM records WHERE slot = ?"
+        values: list[object] = [slot]
         if evicted:
-            wanted += f" UNION ALL SELECT {_COLUMNS} FROM evictions WHERE slot = ? AND created < ?"
+            wanted += f" UNION ALL SELECT {_COLUMNS} FROM evictions WHERE slot = ?"
             values *= 2
         rows = self._database.all(f"{wanted} ORDER BY created DESC LIMIT ?", (*values, limit))
         return [record for record in map(_record, rows) if record is not None]

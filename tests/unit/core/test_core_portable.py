@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,48 @@ def test_any_bytes_are_no_listing_or_one_that_ends(tmp_path: Path) -> None:
             except CoreError as error:
                 assert "missing or damaged" in error.message
     assert told > 100
+
+
+def become_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("elsewhere")
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def grow(path: Path) -> None:
+    path.write_bytes(b"more than there was")
+
+
+def shrink(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", ["file", "link"])
+@pytest.mark.parametrize("change", [Path.unlink, become_link, become_folder, grow, shrink])
+def test_what_was_replaced_meanwhile_is_told(
+    tmp_path: Path, name: str, change: Callable[[Path], None]
+) -> None:
+    """Between its fingerprint and its digest: which file, and that it changed; never the bytes of another one."""
+    root = tmp_path / "root"
+    root.mkdir()
+    path = root / name
+    path.symlink_to("there") if name == "link" else path.write_bytes(b"once")
+    fd = os.open(root, os.O_RDONLY)
+    try:
+        with Tree(fd) as tree, Known(None, SECRET) as known:
+            tree.fingerprint(0)
+            if name == "link":
+                path.unlink()
+                if change is not Path.unlink:
+                    path.write_bytes(b"")
+                    change(path)
+            else:
+                change(path)
+            with pytest.raises(CoreError, match=f"{name}: it changed while it was read"):
+                known.digest(tree, 0)
+    finally:
+        os.close(fd)

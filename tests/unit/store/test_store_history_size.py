@@ -84,7 +84,7 @@ def statements(store: Store) -> Iterator[list[str]]:
         (lambda store: store.history.recent(SLOT, f"[ 7/{STEPS}] RUN 7", "", 8), 1),
         (lambda store: store.history.builds(20), 1),
         (lambda store: store.history.steps_of(range(980, 1000)), 1),
-        (lambda store: store.records.nearest(SLOT, 128, before=1.0, evicted=True), 1),
+        (lambda store: store.records.nearest(SLOT, 128, evicted=True), 1),
         (lambda store: store.evictions.when(b"k"), 1),
     ],
 )
