@@ -89,7 +89,8 @@ def point_of(build: Build) -> Point:
 def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
     """The steps that missed at least twice for something that changed. `steps` are those of several builds.
 
-    What a step is across builds: its build file, its stage and its text, whatever its number.
+    What a step is across builds: its build file, its stage and its text, whatever its number; or its place, where the text is
+    another because an argument is.
     """
     builds: dict[int, dict[int, BuildStep]] = {}
     runs: dict[tuple[str, str], list[BuildStep]] = {}
@@ -98,7 +99,7 @@ def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
         if step.slot and step.outcome in (Outcome.HIT, Outcome.MISS):
             runs.setdefault((step.slot, text_of(step.title)), []).append(step)
     found = []
-    for (slot, text), all_runs in runs.items():
+    for (slot, text), all_runs in _of_one_place(runs).items():
         told = [step for step in all_runs if not _tells_nothing(step)]
         missed = [step for step in told if step.outcome is Outcome.MISS]
         if len(missed) < 2:
@@ -113,6 +114,28 @@ def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
             Flaky(stage, text, len(told), len(missed), tuple(causes), sum(step.seconds for step in missed))
         )
     return tuple(sorted(found, key=lambda one: (-one.misses / one.runs, -one.seconds, one.text)))
+
+
+_Runs = dict[tuple[str, str], list[BuildStep]]
+
+
+def _of_one_place(runs: _Runs) -> _Runs:
+    """Runs by build file, stage and text, those of texts together that stood at one place: called by the newest of them."""
+    found: _Runs = {}
+    called: dict[tuple[str, str], tuple[str, str]] = {}
+    # The newest text first, which the others join.
+    for key, steps in sorted(runs.items(), key=lambda item: -max(step.build for step in item[1])):
+        places = {(step.slot, f"{_place_of(step.title)} {step.line}") for step in steps if step.line}
+        name = next((called[place] for place in places if place in called), key)
+        called.update(dict.fromkeys(places, name))
+        found.setdefault(name, []).extend(steps)
+    return found
+
+
+def _place_of(title: str) -> str:
+    """The place of a step in its stage: `2/5` of `[build 2/5] RUN make`, empty for one that has none."""
+    match = _NUMBERED.match(title)
+    return match[0].strip("[] ").rpartition(" ")[2] if match is not None else ""
 
 
 def text_of(title: str) -> str:

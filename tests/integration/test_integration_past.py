@@ -193,6 +193,21 @@ def test_who_is_to_blame(store: Path) -> None:
         assert past_report(opened, 13).file == "g"
 
 
+def test_a_command_that_names_an_argument_is_one_step_whatever_its_value(store: Path) -> None:
+    with open_store(str(store)) as opened:
+        for build in range(1, 6):
+            version = Reason("changed", "arg VERSION", f"ARG VERSION: {build - 1} → {build}")
+            first = Reason("first-build", "", "never built before")
+            steps = [
+                step(1, f"RUN echo {build}", Outcome.MISS, first if build == 1 else version),
+                step(2, "RUN make", Outcome.HIT),
+            ]
+            opened.history.add(Build(1e9 + build, 5.0, "done", file="f", context="c"), steps)
+        (flaky,) = trend_of(opened, 5).flaky
+        assert flaky.text == "RUN echo 5"
+        assert flaky_sentence(flaky) == "missed 4 of 4 times, always because of arg VERSION"
+
+
 MODULES = "import sys; from builder.cli.main import main; status = main({line!r}); print(len([m for m in sys.modules if m.startswith('builder')]), sorted(set(sys.modules) & {heavy!r}), file=sys.stderr); raise SystemExit(status)"
 HEAVY = {
     "rich",
