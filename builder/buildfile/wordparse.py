@@ -10,7 +10,7 @@ from builder.buildfile.syntax import Literal, Span, Variable, Word
 
 _SPECIAL = {"\\": re.compile(r"[$'\"\\]"), "`": re.compile(r"[$'\"`]")}
 _NAME = r"(?:[^\W\d]\w*|\d+|[@*#?\-$!])"
-_DEEPEST = 50
+_DEEPEST = 100
 _NOWHERE = Span(0, 0, 0, 0)
 _BRACES = ("OPEN", "RBRACE", "SLASH")
 

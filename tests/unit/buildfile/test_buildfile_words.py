@@ -214,10 +214,10 @@ def nested(depth):
 
 
 def test_nesting():
-    assert value(nested(50)) == "x"
-    with pytest.raises(WordError, match="more than 50 deep"):
-        value(nested(51))
-    with pytest.raises(WordError, match="more than 50 deep"):
+    assert value(nested(100)) == "x"
+    with pytest.raises(WordError, match="more than 100 deep"):
+        value(nested(101))
+    with pytest.raises(WordError, match="more than 100 deep"):
         value(nested(10000))
     assert value("${a}" * 1000) == ""
 
