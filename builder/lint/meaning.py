@@ -100,6 +100,8 @@ def undefined_var(facts: Facts) -> Iterator[Hit]:
     declared = None
     suggested = 0
     for visit in facts.visits:
+        if isinstance(visit.line, syntax.Expose):
+            continue  # BuildKit does not look at its words
         seen = set()
         for name, word in visit.unset:
             if name in seen or name in _NOT_IN_ENVIRONMENT:

@@ -372,3 +372,7 @@ def test_names_in_small_letters_and_numbers_are_set_by_no_base():
     text = "FROM alpine\nCOPY $foo .\nENV A=$JAVA_HOME/x B=$1\nCOPY <<E /x\n$uri $HOME\nE\n"
     shown = [found.message for found in findings(text, "UndefinedVar")]
     assert shown == [f"Usage of undefined variable '${name}'" for name in ("foo", "1", "uri")]
+
+
+def test_variables_of_expose_are_not_looked_at() -> None:
+    assert of_buildkit("FROM scratch\nEXPOSE ${NP:-90}/udp $NONE") == []
