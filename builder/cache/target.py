@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
@@ -30,6 +31,7 @@ class Target:
         self.moved = 0
         self.halted = False
         self._wanted = 0
+        self._asked = 0.0
         self._before: tuple[bytes, frozenset[Digest]] | None = None
         self._lock = threading.Lock()
         self._sending: dict[Digest, threading.Lock] = {}
@@ -52,17 +54,30 @@ class Target:
         if layer.digest in self.there:  # another thread has sent it
             return
         held = self.look()
-        if layer.digest not in held[1] and not self.place.has(layer.digest):
+        if layer.digest not in held[1] and not self._has(layer.digest):
             with self._lock:
                 self._wanted += layer.size
             descriptor = Descriptor(layer.media_type, layer.digest, layer.size)
             self.place.put(descriptor, lambda: cast(BinaryIO, _Sent(self, opener())))
         self.there.add(layer.digest)
 
+    @property
+    def silence(self) -> float:
+        """For how many seconds a question has been waiting for its answer."""
+        return time.monotonic() - self._asked if self._asked else 0.0
+
+    def _has(self, digest: Digest) -> bool:
+        self._asked = time.monotonic()
+        try:
+            return self.place.has(digest)
+        finally:
+            self._asked = 0.0
+
     def look(self) -> tuple[bytes, frozenset[Digest]]:
         """The manifest that is there now, and the blobs that it names, which therefore are there too."""
         with self._lock:
             if self._before is None:
+                self._asked = time.monotonic()
                 try:
                     document = self.place.manifest()[1]
                     parsed = parse_manifest(document)
@@ -71,6 +86,8 @@ class Target:
                 else:
                     blobs = (parsed.config, *parsed.layers) if isinstance(parsed, Manifest) else ()
                     self._before = (document, frozenset(blob.digest for blob in blobs))
+                finally:
+                    self._asked = 0.0
             return self._before
 
     def halt(self) -> None:

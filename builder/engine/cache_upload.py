@@ -82,7 +82,11 @@ class Upload:
         most, rest = self.target.spec.last_wait, self.target.rest
         if seconds >= most:
             return True
-        if seconds < _TRIAL or not rest:
+        if seconds < _TRIAL:
+            return False
+        if self.target.silence >= _TRIAL:
+            return True
+        if not rest:
             return False
         return not moved or seconds + rest * seconds / moved > most
 

@@ -254,6 +254,7 @@ def test_no_layer_is_fetched_that_nothing_needs(machine: NewMachine, registry: R
     before = len(registry.requests())
     second.build("--cache-from", ref, "-o", "type=cacheonly")
     assert len(fetched(registry, before)) == 1
+    assert sent(registry, before) == [], "who only reads writes nothing"
     # The store wants the two layers of the result, and not those of the first stage.
     before = len(registry.requests())
     second.build("--cache-from", ref)

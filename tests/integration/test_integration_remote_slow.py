@@ -192,14 +192,17 @@ def test_what_reached_a_slow_cache_counts(
     )
     source = f"type=registry,ref={registry.host}/{name}"
     two = second.build("--cache-from", source)
-    assert two.outcomes() == ["hit", "miss"]
+    assert sorted(two.outcomes()) == ["hit", "miss"]  # whichever was sent second
     # The next export sends what is missing, and nothing again.
     flaky.behave = lambda method, path: ""
     before = len(uploads)
     first.build("--cache-to", target)
     assert len(uploads) == before
     sent = [line for line in flaky.done if line.startswith("PUT ") and "/blobs/" in line]
-    assert len(sent) == 4  # the small one and the records, the large one and the records
+    digests = [line.partition("digest=")[2] for line in sent]
+    assert (
+        len(set(digests)) == len(digests) >= 4
+    )  # the small one and the large one, and two times the records
     assert third.build("--cache-from", source).outcomes() == ["hit", "hit"]
     strict = third.build(
         "--no-cache", "--cache-to", f"{target},ignore-error=false".replace(name, f"{name}-strict")
