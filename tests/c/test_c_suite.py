@@ -31,6 +31,7 @@ CHOSEN = [
     "tests/unit/core/test_core_changes.py",
     "tests/unit/core/test_core_copyfolder.py",
     "tests/unit/core/test_core_portable.py",
+    "tests/unit/core/test_core_spill.py",
     "tests/unit/core/test_core_tree.py",
     "tests/unit/core/test_core_tree_listing.py",
     "tests/unit/core/test_core_usage.py",
