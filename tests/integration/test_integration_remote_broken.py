@@ -15,7 +15,7 @@ import pytest
 from conftest import PYBUILD, ROOT
 from flaky_server import FlakyServer
 from registry_server import Registry, run_registry
-from remote_machines import Built, Machine, NewMachine, blob, put, rewrite_records, write_project
+from remote_machines import NewMachine, blob, is_right, put, rewrite_records, write_project
 
 Document = dict[str, Any]
 
@@ -31,12 +31,6 @@ def flaky(registry: Registry) -> Iterator[FlakyServer]:
     server = FlakyServer(registry.host)
     yield server
     server.stop()
-
-
-def is_right(machine: Machine, built: Built) -> None:
-    """Whatever the cache did, the image is what it must be."""
-    assert built.status == 0
-    assert machine.command("run", built.report["image"], "cat", "/out", "/done") == "a\nb\ndone\n"
 
 
 # --- a server that fails ---

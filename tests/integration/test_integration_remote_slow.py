@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from flaky_server import FlakyServer
 from registry_server import Registry, run_registry
-from remote_machines import Built, Machine, NewMachine, rewrite_records
+from remote_machines import Machine, NewMachine, is_right, rewrite_records
 
 NEVER = 3600
 # Never the limit where the other one is tried.
@@ -31,11 +31,6 @@ def flaky(registry: Registry) -> Iterator[FlakyServer]:
     server = FlakyServer(registry.host)
     yield server
     server.stop()
-
-
-def is_right(machine: Machine, built: Built) -> None:
-    assert built.status == 0
-    assert machine.command("run", built.report["image"], "cat", "/out", "/done") == "a\nb\ndone\n"
 
 
 def only_layers(how: str, flaky: FlakyServer) -> None:
