@@ -51,7 +51,12 @@ def run(args: Arguments, around: Surroundings) -> int:
     with interruption.stoppable() as cancelled, Progress(mode, around, reports, request["store"]) as progress:
         try:
             result = builder.build(
-                args.words[0], on_event=progress.show, cancelled=cancelled, wait=False, **request
+                args.words[0],
+                on_event=progress.show,
+                cancelled=cancelled,
+                # Where jobs end with their processes, and the store may go to another machine, it must be complete.
+                wait=around.setting("CI") is not None,
+                **request,
             )
         except BuilderError as error:
             progress.failed(error)
