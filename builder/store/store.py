@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from builder.core.tree import hash_bytes
-from builder.digest import Digest
+from builder.digest import Digest, digest_of
 from builder.errors import StoreError
 from builder.image.manifest import Manifest, parse_manifest
 from builder.image.platform import Platform
@@ -223,9 +223,10 @@ class Store:
         parsed = parse_manifest(manifest)
         assert isinstance(parsed, Manifest)
         config_digest = self.blobs.put(config)
+        was_there = self.blobs.has(digest_of(manifest))
         manifest_digest = self.blobs.put(manifest)
         size = sum(layer.size for layer in parsed.layers)
-        return self.images.put(
+        image = self.images.put(
             manifest_digest,
             config_digest,
             state=state,
@@ -234,6 +235,9 @@ class Store:
             media_type=parsed.media_type,
             keep=keep,
         )
+        if image.names and not was_there:  # it was lost, and the index has been without it
+            self.images.write_index()
+        return image
 
     def read_blob(self, digest: Digest) -> bytes:
         """The bytes of a small blob, verified."""
