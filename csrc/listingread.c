@@ -180,6 +180,7 @@ static int open_leaf(cursor *from, const pb_fingerprint *leaf, const pb_secret *
     }
     from->end = from->at + size;
     from->key_size = 0;
+    *name = '\0'; /* what fails from here on is no damage: the leaf is what was written */
     return 0;
 }
 

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* From so many bytes on an array is a mapping (tests have less); it grows in steps of whole pages, whatever their size. */
@@ -26,14 +28,24 @@ static int grow_on_heap(pb_spill *spill, size_t size)
     return 0;
 }
 
-/* A mapping of a new file, or none. Its blocks are there from the beginning: else a full disk would end the process when a page
- * is touched. */
+/* Whether blocks that a file was given stay its own. Where changed pages are written to other places each time (btrfs, ZFS) a full
+ * disk would end the process when one is touched. */
+static int keeps_blocks(int fd)
+{
+    struct statfs stat;
+
+    if (fstatfs(fd, &stat))
+        return 0;
+    return stat.f_type == EXT4_SUPER_MAGIC || stat.f_type == XFS_SUPER_MAGIC || stat.f_type == TMPFS_MAGIC;
+}
+
+/* A mapping of a new file, or none. Its blocks are there from the beginning, for the same reason. */
 static void *map_file(int folder_fd, size_t size, int *ret_fd)
 {
     int fd = openat(folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     void *data = MAP_FAILED;
 
-    if (fd >= 0 && !fallocate(fd, 0, 0, (off_t)size))
+    if (fd >= 0 && keeps_blocks(fd) && !fallocate(fd, 0, 0, (off_t)size))
         data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED && fd >= 0)
         close(fd);

@@ -92,13 +92,18 @@ int pb_tar_take_text(char **field, const char *value, size_t size)
     return *field ? 0 : -ENOMEM;
 }
 
+/* Bytes of attributes: more than one header can say, which is what an entry has. */
+enum { XATTRS_LIMIT = 1 << 20 };
+
 static int take_xattr(pb_tar_says *into, const char *name, size_t name_size, const char *value, size_t size)
 {
     uint32_t length = (uint32_t)size;
     size_t total = into->xattrs_size + name_size + 1 + sizeof length + size;
-    uint8_t *grown = realloc(into->xattrs, total);
-    uint8_t *at;
+    uint8_t *grown, *at;
 
+    if (total > XATTRS_LIMIT)
+        return -EBADMSG;
+    grown = realloc(into->xattrs, total);
     if (!grown)
         return -ENOMEM;
     into->xattrs = grown;

@@ -289,6 +289,8 @@ static int adopt_link(pb_unpacker *unpacker, pb_tree *lower, const pb_note *link
     if (failed == -ENOENT || failed == -ENOTDIR)
         return pb_fail_detail(error, EBADMSG, "unpack", link->path,
                               "it is a hard link to %.200s, which neither this layer nor one below has", link->target);
+    if (!failed && S_ISDIR(lower->nodes[node].mode))
+        return pb_fail_detail(error, EBADMSG, "unpack", link->path, "it is a hard link to a folder, %.200s", link->target);
     if (!failed)
         failed = pb_copier_new(unpacker->root_fd, &options, &copier, error);
     if (!failed)
@@ -316,8 +318,12 @@ int pb_unpacker_adopt(pb_unpacker *unpacker, int lower_fd, pb_error *error)
     if (!unpacker->links.count)
         return 0;
     failed = pb_tree_open(lower_fd, NULL, NULL, NULL, -1, &lower, error);
-    for (size_t i = 0; !failed && i < unpacker->links.count; i++)
-        failed = adopt_link(unpacker, lower, &unpacker->links.items[i], error);
+    for (size_t i = unpacker->links.count; !failed && i-- > 0;) { /* the last of a name counts, and what came after it */
+        const pb_note *link = &unpacker->links.items[i];
+        PB_CLOSE int there = pb_path_open(unpacker->root_fd, link->path, O_PATH | O_NOFOLLOW, 0);
+        if (there < 0)
+            failed = adopt_link(unpacker, lower, link, error);
+    }
     pb_tree_free(lower);
     return failed;
 }

@@ -176,8 +176,9 @@ int pb_unpack_hard_link(pb_unpacker *unpacker, const pb_tar_member *entry, int f
             return pb_fail(error, errno, "link", "%s", path);
     }
     if (unpacker->flags & PB_UNTAR_LAYER && (from >= 0 || from == -ENOENT)) {
-        int failed = pb_note_add(&unpacker->links, path, target, 0);
-        return failed ? pb_fail(error, -failed, "link", "%s", path) : 0;
+        int place = from < 0 ? clear_place(unpacker, folder, name, 0, error) : 0;
+        int failed = place < 0 ? place : pb_note_add(&unpacker->links, path, target, 0);
+        return failed && place >= 0 ? pb_fail(error, -failed, "link", "%s", path) : failed;
     }
     return pb_fail_detail(error, EBADMSG, "unpack", path, "it is a hard link to %.200s, which the archive does not have", target);
 }

@@ -118,9 +118,11 @@ class FolderPlace:
             with open(temporary, "xb") as stream:
                 fill(stream)
             os.replace(temporary, path)
-        except OSError as error:
+        except BaseException as error:  # also of one that breaks off what is sent
             with suppress(OSError):
                 os.unlink(temporary)
+            if not isinstance(error, OSError):
+                raise
             raise ImageError(f"{path} cannot be written: {error.strerror}") from None
 
 

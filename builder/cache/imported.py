@@ -66,7 +66,7 @@ class ImportedCache:
         if not self._is_usable():
             return None
         try:
-            return self._read_small(descriptor)
+            return self._read_small(descriptor, self.source)  # no longer than it is worth
         except Exception:  # a BuilderError, or whatever a place's library raises
             return None
 
@@ -157,10 +157,10 @@ class ImportedCache:
             raise ImageError(f"it is not there for {self._platform}")
         return chosen
 
-    def _read_small(self, descriptor: Descriptor) -> bytes:
+    def _read_small(self, descriptor: Descriptor, source: PatientSource | None = None) -> bytes:
         if descriptor.size > LARGEST:
             raise ImageError(f"its records have more than {LARGEST >> 20} MiB")
-        data = b"".join(bounded(self.place.read(descriptor), descriptor))
+        data = b"".join(bounded((source or self.place).read(descriptor), descriptor))
         if digest_of(data) != descriptor.digest:
             raise ImageError(f"its records do not have the digest {descriptor.digest}")
         return data

@@ -91,7 +91,7 @@ def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | Non
         try:
             target = _run_stages(session)
             for early in session.early:
-                early.finish()
+                early.finish(session.check)
             session.early.clear()
             made = deliver(session, target, outputs)
             if session.request.cache_to:

@@ -35,7 +35,7 @@ from builder.engine.session import Session
 from builder.engine.stage import StageResult
 from builder.errors import BuilderError, Cancelled, DamageError
 from builder.events import Outcome
-from builder.execute.layer import ensure_layer, promised_layer
+from builder.execute.layer import ensure_layer, known_layer, made_before, promised_layer
 from builder.image.manifest import Descriptor, Manifest, describe, render_manifest
 from builder.store.layers import Layer
 from builder.store.states import SCRATCH
@@ -103,18 +103,32 @@ class CacheExport:
 
     def _send_layer(self, upload: Upload, state: bytes) -> None:
         target = upload.target
+        if not upload.ending and self._may_be_damaged(target, state):
+            upload.taken.discard(state)  # it goes when no step stands on it any more
+            return
         try:
-            layer = target.layers[state] = self._layer(target, state)
+            layer = target.layers[state] = self._layer(upload, state)
             if not target.halted:
                 target.send(layer, self._opener(layer))
         except BuilderError:
             upload.taken.discard(state)  # if the build begins again it is made anew
             raise
 
-    def _layer(self, target: Target, state: bytes) -> Layer:
+    def _may_be_damaged(self, target: Target, state: bytes) -> bool:
+        """Whether a layer that was here is not, so that making it once more may show that the files were changed, too."""
+        if not made_before(self._store, state):
+            return False
+        return known_layer(self._store, state, compression=target.spec.compression, proven=True) is None
+
+    def _layer(self, upload: Upload, state: bytes) -> Layer:
         """The layer of a state; of a promised one what is known of it, so that it is fetched only if it has to be sent."""
         return promised_layer(self._store, state) or ensure_layer(
-            self._store, state, compression=target.spec.compression, proven=True, patient=True
+            self._store,
+            state,
+            compression=upload.target.spec.compression,
+            proven=True,
+            patient=True,
+            stop=upload.halting,
         )
 
     def _opener(self, layer: Layer | Descriptor) -> Callable[[], BinaryIO]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from builder.cache.target import Target
-from builder.errors import BuilderError, CacheLostError
+from builder.errors import BuilderError, CacheLostError, DamageError
 
 # The lowest priority there is: layers are packed when no step of the build wants the processor.
 _POLITENESS = 19
@@ -28,7 +28,9 @@ class Upload:
         # Not a `queue`, which brings more than it gives here.
         self._waiting: list[Callable[[], object]] = []
         self._busy = 0
-        self._ending = self._stopped = False
+        self.ending = self._stopped = False
+        self.halting = threading.Event()
+        """Set when what is being packed is not wanted any more."""
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
 
@@ -38,14 +40,14 @@ class Upload:
             if self._stopped:
                 return
             self._waiting.append(job)
-            if len(self._threads) < (_AT_ONCE if self._ending else 1):
+            if len(self._threads) < (_AT_ONCE if self.ending else 1):
                 self._threads.append(threading.Thread(target=self._work, name="cache-export", daemon=True))
                 self._threads[-1].start()
             self._changed.notify()
 
     def end(self) -> None:
         """The build is done: from now on people wait, and several jobs go on at once."""
-        self._ending = True
+        self.ending = True
 
     def settle(self, check: Callable[[], object]) -> bool:
         """Wait until all is sent; False if that is not worth the time, and then nothing is sent any more.
@@ -61,11 +63,12 @@ class Upload:
         return True
 
     def stop(self) -> None:
-        """Break off what is being sent, and drop what is not yet. What is being packed is brought to its end first."""
+        """Break off what is being packed or sent, and drop what is not yet."""
         with self._changed:
             self._stopped = True
             self._waiting.clear()
             self._changed.notify_all()
+        self.halting.set()
         self.target.halt()
         for thread in self._threads:
             thread.join()
@@ -91,7 +94,7 @@ class Upload:
         return not moved or seconds + rest * seconds / moved > most
 
     def _work(self) -> None:
-        if not self._ending:
+        if not self.ending:
             try:
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
             except OSError:
@@ -120,9 +123,7 @@ class Upload:
             job()
             return
         except CacheLostError as error:
-            if (
-                not self._ending
-            ):  # of a cache that is read: the step is carried out after all, and comes again
+            if not self.ending:  # of a cache that is read: the step is carried out after all, and comes again
                 return
             failed = error
         except BuilderError as error:
@@ -131,5 +132,9 @@ class Upload:
             failed = BuilderError(error.strerror or str(error))
         except Exception as error:  # whatever a place's library raises
             failed = BuilderError(f"{type(error).__name__}: {str(error)[:200]}")
-        if not self._stopped:
-            self.target.failed = failed
+        self._fail(failed)
+
+    def _fail(self, error: BuilderError) -> None:
+        # One that makes the build begin again stays; what comes after `stop` is its work.
+        if not self._stopped and not isinstance(self.target.failed, DamageError):
+            self.target.failed = error

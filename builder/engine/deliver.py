@@ -125,7 +125,7 @@ def _write(
     image = made.image
     names = _names(session, output)
     if output.type in ("image", "registry"):
-        _prove(session, made)
+        _prove(session, made, whole=output.type == "image")
         for name in names if is_complete(session.store, image) else ():
             session.store.images.tag(image, name)
         if output.type == "registry" or output.attributes.get("push") == "true":
@@ -140,9 +140,15 @@ def _write(
         _write_archive(session, output, made, names)
 
 
-def _prove(session: Session, made: Assembled) -> None:
-    """See that the layers of an image which are here are what they were; if not, the build begins again without them."""
-    damaged = session.store.proofs.drop_damaged(parse_digest(layer.digest) for layer in made.layers)
+def _prove(session: Session, made: Assembled, *, whole: bool = True) -> None:
+    """See that the layers of an image which are here are what they were; if not, the build begins again without them.
+
+    With `whole` all must be here: who writes a cache may just have dropped one.
+    """
+    digests = [parse_digest(layer.digest) for layer in made.layers]
+    damaged = session.store.proofs.drop_damaged(digests)
+    if whole and not damaged:
+        damaged = [digest for digest in digests if not session.store.blobs.has(digest)]
     if damaged:
         raise DamageError(
             f"the layer {damaged[0].short} in the store is damaged",

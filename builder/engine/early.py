@@ -5,17 +5,19 @@ have one. Who wants that layer afterwards finds it, or waits for the rest.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
 
 from builder.engine.deliver import IMAGE_TYPES, compression_of, newest_of
 from builder.engine.request import outputs_of
 from builder.engine.session import Session
 from builder.errors import Cancelled
-from builder.execute.layer import ensure_layer, was_made
+from builder.execute.layer import ensure_layer, made_before
 from builder.graph.stages import StageBase
 
 # Of states with fewer bytes in their files the layer is made in no time.
 _WORTH_IT = 4 << 20
+_LOOK = 0.1
 
 
 def begin_layer(session: Session, stage: int, state: bytes) -> None:
@@ -27,7 +29,7 @@ def begin_layer(session: Session, stage: int, state: bytes) -> None:
         return
     form = _form(session)
     # What was there before may turn out to be damaged, which is told when nothing stands on it any more.
-    if form is None or was_made(session.store, state, max_mtime=form[1]):
+    if form is None or made_before(session.store, state, max_mtime=form[1]):
         return
     with session.room:
         if not session.early:
@@ -81,10 +83,12 @@ class EarlyLayers:
                 self._error = error
                 return
 
-    def finish(self) -> None:
-        """Wait until all are made; raises what went wrong."""
+    def finish(self, check: Callable[[], object]) -> None:
+        """Wait until all are made; raises what went wrong. `check` is asked now and then, and raises if the build is to stop."""
         self._states.put(None)
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_LOOK)
+            check()
         if self._error is not None:
             error, self._error = self._error, None
             raise error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from builder.engine.moment import seconds_of
 from builder.errors import BuilderError, ImageError
-from builder.execute.layer import MEDIA_TYPES, ensure_layer
+from builder.execute.layer import MEDIA_TYPES, ensure_layer, made_before
+from builder.image.config import parse_document
 from builder.image.manifest import Descriptor
 from builder.store.images import StoredImage
 from builder.store.store import Store
@@ -33,10 +35,19 @@ def _make_anew(store: Store, image: StoredImage, number: int, layer: Descriptor)
     """Make a layer once more of its files, byte for byte; an error if they do not give it."""
     chain = store.chain(image.state)
     state = chain[number].id if number < len(chain) else b""
-    own = [known.digest for known in store.layers.of_state(state) if not known.pulled]
+    # Where times of files are SOURCE_DATE_EPOCH at the latest, that is when the image was made.
+    epoch = max(int(seconds_of(parse_document(store.read_blob(image.config)).created)), 0)
+    newest = next(
+        (
+            bound
+            for bound in (-1, epoch)
+            if layer.digest in {known.digest for known in made_before(store, state, max_mtime=bound)}
+        ),
+        None,
+    )
     compression = next((name for name, kind in MEDIA_TYPES.items() if kind == layer.media_type), None)
-    if compression is None or layer.digest not in own:
+    if compression is None or newest is None:
         raise ImageError("it was not made in this store")
-    made = ensure_layer(store, state, compression=compression)
+    made = ensure_layer(store, state, compression=compression, max_mtime=newest)
     if made.digest != layer.digest:
         raise ImageError(f"its files give the layer {made.digest.short} now")

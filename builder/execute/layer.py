@@ -35,9 +35,9 @@ def known_layer(
     return None
 
 
-def was_made(store: Store, state: bytes, *, max_mtime: int = -1) -> bool:
-    """Whether a layer of a state was made of its files before, so that what is made now is compared with it."""
-    return any(not layer.pulled for layer in store.layers.of_state(_clamped(store, state, max_mtime)))
+def made_before(store: Store, state: bytes, *, max_mtime: int = -1) -> list[Layer]:
+    """The layers that were made of a state's files before, so that what is made now is compared with them."""
+    return [layer for layer in store.layers.of_state(_clamped(store, state, max_mtime)) if not layer.pulled]
 
 
 def ensure_layer(

@@ -6,15 +6,19 @@ states below it, so that a chain needs one lock: that of its top.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
 
+from builder.errors import StoreError
 from builder.store.locks import alone, lock
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _STORE = "locks/store"
+# What says nothing of whether a file is there.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 
 
 class Holds:
@@ -124,7 +128,10 @@ def exists(dir_fd: int, path: str) -> bool:
 
 
 def _open(dir_fd: int, path: str, flags: int) -> int:
+    """A descriptor, -1 for what is not there or not what it should be."""
     try:
         return os.open(path, flags, dir_fd=dir_fd)
-    except OSError:
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise StoreError(f"{path} in the store cannot be opened: {error.strerror}") from error
         return -1

@@ -81,6 +81,58 @@ def test_bounds_hold(tmp_path: Path) -> None:
         unpack(tmp_path, archive(("f", F, "", b""), ("g", F, "", b"")), max_entries=1)
 
 
+def unpack_above(tmp_path: Path, data: bytes) -> Path:
+    """Unpack a layer above another, which has `low` and `sub/file`; the folder with its own files."""
+    lower, root = tmp_path / "lower", tmp_path / "root"
+    (lower / "sub").mkdir(parents=True)
+    (lower / "sub/file").write_text("LOWER")
+    (lower / "low").write_text("LOWER")
+    root.mkdir()
+    below, fd = (os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in (lower, root))
+    try:
+        with Untar(fd, layer=True) as untar:
+            untar.feed(data)
+            untar.finish()
+            untar.adopt(below)
+    finally:
+        os.close(fd)
+        os.close(below)
+    return root
+
+
+@pytest.mark.parametrize("target", [".", "sub", "sub/../sub"])
+def test_a_hard_link_to_a_folder_below_copies_nothing(tmp_path: Path, target: str) -> None:
+    with pytest.raises(CoreError, match="hard link to a folder"):
+        unpack_above(tmp_path, archive(("x", H, target, b"")))
+    assert not (tmp_path / "root/x").exists()
+
+
+def test_the_last_entry_of_a_name_counts(tmp_path: Path) -> None:
+    """Also where an earlier one is a link to a file that only a layer below has."""
+    link = ("x", H, "low", b"")
+    assert (unpack_above(tmp_path / "1", archive(link)) / "x").read_text() == "LOWER"
+    root = unpack_above(tmp_path / "2", archive(link, ("x", F, "", b"NEW")))
+    assert (root / "x").read_text() == "NEW"
+    root = unpack_above(tmp_path / "3", archive(link, ("x", D, "", b"")))
+    assert list((root / "x").iterdir()) == []
+    root = unpack_above(tmp_path / "4", archive(("x", F, "", b"OLD"), ("x", H, "sub/file", b"")))
+    assert (root / "x").read_text() == "LOWER"
+    root = unpack_above(
+        tmp_path / "5", archive(link, ("x", H, "sub/file", b""), ("x", H, "gone/../low", b""))
+    )
+    assert (root / "x").read_text() == "LOWER"
+
+
+def test_headers_without_entries_take_no_more_than_one_may(tmp_path: Path) -> None:
+    record = b"SCHILY.xattr.user.a=" + b"v" * 60_000 + b"\n"
+    body = (b"%d " % (len(record) + 6) + record) * 10
+    header = tarfile.TarInfo("h")
+    header.type, header.size = tarfile.XHDTYPE, len(body)
+    one = header.tobuf() + body + bytes(-len(body) % 512)
+    with pytest.raises(CoreError, match="an extended header in it cannot be read"):
+        unpack(tmp_path, one * 2)
+
+
 def sample() -> bytes:
     long = "n" * 150 + "/" + "m" * 120
     return archive(

@@ -262,6 +262,22 @@ def test_a_layer_that_was_changed_is_not_saved(sample: Sample, tmp_path: Path, n
     shutil.rmtree(store)
 
 
+def test_a_layer_with_bounded_times_is_made_anew(sample: Sample, tmp_path: Path) -> None:
+    """It has other bytes than the one that the same files give without a bound."""
+    store = sample.copy("bounded")
+    done = sample.build(store, "--reproducible")
+    assert done.returncode == 0, done.stderr
+    digest = layers(store)[2].name
+    change(layers(store)[2])
+    out = tmp_path / "saved.tar"
+    done = call(store, "save", "--format", "oci", "app", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "warning: the blob" in done.stderr
+    assert layers(store)[2].name == digest
+    check_archive(out, tmp_path / "checked")
+    shutil.rmtree(store)
+
+
 @pytest.mark.parametrize("build", [False, True], ids=["push", "build"])
 def test_a_layer_that_was_changed_is_not_pushed(sample: Sample, tmp_path: Path, build: bool) -> None:
     store = sample.copy(f"pushed-{build}")
