@@ -47,7 +47,13 @@ class Place(Protocol):
         ...
 
 
-def open_place(spec: CacheSpec, *, docker_config: str | None = None, write: bool = False) -> Place:
+def open_place(
+    spec: CacheSpec,
+    *,
+    docker_config: str | None = None,
+    auth_config: str | None = None,
+    write: bool = False,
+) -> Place:
     """The place that a checked spec names; nothing is asked or made yet."""
     if spec.type == "local":
         from builder.cache.folder import FolderPlace
@@ -56,7 +62,7 @@ def open_place(spec: CacheSpec, *, docker_config: str | None = None, write: bool
     if spec.type == "registry":
         from builder.cache.registry import RegistryPlace
 
-        return RegistryPlace(spec, docker_config)
+        return RegistryPlace(spec, docker_config, auth_config)
     if spec.type == "s3":
         from builder.cache.s3 import S3Place
 

@@ -22,11 +22,11 @@ _WAITS = (0.5,)
 class RegistryPlace:
     """See `builder.cache.place.Place`. The scope is part of the tag."""
 
-    def __init__(self, spec: CacheSpec, docker_config: str | None) -> None:
+    def __init__(self, spec: CacheSpec, docker_config: str | None, auth_config: str | None) -> None:
         reference = parse_reference(spec.get("ref"))
         if spec.scope and reference.tag:
             reference = replace(reference, tag=f"{reference.tag}-{spec.scope}")
-        credentials = find_credentials(reference.registry, docker_config)
+        credentials = find_credentials(reference.registry, docker_config, auth_config)
         self._client = Client(reference, credentials, timeout=spec.timeout, waits=_WAITS)
         self._source = RegistrySource(self._client)
         self.repository: tuple[str, str] | None = (reference.registry, reference.repository)

@@ -137,6 +137,7 @@ def build_arguments(args: Arguments, around: Surroundings) -> dict[str, Any]:
         "store": around.store_path(args.text("--store")),
         "userxattr": around.in_user_namespace(),
         "docker_config": around.docker_config(),
+        "auth_config": around.setting("DOCKER_AUTH_CONFIG"),
         "stdin": sys.stdin.buffer,
         "stdout": sys.stdout.buffer,
     }

@@ -46,6 +46,7 @@ def build(
     require: Sequence[str] = (),
     store: str | None = None,
     docker_config: str | None = None,
+    auth_config: str | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
     userxattr: bool = False,
@@ -88,6 +89,7 @@ def build(
             of instructions; without any every RUN. What is found is `verified` in the result.
         store: The store's folder; default is the user's own, `default_store_path()` says which.
         docker_config: Path of Docker's config.json, for credentials.
+        auth_config: Credentials themselves, as text in the form of config.json; they are looked at first.
         stdin: Where `file="-"` reads.
         stdout: Where outputs with `dest="-"` go.
         userxattr: The process is root of a user namespace (`builder.sandbox.ways.enter`).
@@ -132,6 +134,7 @@ def build(
         require=tuple(require),
         store=store,
         docker_config=docker_config,
+        auth_config=auth_config,
         stdin=stdin,
         stdout=stdout,
         userxattr=userxattr,

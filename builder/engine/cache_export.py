@@ -74,7 +74,9 @@ class CacheExport:
         self._lock = threading.Lock()
 
     def _place(self, spec: CacheSpec, request: BuildRequest) -> Place:
-        place = open_place(spec, docker_config=request.docker_config, write=True)
+        place = open_place(
+            spec, docker_config=request.docker_config, auth_config=request.auth_config, write=True
+        )
         return place if spec.type == "local" else MeteredPlace(place, self._store.meter)
 
     def add(self, step: DoneStep) -> None:

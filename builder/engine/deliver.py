@@ -182,6 +182,7 @@ def _push(session: Session, image: StoredImage, names: tuple[str, ...], reporter
             image,
             name,
             docker_config=session.request.docker_config,
+            auth_config=session.request.auth_config,
             on_progress=reporter.progress,
         )
 

@@ -35,5 +35,6 @@ def fetch_image(session: Session, reference: str, platform: Platform, reporter: 
         reference,
         platform=platform,
         docker_config=session.request.docker_config,
+        auth_config=session.request.auth_config,
         on_progress=reporter.progress,
     )

@@ -63,7 +63,12 @@ def pull_image(
 
 
 def promise_image(
-    store: Store, name: str, *, platform: Platform, docker_config: str | None = None
+    store: Store,
+    name: str,
+    *,
+    platform: Platform,
+    docker_config: str | None = None,
+    auth_config: str | None = None,
 ) -> tuple[StoredImage, Client, ImageSource]:
     """The image of a name without layers that the store lacks: those are promised, and come from the source that goes with
     it. The caller closes the client. Only an image that is all here gets the name in the store.
@@ -71,7 +76,7 @@ def promise_image(
     from builder.registry.pull import RegistrySource
     from builder.store.importing import import_image
 
-    client = _client(name, docker_config, None)
+    client = _client(name, docker_config, auth_config)
     source = RegistrySource(client)
     try:
         image = import_image(store, source, platform=platform, lazy=True)

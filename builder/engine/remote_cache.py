@@ -100,7 +100,7 @@ class RemoteCache:
             from builder.engine.cache_export import CacheExport
 
             self.export = CacheExport(store, self, request, warn)
-        self._docker_config = request.docker_config
+        self._docker_config, self._auth_config = request.docker_config, request.auth_config
         self._bases: list[_Base] = []
         self._images: dict[tuple[str, str], StoredImage] = {}
         self._base_lock = threading.Lock()
@@ -249,7 +249,11 @@ class RemoteCache:
             key = (reference, str(platform))
             if key not in self._images:
                 image, client, source = promise_image(
-                    self._store, reference, platform=platform, docker_config=self._docker_config
+                    self._store,
+                    reference,
+                    platform=platform,
+                    docker_config=self._docker_config,
+                    auth_config=self._auth_config,
                 )
                 layers = self._store.manifest_of(image).layers
                 self._bases.append(_Base(client, source, frozenset(layer.digest for layer in layers)))
@@ -382,7 +386,7 @@ def _open(
         from builder.cache.signing import read_public
 
         trusted = [read_public(path) for path in spec.get("trust").split(";") if path]
-    place: Place = open_place(spec, docker_config=request.docker_config)
+    place: Place = open_place(spec, docker_config=request.docker_config, auth_config=request.auth_config)
     if spec.type != "local":
         place = MeteredPlace(place, meter)
     return ImportedCache(spec, place, platform, warn, trusted)

@@ -57,6 +57,7 @@ class BuildRequest:
     verify: tuple[str, ...] | None = None
     require: tuple[str, ...] = ()
     docker_config: str | None = None
+    auth_config: str | None = field(default=None, repr=False)
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None
     userxattr: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builder.buildfile.syntax import ExecForm, Heredoc, Run, ShellForm
+from builder.buildfile.syntax import ExecForm, Run, ShellForm
 from builder.graph import created
 from builder.graph.configs import in_shell
 from builder.graph.draft import Draft
@@ -18,7 +18,6 @@ NETWORKS = ("default", "none", "host")
 SECURITY_MODES = ("sandbox", "insecure")
 SCRIPTS = "/dev/pipes"
 
-_LONE_HEREDOC = r"\s*\d*<<-?[ \t]*([^<\s]+)\s*"
 _AGENT = "SSH_AUTH_SOCK"
 
 
@@ -99,7 +98,7 @@ def _shell_text(command: ShellForm) -> tuple[str, tuple[InlineFile, ...], str]:
     if not command.heredocs:
         return command.text, (), ""
     first = command.heredocs[0]
-    if len(command.heredocs) == 1 and _is_alone(command.text, first):
+    if len(command.heredocs) == 1 and _is_alone(command.text):
         summary = heredoc_summary(first)
         if first.body.startswith("#!"):
             script = InlineFile(first.name, first.body.encode("utf-8", "surrogateescape"), 0o755)
@@ -109,9 +108,11 @@ def _shell_text(command: ShellForm) -> tuple[str, tuple[InlineFile, ...], str]:
     return command.text + bodies, (), ""
 
 
-def _is_alone(text: str, heredoc: Heredoc) -> bool:
-    found = re.fullmatch(_LONE_HEREDOC, text)
-    return found is not None and re.sub(r"[\"'\\]", "", found[1]) == heredoc.name
+def _is_alone(text: str) -> bool:
+    # Late: a build file without heredocs does not need it.
+    from builder.buildfile.heredocs import opening
+
+    return opening(text.strip()) is not None
 
 
 def _agent_variable(mounts: tuple[MountSpec, ...], known: set[str]) -> tuple[tuple[str, str], ...]:

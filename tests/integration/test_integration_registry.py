@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -130,6 +131,23 @@ def test_a_password_is_wanted_checked_and_kept_private(
     assert PASSWORD not in done.stdout + done.stderr + wrong.stderr
     pybuild("logout", host)
     assert pybuild("pull", *other_store(tmp_path, "third"), f"{host}/app", ok=False).returncode == 1
+
+
+def test_the_environment_may_hold_the_password(
+    pybuild: Run, project: Path, locked_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = locked_registry.host
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "nothing"))
+    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": {host: {"auth": auth}}}))
+    cache = f"type=registry,ref={host}/cache"
+    pybuild("build", "-t", f"{host}/app", "--push", "--cache-to", cache, project)
+    (project / "child").write_text(f"FROM {host}/app\nRUN true\n")
+    pybuild("build", *other_store(tmp_path, "second"), "-f", project / "child", project)
+    done = pybuild("build", *other_store(tmp_path, "third"), "--cache-from", cache, project)
+    assert "2 hits" in done.stderr  # the base is in an archive
+    for file in (tmp_path / "store").rglob("*"):
+        assert not file.is_file() or auth.encode() not in file.read_bytes()
 
 
 def test_tokens_are_fetched_once_for_each_scope(

@@ -153,6 +153,25 @@ def test_a_heredoc_with_an_interpreter_is_a_file():
     assert step.scripts == (InlineFile("EOF", body.encode(), 0o755),)
 
 
+@pytest.mark.parametrize("text", ["<<E", "<<-E", "<< 'E'", '3<<"E"', "<<'E'  "])
+def test_a_heredoc_is_alone_however_its_word_is_written(text):
+    found = plan(from_("base"), run(text, heredocs=(heredoc("E", "a\n"),)))
+    assert found.steps[0].argv == (*SH, "a\n")
+
+
+def test_a_name_in_quotes_may_have_blanks():
+    body = "#!/bin/sh\n"
+    step = plan(from_("base"), run("<<'my file'", heredocs=(heredoc("my file", body),))).steps[0]
+    assert step.argv == (*SH, "/dev/pipes/my file")
+    assert step.scripts[0].name == "my file"
+
+
+@pytest.mark.parametrize("text", ["<<E cat", "cat <<E", "<<E | cat"])
+def test_a_heredoc_beside_words_is_left_to_the_shell(text):
+    found = plan(from_("base"), run(text, heredocs=(heredoc("E", "a\n"),)))
+    assert found.steps[0].argv == (*SH, f"{text}\na\nE")
+
+
 def test_titles_count_the_base_and_the_lines_that_make_layers_and_show_values():
     found = plan(
         from_("base", "b"),
