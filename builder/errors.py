@@ -105,6 +105,10 @@ class StoreError(BuilderError):
     """The store cannot be used: not writable, full, made by a newer version."""
 
 
+class NotFetched(StoreError):
+    """Something lies elsewhere, and whoever only looks does not fetch it."""
+
+
 class ImageError(BuilderError):
     """An image, archive or layout is missing, damaged or not of a known form."""
 

@@ -49,7 +49,8 @@ class Portables:
         """Keep what was found out about files."""
         with self._lock:
             if self._known is not None:
-                self._known.save()
+                if not self._store.reading:
+                    self._known.save()
                 self._known.close()
                 self._known = None
 

@@ -18,12 +18,13 @@ _COUNT = frozenset(
     {
         *("--file", "--target", "--build-arg", "--build-context", "--platform", "--pull", "--reproducible"),
         *("--network", "--add-host", "--shm-size", "--ulimit", "--no-cache", "--no-cache-filter"),
-        *("--isolation", "--store"),
+        *("--isolation", "--store", "--cache-from"),
     }
 )
 _ARGUMENTS = (
     *("file", "target", "build_args", "build_contexts", "platform", "no_cache", "no_cache_filter", "pull"),
-    *("reproducible", "network", "add_hosts", "shm_size", "ulimits", "store", "stdin", "userxattr"),
+    *("reproducible", "cache_from", "network", "add_hosts", "shm_size", "ulimits", "store", "docker_config"),
+    *("stdin", "userxattr"),
 )
 
 
@@ -34,7 +35,7 @@ def run(args: Arguments, around: Surroundings) -> int:
     refuse_later(args)
     form = values.choice("--format", args.text("--format") or "text", _FORMATS)
     given = build_arguments(args, around)
-    plan = builder.plan(args.words[0], **{name: given[name] for name in _ARGUMENTS})
+    plan = builder.plan(args.words[0], **{name: given[name] for name in _ARGUMENTS if name in given})
     from builder.report.planned import plan_document, plan_totals, render_plan
 
     if form == "json":
@@ -43,8 +44,8 @@ def run(args: Arguments, around: Surroundings) -> int:
         around.out.write(json.dumps(plan_document(plan), indent=2) + "\n")
     else:
         around.out.write(render_plan(plan))
-    if args.texts("--cache-from") and not plan.cached:
-        around.err.write("note: no remote cache was asked: a build may find there what is not in the store\n")
+    for warning in plan.warnings:
+        around.err.write(f"warning: {warning}\n")
     if args.switch("--fail-if-build") and not plan.cached:
         around.err.write(f"error: not everything is cached: {plan_totals(plan)}\n")
         return _NOT_MET
@@ -63,11 +64,16 @@ COMMAND = Command(
     text=(
         "Says for every step that a build with the same flags would come to whether it is in the\n"
         "cache, why not, or on which step that depends, and how long it took the last time.\n"
-        "Runs, fetches and changes nothing. Other flags of a build are accepted, and mean nothing here."
+        "Runs and changes nothing. Of the caches that --cache-from names the records are read, no layer is\n"
+        "fetched. Other flags of a build are accepted, and mean nothing here."
     ),
     examples=(
         ("pybuild plan .", "what would a build do now?"),
         ("pybuild plan --fail-if-build .", "in CI: is everything built that is committed?"),
+        (
+            "pybuild plan --fail-if-build --cache-from registry.example/app/cache .",
+            "on an empty machine",
+        ),
         ("pybuild plan --build-arg VERSION=2 --format json .", "for programs"),
     ),
     fewest=1,

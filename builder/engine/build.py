@@ -12,7 +12,7 @@ from builder.engine.control import tell_unused_filters
 from builder.engine.deliver import check_outputs, deliver
 from builder.engine.elsewhere import Fetcher
 from builder.engine.inputs import open_inputs
-from builder.engine.opening import open_session
+from builder.engine.opening import check_caches, open_session
 from builder.engine.recording import Recording
 from builder.engine.reporter import Emit, Events
 from builder.engine.request import BuildRequest, Output, outputs_of
@@ -125,17 +125,6 @@ def _run_stages(session: Session) -> StageResult:
 
         check_names(session.request.verify, session.stood)
     return result
-
-
-def check_caches(request: BuildRequest) -> None:
-    """Refuse remote caches that cannot be meant, before anything is built."""
-    if request.cache_from or request.cache_to:
-        from builder.cache.spec import check_cache_from, check_cache_to
-
-        for spec in request.cache_from:
-            check_cache_from(spec)
-        for spec in request.cache_to:
-            check_cache_to(spec)
 
 
 def _result(session: Session, made: Assembled | None, seconds: float, traffic: Traffic) -> BuildResult:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from builder.cache.explain import explain
 from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
 from builder.engine.control import decided_anew, expired, refusal
-from builder.engine.planning import NotFetched, PlannedStep, Verdict
+from builder.engine.planning import PlannedStep, Verdict
 from builder.engine.reasons import Above, last_changed, nearest_record, why_another_base, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.stage import folder_slot, folder_step, slot_of, step_slot
 from builder.engine.work import work_for
-from builder.errors import BuilderError, BuildFileError
+from builder.errors import BuilderError, BuildFileError, NotFetched
 from builder.events import Outcome, Reason
 from builder.graph.places import locate
 from builder.graph.plan import base_title
@@ -29,6 +30,8 @@ from builder.store.images import StoredImage
 from builder.store.records import Record
 from builder.value import dataclass
 
+TYPE_CHECKING = False
+
 # Earlier runs of a step among which one with a time is looked for.
 _TIMED = 64
 
@@ -39,6 +42,15 @@ class _NotKnown(BuilderError):
     def __init__(self, step: PlannedStep) -> None:
         super().__init__(step.title)
         self.step = step
+
+
+if TYPE_CHECKING:
+    from builder.cache.document import RemoteRecord
+    from builder.engine.remote_cache import SharedKey
+    from builder.engine.work import Work
+
+    # What was found of a step: why, the record that it is or is compared with, its key, and the cache that has it.
+    _Look = tuple[Verdict, tuple[Reason, ...], Record | RemoteRecord | None, bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +150,20 @@ class Foretelling:
     ) -> StoredImage | PlannedStep:
         """An image that the store has, or the step that would fetch it; either way a step of the plan."""
         session = self._session
-        image = self._layout(stage, name) if named and name in session.inputs.layouts else None
-        if image is None and not (named and name in session.inputs.layouts):
+        image, verdict = None, Verdict.HIT
+        if named and name in session.inputs.layouts:
+            image = self._layout(stage, name)
+        else:
             reference = session.inputs.images.get(name, name) if named else name
-            if session.request.pull:
+            if session.request.pull and session.remote is None:
                 reason = Reason("changed", f"base {name}", "only a build asks the registry (--pull)")
                 return self._add(stage, title, line, Verdict.DEPENDS, reasons=(reason,), slot=slot)
-            image = session.store.find_image(reference, platform=stage.platform)
+            if not session.request.pull:
+                image = session.store.find_image(reference, platform=stage.platform)
+            if image is None and session.remote is not None:
+                image = self._far_image(reference, stage)
+        if image is not None and image.manifest in session.store.images.fresh:
+            verdict = Verdict.FETCH
         if image is None:
             reason = Reason("changed", f"base {name}", "not in the store yet")
             return self._add(
@@ -157,16 +176,28 @@ class Foretelling:
                 seconds=self._once(slot, title, stage),
             )
         another = why_another_base(session, slot, title, stage.name or "", str(image.manifest))
-        self._add(stage, title, line, Verdict.HIT, reasons=another, slot=slot)
+        self._add(stage, title, line, verdict, reasons=another, slot=slot)
         return image
 
     def _layout(self, stage: Stage, name: str) -> StoredImage | None:
-        """The image of an OCI layout, if the store has it."""
-        from builder.store.importing import known_image
+        """The image of an OCI layout, if the store has it; with remote caches its documents are enough."""
+        from builder.store.importing import import_image, known_image
         from builder.store.layouts import LayoutSource
 
+        store = self._session.store
         source = LayoutSource(self._session.inputs.layouts[name])
-        return known_image(self._session.store, source, platform=stage.platform)
+        if self._session.remote is not None:
+            return import_image(store, source, platform=stage.platform, lazy=True)
+        return known_image(store, source, platform=stage.platform)
+
+    def _far_image(self, reference: str, stage: Stage) -> StoredImage | None:
+        """An image by the documents that its registry has, which is asked because steps on it may be in a remote cache."""
+        assert self._session.remote is not None
+        try:
+            return self._session.remote.base(reference, stage.platform)
+        except BuilderError as error:
+            self._session.events.warn(f"the image {reference} cannot be asked for: {error.message}")
+            return None
 
     # --- steps ---
 
@@ -202,9 +233,10 @@ class Foretelling:
             )
         else:
             try:
-                verdict, reasons, record, key = self._look(
+                verdict, reasons, record, key, origin = self._look(
                     stage, step, slot, state, waits_for, above, sources
                 )
+                more["origin"] = origin
             except _NotKnown as unknown:
                 verdict, reasons, record, key = Verdict.DEPENDS, (_depends(unknown.step),), None, b""
             except NotFetched as unknown:
@@ -221,7 +253,7 @@ class Foretelling:
             if record is not None:
                 more["seconds"] = record.seconds
             if verdict is Verdict.HIT:
-                assert record is not None
+                assert isinstance(record, Record)
                 return self._add(stage, step.title, step.span.line, verdict, **more), record.state
         more.setdefault("seconds", self._once(slot, step.title, stage))
         planned = self._add(stage, step.title, step.span.line, verdict, reasons=reasons, **more)
@@ -238,9 +270,9 @@ class Foretelling:
         waits_for: PlannedStep | None,
         above: Sequence[Above],
         sources: dict[str, Above],
-    ) -> tuple[Verdict, tuple[Reason, ...], Record | None, bytes]:
+    ) -> _Look:
         """Compute a step's key and look it up, or compare all but the state below if that is not known."""
-        session = self._session
+        session, remote = self._session, self._session.remote
         work = work_for(
             session,
             StepReporter(session.events, 0, step.title),
@@ -251,48 +283,97 @@ class Foretelling:
         )
         try:
             keys: list[bytes] = []
+            shared: list[SharedKey] = []
             parts: tuple[Part, ...] = ()
             for parts in work.key_parts():
                 keys.append(key_of(parts, session.store.secret))
-                if state is None:
+                if remote is not None:
+                    record, origin = self._found_anywhere(step, work, slot, parts, state, keys[-1], shared)
+                else:
+                    record, origin = self._record(keys[-1]) if state is not None else None, ""
+                if record is None:
                     continue
-                record = session.store.records.get(keys[-1])
-                if record is not None and (
-                    record.state == SCRATCH or session.store.is_available(record.state)
-                ):
-                    if why := expired(step.control, record):
-                        return Verdict.MISS, (Reason("expired", "", why),), record, keys[-1]
-                    return Verdict.HIT, (), record, keys[-1]
+                if why := expired(step.control, record):
+                    return Verdict.MISS, (Reason("expired", "", why),), record, keys[-1], ""
+                return Verdict.HIT, (), record, keys[-1], origin
+            if state is None:
+                assert waits_for is not None
+                return self._guess(slot, step.title, parts, shared, waits_for)
             listing = ""
-            if state is not None and isinstance(step, CopyStep):
+            if isinstance(step, CopyStep):
                 file = self._new_listing()
                 listing = file if work.save_listing(file) else ""
+            miss = why_missed(
+                session, slot, step.title, parts, keys, above=above, sources=sources, listing=listing
+            )
+            if remote is None:
+                return Verdict.MISS, miss.reasons, miss.compared, keys[-1], ""
+            list_now = partial(work.save_shared_listing, remote.portables)
+            miss = remote.complete(miss, slot, parts, shared, above, list_now)
+            return Verdict.MISS, miss.reasons, miss.compared or remote.nearest(slot, shared), keys[-1], ""
         except BuilderError as error:
             if error.location is None and not isinstance(error, _NotKnown | NotFetched):
                 error.location = locate(session.graph.file, step.span)
             raise
         finally:
             work.close()
-        if state is None:
-            assert waits_for is not None
-            return self._guess(slot, step.title, parts, waits_for)
-        miss = why_missed(
-            session, slot, step.title, parts, keys, above=above, sources=sources, listing=listing
-        )
-        return Verdict.MISS, miss.reasons, miss.compared, keys[-1]
+
+    def _found_anywhere(
+        self,
+        step: Step,
+        work: Work,
+        slot: str,
+        parts: tuple[Part, ...],
+        state: bytes | None,
+        key: bytes,
+        shared: list[SharedKey],
+    ) -> tuple[Record | None, str]:
+        """The record of a key in the store or a remote cache, and that cache; its portable form is added to `shared` if the store
+        has none that counts.
+        """
+        remote = self._session.remote
+        assert remote is not None
+        record = self._record(key) if state is not None else None
+        if record is not None:
+            remote.spared(record)
+            if not expired(step.control, record):
+                return record, ""
+        shared.append(remote.shared_key(work.portable_parts(remote.portables)))
+        found = remote.look_up(shared[-1], key, slot, parts, state) if state is not None else None
+        if found is None or (record is not None and expired(step.control, found.record)):
+            return record, ""
+        return found.record, found.origin
+
+    def _record(self, key: bytes) -> Record | None:
+        """The store's own record of a key, if what it leads to can be had."""
+        store = self._session.store
+        record = store.records.get(key)
+        if record is None or record.state == SCRATCH or store.is_available(record.state):
+            return record
+        return None
 
     def _guess(
-        self, slot: str, title: str, parts: tuple[Part, ...], waits_for: PlannedStep
-    ) -> tuple[Verdict, tuple[Reason, ...], Record | None, bytes]:
+        self,
+        slot: str,
+        title: str,
+        parts: tuple[Part, ...],
+        shared: Sequence[SharedKey],
+        waits_for: PlannedStep,
+    ) -> _Look:
         """A step whose base is not known: a miss if all else fits no record, else it depends on that base."""
+        own, remote = _own(parts), self._session.remote
         record = nearest_record(self._session, slot, title, parts, without="parent")
-        own = _own(parts)
-        if record is None:
-            return Verdict.MISS, explain(own, None), None, b""
-        before = _own(tuple(Part(*fields) for fields in record.parts))
-        if set(before) == set(own):
-            return Verdict.DEPENDS, (_depends(waits_for),), record, b""
-        return Verdict.MISS, explain(own, before), record, b""
+        before = None if record is None else _own(tuple(Part(*fields) for fields in record.parts))
+        if before is not None and set(before) == set(own):
+            return Verdict.DEPENDS, (_depends(waits_for),), record, b"", ""
+        there = remote.nearest(slot, shared, without="parent") if remote is not None else None
+        if there is not None:
+            portable, known = _own(shared[-1].parts), _own(there.parts)
+            if set(portable) == set(known):
+                return Verdict.DEPENDS, (_depends(waits_for),), there, b"", ""
+            if before is None or len(set(known).intersection(portable)) > len(set(before).intersection(own)):
+                return Verdict.MISS, explain(portable, known), there, b"", ""
+        return Verdict.MISS, explain(own, before), record, b"", ""
 
     def _source(self, stage: Stage, origin: object, sources: dict[str, Above]) -> bytes:
         """The files that `--from` names; `_NotKnown` if only a build can know them."""

@@ -83,3 +83,14 @@ def open_session(
         remote=remote,
         workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),
     )
+
+
+def check_caches(request: BuildRequest) -> None:
+    """Refuse remote caches that cannot be meant, before anything is built."""
+    if request.cache_from or request.cache_to:
+        from builder.cache.spec import check_cache_from, check_cache_to
+
+        for spec in request.cache_from:
+            check_cache_from(spec)
+        for spec in request.cache_to:
+            check_cache_to(spec)

@@ -10,20 +10,25 @@ from typing import BinaryIO
 
 from builder.engine.elsewhere import Fetched, Fetcher, lies_elsewhere
 from builder.engine.inputs import open_inputs
-from builder.engine.opening import open_session
+from builder.engine.opening import check_caches, open_session
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
-from builder.errors import StoreError, UsageError
+from builder.errors import NotFetched, UsageError
 from builder.events import Reason
 from builder.remote.addresses import is_url
 from builder.store.store import Store, default_store_path, open_store
 from builder.value import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.cache.spec import CacheSpec
 
 
 class Verdict(StrEnum):
     """What a build would do with a step."""
 
     HIT = "hit"
+    FETCH = "fetch"  # an image that is not in the store: only layers that something needs would be fetched
     MISS = "miss"
     DEPENDS = "depends"  # nobody knows before a step above was carried out, or somebody elsewhere was asked
 
@@ -34,7 +39,7 @@ class PlannedStep:
 
     `number` counts the steps of the plan. `reasons` say why it would miss, or on what it depends (`step` is then the
     number of that step in the plan). `seconds` is how long it took the last time that it was carried out, None if nobody knows;
-    of a hit, what it saves.
+    of a hit, what it saves. `origin` is the remote cache that a hit is from, empty for the store's own.
     """
 
     number: int
@@ -46,23 +51,27 @@ class PlannedStep:
     seconds: float | None = None
     slot: str = ""
     key: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """The steps of the stages that are needed, stage by stage."""
+    """The steps of the stages that are needed, stage by stage, and what a build would warn of by then."""
 
     steps: tuple[PlannedStep, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def cached(self) -> bool:
         """Whether a build would carry out nothing."""
-        return all(step.verdict is Verdict.HIT for step in self.steps)
+        return all(step.verdict in (Verdict.HIT, Verdict.FETCH) for step in self.steps)
 
     @property
     def seconds(self) -> float:
         """How long all that may be carried out took the last time, one after the other, as far as that is known."""
-        return sum(step.seconds or 0.0 for step in self.steps if step.verdict is not Verdict.HIT)
+        return sum(
+            step.seconds or 0.0 for step in self.steps if step.verdict in (Verdict.MISS, Verdict.DEPENDS)
+        )
 
 
 def plan(
@@ -77,19 +86,22 @@ def plan(
     no_cache_filter: Sequence[str] = (),
     pull: bool = False,
     reproducible: bool = False,
+    cache_from: Sequence[CacheSpec] = (),
     network: str = "default",
     add_hosts: Sequence[tuple[str, str]] = (),
     shm_size: int | None = None,
     ulimits: Sequence[tuple[str, int, int]] = (),
     store: str | None = None,
+    docker_config: str | None = None,
     stdin: BinaryIO | None = None,
     userxattr: bool = False,
 ) -> BuildPlan:
     """Say what `builder.build` with these arguments would find in the cache now; they are described there.
 
-    Nothing is run, fetched, written or remembered. What only a registry or another server knows is `Verdict.DEPENDS`, and so is
-    what stands on a step that would be carried out. A `BuilderError` is what a build would refuse before it begins, and a
-    context that lies elsewhere.
+    Nothing is run, written or remembered. What only a registry or another server knows is `Verdict.DEPENDS`, and so is
+    what stands on a step that would be carried out. With `cache_from` the records of those caches are read, and of images that
+    the store lacks the documents, but no layer of either (`Verdict.FETCH`). A `BuilderError` is what a build would refuse before
+    it begins, and a context that lies elsewhere.
     """
     return plan_build(
         BuildRequest(
@@ -103,11 +115,13 @@ def plan(
             no_cache_filter=tuple(no_cache_filter),
             pull=pull,
             reproducible=reproducible,
+            cache_from=tuple(cache_from),
             network=network,
             add_hosts=tuple(add_hosts),
             shm_size=shm_size,
             ulimits=tuple(ulimits),
             store=store,
+            docker_config=docker_config,
             stdin=stdin,
             userxattr=userxattr,
         )
@@ -123,6 +137,7 @@ def plan_build(request: BuildRequest) -> BuildPlan:
         )
     if request.file is not None and is_url(request.file):
         raise UsageError("a plan fetches nothing: its build file must be on this machine")
+    check_caches(request)
     with _opened(request) as store, ExitStack() as stack:
         events, cancelled = Events(None), threading.Event()
         fetcher = _NoFetcher(store, request, events, cancelled, stack)
@@ -132,13 +147,12 @@ def plan_build(request: BuildRequest) -> BuildPlan:
         from builder.engine.foretell import Foretelling
 
         try:
-            return BuildPlan(Foretelling(session).steps())
+            steps = Foretelling(session).steps()
         finally:
             session.contexts.close()
-
-
-class NotFetched(StoreError):
-    """Something lies elsewhere, and a plan does not fetch it."""
+            if session.remote is not None:
+                session.remote.close()
+        return BuildPlan(steps, tuple(warned.message for warned in events.warnings if not warned.place))
 
 
 class _NoFetcher(Fetcher):
@@ -154,14 +168,14 @@ def _opened(request: BuildRequest) -> Iterator[Store]:
     import os
 
     path = request.store or default_store_path()
-    if os.path.exists(os.path.join(path, "secret")):
-        with open_store(path, userxattr=request.userxattr, reading=True) as store:
-            yield store
-        return
-    from tempfile import TemporaryDirectory
+    aside = bool(request.cache_from)  # what the caches have is told to a copy of the database
+    with ExitStack() as stack:
+        reading = os.path.exists(os.path.join(path, "secret"))
+        if not reading:
+            from tempfile import TemporaryDirectory
 
-    with (
-        TemporaryDirectory(prefix="pybuild-plan-") as folder,
-        open_store(folder, userxattr=request.userxattr) as store,
-    ):
-        yield store
+            path = stack.enter_context(TemporaryDirectory(prefix="pybuild-plan-"))
+            if aside:
+                open_store(path).close()
+        with open_store(path, userxattr=request.userxattr, reading=reading or aside, aside=aside) as store:
+            yield store

@@ -15,7 +15,7 @@ from builder.cache.key import Part, state_after
 from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest, parse_digest
-from builder.engine.reasons import Above, changed_files, last_changed
+from builder.engine.reasons import Above, Miss, changed_files, last_changed
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError, ImageError
@@ -26,7 +26,7 @@ from builder.store.importing import ImageSource, Progress
 from builder.store.meter import Meter
 from builder.store.records import Record
 from builder.store.store import Store
-from builder.value import dataclass
+from builder.value import dataclass, replace
 
 if TYPE_CHECKING:
     from builder.cache.imported import ImportedCache
@@ -187,6 +187,26 @@ class RemoteCache:
             if source.failed
         )
 
+    def complete(
+        self,
+        miss: Miss,
+        slot: str,
+        parts: Sequence[Part],
+        shared: Sequence[SharedKey],
+        above: Sequence[Above],
+        list_now: ListNow,
+    ) -> Miss:
+        """Why a step missed, as told by this store's records, with what the remote caches know: which of them failed, and what
+        differs from a record there if that is nearer.
+        """
+        here = miss.compared.parts if miss.compared is not None else ()
+        alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
+        failed = self.failures()
+        elsewhere = self.explain(slot, shared, above, alike, list_now)
+        if not elsewhere and failed and miss.compared is None:
+            return Miss(failed)
+        return replace(miss, reasons=(*failed, *(elsewhere or miss.reasons)))
+
     def explain(
         self,
         slot: str,
@@ -199,20 +219,11 @@ class RemoteCache:
 
         Empty if they have none that shares more than `alike` parts; `above` is what the step stands on.
         """
-        records = [(record, source) for source in self.sources for record in source.of_slot(self.slot(slot))]
-        if not shared or not records:
+        found = self._nearest(slot, shared)
+        if found is None:
             return ()
-        wanted = set(shared[-1].parts)
-        called = {(part.kind, part.name) for part in wanted}
-
-        def likeness(item: tuple[RemoteRecord, ImportedCache]) -> tuple[int, int]:
-            has = item[0].parts
-            return len(wanted.intersection(has)), len(
-                called.intersection((one.kind, one.name) for one in has)
-            )
-
-        closest, source = max(records, key=likeness)
-        if len(wanted.intersection(closest.parts)) <= alike:
+        closest, source = found
+        if len(set(shared[-1].parts).intersection(closest.parts)) <= alike:
             return ()
         parent = Reason("changed", "parent", "the base or an earlier step is another")
         changed = last_changed(above)
@@ -224,6 +235,30 @@ class RemoteCache:
             parent=parent,
             changed_files=lambda: self._changed_files(source, closest, list_now),
         )
+
+    def nearest(self, slot: str, shared: Sequence[SharedKey], *, without: str = "") -> RemoteRecord | None:
+        """The record of a step that shares most parts with its last key, but for those of the kind `without`; None if no cache
+        has a record of that step.
+        """
+        found = self._nearest(slot, shared, without)
+        return None if found is None else found[0]
+
+    def _nearest(
+        self, slot: str, shared: Sequence[SharedKey], without: str = ""
+    ) -> tuple[RemoteRecord, ImportedCache] | None:
+        if not shared:
+            return None
+        records = [(record, source) for source in self.sources for record in source.of_slot(self.slot(slot))]
+        wanted = {part for part in shared[-1].parts if part.kind != without}
+        called = {(part.kind, part.name) for part in wanted}
+
+        def likeness(item: tuple[RemoteRecord, ImportedCache]) -> tuple[int, int]:
+            has = item[0].parts
+            return len(wanted.intersection(has)), len(
+                called.intersection((one.kind, one.name) for one in has)
+            )
+
+        return max(records, key=likeness, default=None)
 
     def _changed_files(
         self, source: ImportedCache, closest: RemoteRecord, list_now: ListNow

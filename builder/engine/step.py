@@ -317,14 +317,8 @@ def _why(
             return Miss((Reason("expired", "", why),), own)
     if session.remote is None:
         return miss
-    here = miss.compared.parts if miss.compared is not None else ()
-    alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
-    failed = session.remote.failures()
     list_now = partial(work.save_shared_listing, session.remote.portables)
-    elsewhere = session.remote.explain(place.slot, shared, place.above, alike, list_now)
-    if not elsewhere and failed and miss.compared is None:
-        return Miss(failed)
-    return replace(miss, reasons=(*failed, *(elsewhere or miss.reasons)))
+    return session.remote.complete(miss, place.slot, parts, shared, place.above, list_now)
 
 
 def _from_core(error: CoreError) -> BuilderError:

@@ -21,8 +21,8 @@ def render_plan(plan: BuildPlan) -> str:
             f"#{step.number}",
             shorten(one_line(step.title), _TITLE),
             step.verdict.value,
-            "" if step.verdict is Verdict.HIT or step.seconds is None else seconds(step.seconds),
-            shorten("; ".join(reason_words(step.reasons)), _WHY),
+            seconds(step.seconds) if _is_work(step) and step.seconds is not None else "",
+            shorten("; ".join(_words(step)), _WHY),
         )
         for step in plan.steps
     ]
@@ -34,16 +34,27 @@ def render_plan(plan: BuildPlan) -> str:
     return "".join(f"{line}\n" for line in [*lines, "", plan_totals(plan)])
 
 
+def _is_work(step: PlannedStep) -> bool:
+    return step.verdict in (Verdict.MISS, Verdict.DEPENDS)
+
+
+def _words(step: PlannedStep) -> list[str]:
+    """Why, or for a hit from where."""
+    return [*reason_words(step.reasons), *([f"from {step.origin}"] if step.origin else [])]
+
+
 def plan_totals(plan: BuildPlan) -> str:
     """One line: how many steps would hit, miss, or depend on others, and how long they took the last time."""
     count = {verdict: sum(step.verdict is verdict for step in plan.steps) for verdict in Verdict}
     hits, misses, depend = count[Verdict.HIT], count[Verdict.MISS], count[Verdict.DEPENDS]
     text = f"{counted(hits, 'hit')}, {counted(misses, 'miss', 'es')}"
+    if fetches := count[Verdict.FETCH]:
+        text += f", {counted(fetches, 'image')} to fetch"
     if depend:
         text += f", {depend} that depend{'s' if depend == 1 else ''} on others"
     if plan.cached:
         return f"{text}: nothing would be built"
-    unknown = sum(step.verdict is not Verdict.HIT and step.seconds is None for step in plan.steps)
+    unknown = sum(_is_work(step) and step.seconds is None for step in plan.steps)
     if unknown == misses + depend:
         return f"{text}: nobody knows how long they take"
     open_end = f", and {unknown} that nobody has timed" if unknown else ""
@@ -59,6 +70,7 @@ def plan_document(plan: BuildPlan) -> dict[str, Any]:
         "hits": sum(step.verdict is Verdict.HIT for step in plan.steps),
         "misses": sum(step.verdict is Verdict.MISS for step in plan.steps),
         "depends": sum(step.verdict is Verdict.DEPENDS for step in plan.steps),
+        "fetches": sum(step.verdict is Verdict.FETCH for step in plan.steps),
         "steps": [_step_document(step) for step in plan.steps],
     }
 
@@ -73,6 +85,7 @@ def _step_document(step: PlannedStep) -> dict[str, Any]:
         "seconds": None if step.seconds is None else round(step.seconds, 6),
         "key": step.key,
         "slot": step.slot,
+        "origin": step.origin,
         "why": "; ".join(reason_words(step.reasons)),
         "reasons": [
             {"kind": reason.kind, "part": reason.part, "detail": reason.detail, "step": reason.step}

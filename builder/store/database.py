@@ -97,15 +97,24 @@ _LEAST_ROOM = 256 << 10
 class Database:
     """One connection behind a lock: statements are short, and what takes long happens outside."""
 
-    def __init__(self, path: str, making: AbstractContextManager[None], *, reading: bool = False) -> None:
-        """Open it; `making` is held while its tables are made. With `reading` every later change is refused."""
+    def __init__(
+        self,
+        path: str,
+        making: AbstractContextManager[None],
+        *,
+        reading: bool = False,
+        aside: bool = False,
+    ) -> None:
+        """Open it; `making` is held while its tables are made. With `reading` every later change is refused, or, `aside`, made
+        in a copy in memory.
+        """
         self._path = path
         self.reading = reading
         self._lock = threading.RLock()
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=64
-            )
+            self._connection = _connect(path)
+            if aside:
+                self._connection = _copied(self._connection)
             version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
             if version > SCHEMA_VERSION:
                 raise StoreError(
@@ -115,16 +124,17 @@ class Database:
                 )
             if version < SCHEMA_VERSION:
                 with making:
-                    self._create()
-            self._connection.execute("PRAGMA query_only=ON" if reading else "PRAGMA synchronous=NORMAL")
+                    self._create(shared=not aside)
+            read_only = reading and not aside
+            self._connection.execute("PRAGMA query_only=ON" if read_only else "PRAGMA synchronous=NORMAL")
         except sqlite3.Error as error:
             raise self._broken(error) from error
 
-    def _create(self) -> None:
+    def _create(self, *, shared: bool) -> None:
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if version == SCHEMA_VERSION:
             return  # another process was first
-        if self._switch_to_wal() != "wal":
+        if shared and self._switch_to_wal() != "wal":
             raise StoreError(
                 f"the store's database cannot be shared on this file system: {self._path}",
                 hint="keep the store on a local disk: set PYBUILD_STORE",
@@ -266,6 +276,22 @@ class Database:
         """Close the connection; safe to call twice."""
         with self._lock:
             self._connection.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
+
+
+def _copied(source: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy in memory of all that a database has at one moment."""
+    copy = _connect(":memory:")
+    try:
+        source.backup(copy)
+    finally:
+        source.close()
+    return copy
 
 
 def _printable(values: Sequence[Any]) -> list[Any]:

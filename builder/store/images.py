@@ -181,7 +181,9 @@ class Images:
         return names
 
     def write_index(self) -> None:
-        """Write `index.json` from the names: atomically, one process at a time."""
+        """Write `index.json` from the names: atomically, one process at a time; not that of a store that is only looked at."""
+        if self._database.reading:
+            return
         with locked(self._fd, "index"):
             rows = self._database.all(
                 "SELECT n.name, i.manifest, i.media_type, i.platform FROM names n "

@@ -76,13 +76,16 @@ class Store:
         self.outputs = Outputs(database)
         self.history = History(database)
         self.evictions = Evictions(database)
-        self.blobs = Blobs(fd, self.meter, holds)
+        self.blobs = self._open_blobs()
         self.proofs = Proofs(database, fd, self.blobs, self.meter, boot)
         self.downloads = Downloads(database, secret, fd, self.blobs)
         self.sizes = Sizes(database)
         self.supplier: Supplier | None = None
         """Where promised layers come from, if a build has remote caches."""
         self.images = Images(database, fd, self.blobs)
+
+    def _open_blobs(self) -> Blobs:
+        return Blobs(self.fd, self.meter, self.holds)
 
     def __enter__(self) -> Store:
         return self
@@ -250,10 +253,11 @@ class Store:
         return parsed
 
 
-def open_store(path: str, *, userxattr: bool = False, reading: bool = False) -> Store:
+def open_store(path: str, *, userxattr: bool = False, reading: bool = False, aside: bool = False) -> Store:
     """Open a store, or make a new one where there is none.
 
-    With `reading` nothing is made, swept or changed: what would write to the database is a `StoreError`.
+    With `reading` nothing is made, swept or changed: what would write to the database is a `StoreError`, or, `aside`, is kept
+    in memory as long as the store is open (see `builder.store.aside`).
     A `StoreError` says what is in the way: a folder that is something else, no right to write, a newer version.
     """
     path = os.path.abspath(path)
@@ -272,7 +276,9 @@ def open_store(path: str, *, userxattr: bool = False, reading: bool = False) -> 
         secret = _read_secret(fd)
         if not reading:
             holds.store()
-        database = Database(os.path.join(path, "pybuild.db"), locked(fd, "database"), reading=reading)
+        database = Database(
+            os.path.join(path, "pybuild.db"), locked(fd, "database"), reading=reading, aside=aside
+        )
         if not new:
             sweep(fd)
     except OSError as error:
@@ -286,6 +292,11 @@ def open_store(path: str, *, userxattr: bool = False, reading: bool = False) -> 
         holds.close()
         os.close(fd)
         raise
+    if aside:
+        # Late: only plans with a remote cache look at a store so.
+        from builder.store.aside import AsideStore
+
+        return AsideStore(path, fd, secret, database, holds, userxattr=userxattr)
     return Store(path, fd, secret, database, holds, userxattr=userxattr)
 
 

@@ -96,6 +96,23 @@ class Machine:
         assert "Traceback" not in done.stderr
         return Built(json.loads(report.read_text()), done.stderr, done.returncode)
 
+    def plan(self, *args: str | Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """What a build would find, as JSON."""
+        context = f"--build-context=base=oci-layout://{self._bases}"
+        words = ["--store", self.store, "--format", "json", context, *patient(args), self.project]
+        return self._run("plan", *words, ok=ok)
+
+    def files(self) -> dict[str, str]:
+        """The content of all files that the store has, but for locks; what SQLite has open beside its file is none."""
+        return {
+            str(path.relative_to(self.store)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.store.rglob("*")
+            if path.is_file()
+            and not path.is_symlink()
+            and path.suffix not in (".db-wal", ".db-shm")
+            and "locks" not in path.parts
+        }
+
     def refused(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
         """A build that ends before it began."""
         return self._run("build", "--store", self.store, *args, self.project, ok=False)
