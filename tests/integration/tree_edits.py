@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,9 +50,17 @@ def _pipes(folder: str, names: list[str]) -> list[str]:
 
 
 class Tree:
-    """A folder that changes at random; `links` says whether hard links are made, too."""
+    """A folder that changes at random; `links` says whether hard links are made, too, `owners` whether files are given away."""
 
-    def __init__(self, root: Path, dice: random.Random, *, links: bool = True, xattrs: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        dice: random.Random,
+        *,
+        links: bool = True,
+        xattrs: bool = True,
+        owners: bool = False,
+    ) -> None:
         self.root, self.dice = root, dice
         self._edits: list[tuple[int, Callable[[], None]]] = [
             (4, self.rewrite), (4, self.same_size), (3, self.new_file), (2, self.remove), (2, self.chmod),
@@ -63,6 +72,8 @@ class Tree:
             self._edits += [(2, self.hard_link), (2, self.cut_link)]
         if xattrs:
             self._edits += [(1, self.set_xattr), (1, self.remove_xattr)]
+        if owners and os.geteuid() == 0:
+            self._edits += [(1, self.chown), (1, self.set_capability)]
 
     def edit(self) -> str:
         """Do one thing; what it was."""
@@ -231,6 +242,19 @@ class Tree:
     def set_xattr(self) -> None:
         if path := self.some(self.files() + self.folders()[1:]):
             os.setxattr(path, f"user.{self.dice.choice('ab')}", self.dice.randbytes(2))
+
+    def set_capability(self) -> None:
+        """One of two sets of rights (VFS_CAP_REVISION_2 of linux/capability.h), which goes with the file into the image."""
+        if path := self.some(self.files()):
+            os.setxattr(
+                path,
+                "security.capability",
+                struct.pack("<5I", 0x02000001, self.dice.choice([1 << 10, 1 << 13]), 0, 0, 0),
+            )
+
+    def chown(self) -> None:
+        if path := self.some(self.entries()):
+            os.chown(path, self.dice.choice([0, 7]), self.dice.choice([0, 8]), follow_symlinks=False)
 
     def remove_xattr(self) -> None:
         marked = [path for path in self.files() if os.listxattr(path)]
