@@ -294,6 +294,14 @@ class CopyWork:
         """The step begins anew, with nothing of an earlier result."""
         self._delta = None
 
+    def kept(self, state: bytes) -> None:
+        """Of a line of results that each begin with the one before only the last keeps the hashes of all files."""
+        if self._delta is not None and self._earlier is not None:
+            store = self._session.store
+            snapshot, freed = store.states.drop_facts(self._earlier.state, state)
+            if freed:
+                store.sizes.shrank(snapshot, freed)
+
     def _warn_of_unknown(self, what: str) -> None:
         self._session.events.warn(
             f"--chown={self._step.chown}: the files below know {what}",

@@ -289,6 +289,7 @@ def _attempt(
             # Who asks for no cache wants the files just made, with their times, not equal ones of an earlier build.
             state = state_after(state, os.urandom(16), store.secret)
         store.states.adopt(run, state, parent, entries=changes.entries, size=changes.bytes)
+        work.kept(state)
         return state, changes.bytes
 
 

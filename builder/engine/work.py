@@ -63,6 +63,9 @@ class Work(Protocol):
     def forget_beginning(self) -> None:
         """The step begins anew, with nothing of an earlier result."""
 
+    def kept(self, state: bytes) -> None:
+        """What the step made is in the store now, as the files of `state`."""
+
     def close(self) -> None:
         """Let go of what `key_parts` opened."""
 
@@ -110,6 +113,9 @@ class _WorkdirWork:
         make_workdir(self._step, root.fd)
 
     def forget_beginning(self) -> None:
+        pass
+
+    def kept(self, state: bytes) -> None:
         pass
 
     def close(self) -> None:
@@ -233,6 +239,9 @@ class _RunWork:
         return mount_part(mount, content)
 
     def forget_beginning(self) -> None:
+        pass
+
+    def kept(self, state: bytes) -> None:
         pass
 
     def close(self) -> None:

@@ -51,6 +51,13 @@ class Sizes:
         """Take note that another snapshot has files of this one."""
         self._database.run("UPDATE sizes SET linked = 1 WHERE name = ?", (f"snapshots/{snapshot}",))
 
+    def shrank(self, snapshot: str, size: int) -> None:
+        """Take note that a file that was this snapshot's alone is gone."""
+        self._database.run(
+            "UPDATE sizes SET bytes = bytes - ?, fresh = fresh - ? WHERE name = ?",
+            (size, size, f"snapshots/{snapshot}"),
+        )
+
     def forget(self, name: str) -> None:
         """Forget a folder; what shared files with it is counted anew."""
         self._database.run(

@@ -107,6 +107,21 @@ class States:
         """Where the hashes of a state's own files may be, relative to the store."""
         return f"snapshots/{state.snapshot}/facts"
 
+    def drop_facts(self, older: bytes, newer: bytes) -> tuple[str, int]:
+        """Let the hashes of a state's files go where those of a newer one, which has nearly all of them, are there: the snapshot
+        that they belonged to, and the bytes that came back. Whoever wants them after all reads the files.
+        """
+        before, now = self._known.get(older), self._known.get(newer)
+        if before is None or now is None or older == newer or not exists(self._fd, self.facts_path(now)):
+            return "", 0
+        path = self.facts_path(before)
+        try:
+            size = os.stat(path, dir_fd=self._fd, follow_symlinks=False).st_blocks * 512
+            os.unlink(path, dir_fd=self._fd)
+        except FileNotFoundError:
+            return "", 0
+        return before.snapshot, size
+
     def chain(self, state: bytes) -> tuple[State, ...]:
         """The states that a state is made of, the lowest first; none for the empty state."""
         found: list[State] = []
