@@ -8,7 +8,6 @@ from builder.buildfile.ignorefile import IgnoreRule
 from builder.buildfile.syntax import BuildFile, Instruction
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform
-from builder.lint.comments import Comments
 from builder.lint.finding import Finding, Hit, Rule
 from builder.lint.options import CheckOptions, LintOptions, check_options
 from builder.lint.places import Source
@@ -70,20 +69,17 @@ def apply_rules(rules: Sequence[Rule], facts: Facts, chosen: CheckOptions) -> tu
 
 def findings_of(hits: Iterable[tuple[Rule, Hit]], facts: Facts, chosen: CheckOptions) -> tuple[Finding, ...]:
     """What rules have found, in the order of lines, without what is skipped."""
-    found = [
-        _finding(rule, hit, facts)
-        for rule, hit in hits
-        if _applies(rule, hit, facts.comments, facts.options, chosen)
-    ]
+    found = [_finding(rule, hit, facts) for rule, hit in hits if _applies(rule, hit, facts, chosen)]
     found.sort(key=lambda finding: (finding.lines[0], finding.span.line))
     return tuple(found)
 
 
-def _applies(rule: Rule, hit: Hit, comments: Comments, options: LintOptions, chosen: CheckOptions) -> bool:
-    name = rule.name
+def _applies(rule: Rule, hit: Hit, facts: Facts, chosen: CheckOptions) -> bool:
+    name, comments, options = rule.name, facts.comments, facts.options
     if name in options.skip or name in comments.everywhere or (options.only and name not in options.only):
         return False
-    here = [comments.skips(line) for line in (hit.line, hit.also) if line is not None]
+    lines = [place for line in (hit.line, hit.also) if line is not None for place in _written(line, facts)]
+    here = [comments.skips(line) for line in lines]
     if rule.experimental and name not in options.only:
         asked = [chosen, *(skips.check for skips in here)]
         return any(item.experimental_all or name in item.experimental for item in asked)
@@ -94,10 +90,23 @@ def _applies(rule: Rule, hit: Hit, comments: Comments, options: LintOptions, cho
     return not any(skips.all or name in skips.names for skips in here)
 
 
+def _written(line: Instruction, facts: Facts) -> tuple[Instruction, ...]:
+    """The lines of the file whose comments count for an instruction: for a trigger the ONBUILD and the FROM."""
+    trigger = facts.trigger_of(line)
+    if trigger is None:
+        return (line,)
+    return (trigger.line,) if trigger.onbuild is None else (trigger.line, trigger.onbuild)
+
+
 def _finding(rule: Rule, hit: Hit, facts: Facts) -> Finding:
-    return Finding(
-        rule.name, rule.severity, hit.message, rule.summary, rule.url, hit.span, _lines(rule, hit.line, facts)
-    )
+    """Of a trigger BuildKit reports the line of the FROM that it belongs to; its words are marked where they stand."""
+    span, message, line = hit.span, hit.message, hit.line
+    trigger = facts.trigger_of(line)
+    if trigger is not None:
+        line = trigger.line
+        if trigger.onbuild is None:
+            span, message = trigger.line.image.span, f"in a trigger of the base: {message}"
+    return Finding(rule.name, rule.severity, message, rule.summary, rule.url, span, _lines(rule, line, facts))
 
 
 def _lines(rule: Rule, line: Instruction, facts: Facts) -> tuple[int, int]:

@@ -17,7 +17,8 @@ _HEAD = """# Checks
 
 `pybuild check` finds what parses and builds, but is likely not what was meant, and all mistakes that a build would stumble over, in all stages.
 It runs nothing and fetches nothing. Of bases it knows the config only where `--build-context` says that they are OCI layouts of this machine: on top of
-others it says nothing about what depends on variables that the image may set.
+others it says nothing about what depends on variables that the image may set. Triggers of ONBUILD are checked in every stage that carries them out: the
+words are marked in the ONBUILD line, or in FROM if they come with an image, and comments above either line leave rules out.
 
 - The rules of BuildKit, under its names. An ordinary build applies these and shows what they find as warnings; `pybuild build --check`
   applies them without building, and ends with status 1 if there is a finding, as Docker does.

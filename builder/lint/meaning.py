@@ -65,7 +65,7 @@ def _edits(one: str, other: str) -> int:
 
 def workdir_relative_path(facts: Facts) -> Iterator[Hit]:
     """WorkdirRelativePath: the first WORKDIR of a stage and those that it is based on."""
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         line = visit.line
         if isinstance(line, syntax.Workdir) and not visit.workdir_set:
             path = visit.values[0]
@@ -99,7 +99,7 @@ def undefined_var(facts: Facts) -> Iterator[Hit]:
     """
     declared = None
     suggested = 0
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         if isinstance(visit.line, syntax.Expose):
             continue  # BuildKit does not look at its words
         seen = set()
@@ -170,7 +170,7 @@ def from_platform_flag_const_disallowed(facts: Facts) -> Iterator[Hit]:
 
 def secrets_used_in_arg_or_env(facts: Facts) -> Iterator[Hit]:
     """SecretsUsedInArgOrEnv: words of the name, between underscores, say what it holds."""
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         line = visit.line
         keys: list[tuple[str, syntax.Span]] = []
         if isinstance(line, Arg):
@@ -222,7 +222,7 @@ def copy_ignored_file(facts: Facts) -> Iterator[Hit]:
     except CoreError:  # building says what is wrong with the pattern
         return
     with compiled as ignore:
-        for visit in facts.visits:
+        for visit in facts.carried_out:
             line = visit.line
             if not isinstance(line, syntax.Copy) or line.from_:
                 continue
@@ -243,7 +243,7 @@ def _is_remote(text: str, verb: str) -> bool:
 
 def _ports(facts: Facts) -> Iterator[tuple[Instruction, Word, str]]:
     """Every port of EXPOSE, after expansion split at blanks."""
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         line = visit.line
         if isinstance(line, syntax.Expose):
             for word, text in zip(line.ports, visit.values, strict=True):

@@ -26,6 +26,8 @@ class Source:
                 if len(cut) == len(raw):
                     break
             number, column = number + 1, 1
+        if not self._starts:  # a trigger of an image: its lines are not those of the file
+            self._starts, self._places = [0], [(line.span.line, line.span.column)]
 
     def place(self, offset: int) -> tuple[int, int]:
         """The line and column of a character of the text."""

@@ -111,7 +111,7 @@ def reserved_stage_name(facts: Facts) -> Iterator[Hit]:
 
 def json_args_recommended(facts: Facts) -> Iterator[Hit]:
     """JSONArgsRecommended: not where SHELL is set, here or in the base."""
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         line = visit.line
         if (
             isinstance(line, syntax.Cmd | syntax.Entrypoint)
@@ -133,7 +133,7 @@ def multiple_instructions_disallowed(facts: Facts) -> Iterator[Hit]:
     """MultipleInstructionsDisallowed: reported where the one that has no effect stands."""
     last: dict[type, Instruction] = {}
     stage: Stage | None = None
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         line = visit.line
         if visit.stage is not stage:
             stage, last = visit.stage, {}
@@ -150,7 +150,7 @@ def multiple_instructions_disallowed(facts: Facts) -> Iterator[Hit]:
 
 def legacy_key_value_format(facts: Facts) -> Iterator[Hit]:
     """LegacyKeyValueFormat."""
-    for visit in facts.visits:
+    for visit in facts.carried_out:
         line = visit.line
         if isinstance(line, syntax.Env | syntax.Label) and line.legacy:
             name = keyword_of(line)

@@ -19,7 +19,7 @@ from builder.image.platform import Platform, host_platform, parse_platform
 from builder.lint.comments import Comments
 from builder.lint.options import LintOptions
 from builder.lint.places import escape_of
-from builder.value import dataclass, field
+from builder.value import dataclass, field, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,8 +70,19 @@ class Visit:
     shell: tuple[str, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Where a trigger that a stage carries out comes from: its FROM, and the ONBUILD if this file has it."""
+
+    line: From
+    onbuild: Onbuild | None
+
+
 class Facts:
-    """All that rules look at."""
+    """All that rules look at.
+
+    `visits` are the instructions of the stages, `carried_out` those and, before those of its stage, the triggers of each base.
+    """
 
     def __init__(self, file: BuildFile, options: LintOptions) -> None:
         self.file = file
@@ -94,10 +105,17 @@ class Facts:
             self.predefined[name] = options.build_args.get(name, self.predefined[name])
         self.global_args = self._global_args(options.build_args)
         self.visits: list[Visit] = []
+        self.carried_out: list[Visit] = []
+        self._triggered: dict[int, tuple[Instruction, Trigger]] = {}
         self.scripts: tuple[Script, ...] | None = (
             None  # filled by builder.lint.scripts, if a rule asks for them
         )
         self._walk()
+
+    def trigger_of(self, line: Instruction) -> Trigger | None:
+        """Where an instruction comes from that is a trigger of a stage's base; None for all others."""
+        found = self._triggered.get(id(line))
+        return found[1] if found is not None else None
 
     def declared(self) -> frozenset[str]:
         """The names of all ARG and ENV lines, wherever they stand, and of arguments that every build has."""
@@ -136,15 +154,20 @@ class Facts:
             if stage.line.name:
                 above[stage.line.name] = stage
             for line in self._triggers(stage):
-                self._apply(stage, line)
+                self._come_to(stage, line)
+            begin = len(self.carried_out)
             for line in stage.instructions:
-                if not stage.needed:
-                    self._apply(stage, line)
-                elif isinstance(line, Arg):
-                    self.visits.append(self._visit_arg(stage, line))
-                else:
-                    self.visits.append(self._visit(stage, line))
-                    self._apply(stage, line)
+                self._come_to(stage, line)
+            self.visits += self.carried_out[begin:]
+
+    def _come_to(self, stage: Stage, line: Instruction) -> None:
+        if not stage.needed:
+            self._apply(stage, line)
+        elif isinstance(line, Arg):
+            self.carried_out.append(self._visit_arg(stage, line))
+        else:
+            self.carried_out.append(self._visit(stage, line))
+            self._apply(stage, line)
 
     def _begin(self, stage: Stage, above: dict[str, Stage]) -> None:
         options = self.options
@@ -180,10 +203,22 @@ class Facts:
             return self.platform
 
     def _triggers(self, stage: Stage) -> Iterator[Instruction]:
+        """The triggers of a stage's base, each as an object of its own, as several stages may carry it out."""
+        found: list[tuple[Instruction, Onbuild | None]] = []
         if stage.base is not None:
-            for line in stage.base.instructions:
-                if isinstance(line, Onbuild) and line.instruction:
-                    yield line.instruction
+            lines = [line for line in stage.base.instructions if isinstance(line, Onbuild)]
+            found = [(replace(line.instruction), line) for line in lines if line.instruction]
+        elif stage.image is not None and stage.image.onbuild:
+            from builder.buildfile.parse import parse_trigger  # late: needs the grammar
+
+            for text in stage.image.onbuild:
+                try:
+                    found.append((parse_trigger(text), None))
+                except BuildFileError:
+                    continue
+        for trigger, onbuild in found:
+            self._triggered[id(trigger)] = trigger, Trigger(stage.line, onbuild)
+            yield trigger
 
     # --- instructions ---
 
