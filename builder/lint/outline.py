@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builder.buildfile.syntax import Arg, BuildFile, Onbuild, Run
+from builder.buildfile.syntax import Arg, BuildFile, Instruction, Run
 from builder.graph.stages import Graph
-from builder.lint.comments import Comments
 from builder.lint.options import LintOptions
 from builder.lint.walk import Facts, Stage, Visit, variables
 from builder.value import dataclass
@@ -95,8 +94,8 @@ def make_outline(graph: Graph) -> Outline:
         for argument in _arguments(facts, stage):
             args.setdefault(argument.name, argument)
     needs: dict[str, dict[str, Need]] = {"secret": {}, "ssh": {}, "cache": {}}
-    for visit in facts.visits:
-        for kind, need in _needs(visit):
+    for visit in facts.carried_out:
+        for kind, need in _needs(facts, visit):
             needs[kind].setdefault(need.name, need)
     return Outline(
         target.line.name or "",
@@ -109,10 +108,11 @@ def make_outline(graph: Graph) -> Outline:
 
 
 def _arguments(facts: Facts, stage: Stage) -> Iterator[Argument]:
-    """The arguments that a stage takes by its ARG lines, and those that its FROM line uses."""
+    """The arguments that a stage takes by its ARG lines, the last of a name, and those that its FROM line uses."""
     outer = _outer_arguments(facts)
     used: list[str] = []
-    for visit in facts.visits:
+    own: dict[str, Argument] = {}
+    for visit in facts.carried_out:
         if visit.stage is not stage or not isinstance(visit.line, Arg):
             continue
         for item, value in zip(visit.line.items, visit.values, strict=True):
@@ -123,7 +123,8 @@ def _arguments(facts: Facts, stage: Stage) -> Iterator[Argument]:
             ):
                 used.append(item.name)  # the line before the first FROM tells about it
             else:
-                yield _argument(facts.comments, visit.line, item.name, value)
+                own[item.name] = _argument(facts, visit.line, item.name, value)
+    yield from own.values()
     for word in (stage.line.image, stage.line.platform):
         used += variables(word) if word is not None else ()
     for name in used:
@@ -141,22 +142,38 @@ def _outer_arguments(facts: Facts) -> dict[str, tuple[Argument, tuple[str, ...]]
             depends = tuple(variables(item.default)) if item.default is not None else ()
             if item.name in facts.options.build_args:
                 depends = ()
+            elif item.name in depends and item.name in found:  # it goes on from its value so far
+                depends = (*depends, *found[item.name][1])
             value = facts.global_args.lookup(item.name)
-            found[item.name] = (_argument(facts.comments, line, item.name, value), depends)
+            found[item.name] = (_argument(facts, line, item.name, value), depends)
     return found
 
 
-def _argument(comments: Comments, line: Arg, name: str, value: str | None) -> Argument:
-    return Argument(name, value or "", comments.description(line, name), (line.span.line, line.span.end_line))
+def _argument(facts: Facts, line: Arg, name: str, value: str | None) -> Argument:
+    written = _written(facts, line)
+    return Argument(name, value or "", facts.comments.description(written, name), _lines(facts, line))
 
 
-def _needs(visit: Visit) -> Iterator[tuple[str, Need]]:
+def _written(facts: Facts, line: Instruction) -> Instruction:
+    """The line that has the comments of an instruction: for a trigger its ONBUILD."""
+    trigger = facts.trigger_of(line)
+    return line if trigger is None else trigger.onbuild or trigger.line
+
+
+def _lines(facts: Facts, line: Instruction) -> tuple[int, int]:
+    """Where an instruction is carried out: a trigger at the FROM of its stage."""
+    trigger = facts.trigger_of(line)
+    span = line.span if trigger is None else trigger.line.span
+    return span.line, span.end_line
+
+
+def _needs(facts: Facts, visit: Visit) -> Iterator[tuple[str, Need]]:
     """What the mounts of a RUN take from the caller or keep for later builds."""
     run = visit.line
-    if isinstance(run, Onbuild) or not isinstance(run, Run):
+    if not isinstance(run, Run):
         return
+    lines = _lines(facts, run)
     values = iter(visit.values)
-    lines = (run.span.line, run.span.end_line)
     for mount in run.mounts:
         fields = {
             key: next(values) if word is not None and key != "from" else word.text if word else None

@@ -257,18 +257,18 @@ class Facts:
                     if name not in scope.values and name not in stage.arguments
                 ]
             names = names or (_names(scope) if unset else ())
-            self._set_arg(scope, item)
+            values.append(self._set_arg(scope, item))
             stage.arguments.add(item.name)
-            values.append(scope.lookup(item.name))
         return Visit(stage, line, tuple(values), tuple(unset), names, stage.workdir_set, stage.shell)
 
-    def _set_arg(self, scope: Scope, item: syntax.ArgItem) -> None:
+    def _set_arg(self, scope: Scope, item: syntax.ArgItem) -> str | None:
         value = self.options.build_args.get(item.name)
         if value is None and item.default is not None:
             value = value_of(item.default, scope)
         elif value is None:
             value = self.global_args.lookup(item.name)
         scope.set_arg(item.name, value)
+        return value
 
     def _apply(self, stage: Stage, line: Instruction) -> None:
         """What an instruction means for those after it."""

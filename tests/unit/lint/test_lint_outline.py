@@ -73,3 +73,34 @@ def test_values_of_the_caller() -> None:
     assert found == {"VERSION": "7", "FULL": "x7", "KEY": "", "PORT": "81"}
     found = {item.name: item.value for item in outline("base", FULL="y").args}
     assert found == {"FULL": "y", "KEY": "", "PORT": "80"}
+
+
+def of(text: str) -> Outline:
+    file = parse(text.encode(), "F")
+    return make_outline(
+        resolve_stages(file, target=None, build_args={}, platform=AMD64, build_platform=AMD64)
+    )
+
+
+def test_what_triggers_take_is_part_of_the_stage_that_carries_them_out() -> None:
+    found = of(
+        "FROM scratch AS a\n# X helps\nONBUILD ARG X=1\nONBUILD RUN --mount=type=secret,id=q,required t\n"
+        "FROM a AS b\nARG Y=$X\nFROM b\n"
+    )
+    assert found.args == (Argument("X", "1", "helps", (5, 5)), Argument("Y", "1", "", (6, 6)))
+    assert found.secrets == (Need("q", True, (5, 5)),)
+
+
+def test_of_several_lines_the_last_counts_with_all_that_its_value_needs() -> None:
+    text = "ARG A=1\nARG B=2\nARG C=${B}\nARG B=${B}${A}\nFROM scratch\nARG B\nARG I=1\nARG J=${I}2\nARG I=$I$J\n"
+    assert [(item.name, item.value, item.lines[0]) for item in of(text).args] == [
+        ("A", "1", 1),
+        ("B", "21", 4),
+        ("J", "12", 8),
+        ("I", "112", 9),
+    ]
+    text = "FROM scratch\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nENV A=1\nARG A\n"
+    assert [(item.name, item.value) for item in of(text).args] == [
+        ("BUILDKIT_SBOM_SCAN_STAGE", "true"),
+        ("A", ""),
+    ]
