@@ -22,7 +22,9 @@ def error_text(error: BuilderError, *, output: bool = True) -> str:
         for other in error.others:
             lines += _one(other)
     if output and isinstance(error, CommandError) and error.output:
-        lines += _last_output(error.output)
+        from builder.report.lines import last_lines  # late: for failed commands only
+
+        lines += last_lines(error.output.decode(errors="replace"), _LAST_LINES)
     return "\n".join(lines) + "\n"
 
 
@@ -68,13 +70,6 @@ def columns(sign: str) -> int:
     from unicodedata import combining, east_asian_width
 
     return 0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1
-
-
-def _last_output(output: bytes) -> Iterator[str]:
-    lines = output.decode(errors="replace").rstrip("\r\n").split("\n")
-    yield "last output:" if len(lines) <= _LAST_LINES else f"last {_LAST_LINES} lines of output:"
-    for line in lines[-_LAST_LINES:]:
-        yield f"  | {harmless(line.rstrip(chr(13)).rpartition(chr(13))[2])}"
 
 
 def system_error_text(error: OSError) -> str:

@@ -14,6 +14,7 @@ from builder.value import dataclass
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.engine.differences import FileDifference
+    from builder.store.details import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class ExplainedStep:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A build and those of its steps that were asked for."""
+    """A build and those of its steps that were asked for; `failure` is what is known of why it has no result."""
 
     build: Build
     steps: tuple[ExplainedStep, ...]
+    failure: Failure | None = None
 
 
 def explain(
@@ -82,7 +84,8 @@ def explain_build(
 
             differences = step_differences(store, one)
         explained.append(ExplainedStep(one, _chain(one, by_number), differences))
-    return Explanation(found, tuple(explained))
+    failure = None if found.ok else store.history.details.get(found.number).failure
+    return Explanation(found, tuple(explained), failure)
 
 
 def _find_build(store: Store, number: int | None) -> Build:

@@ -130,10 +130,12 @@ class Recording:
 
 def _failure(error: BuilderError) -> Failure:
     place = error.location
-    status = error.status if isinstance(error, CommandError) else -1
+    status, output = -1, ""
+    if isinstance(error, CommandError):
+        status, output = error.status, error.output.decode("utf-8", "replace")
     if place is None:
-        return Failure(error.hint or "", status=status)
-    return Failure(error.hint or "", place.file, place.line, place.column, status)
+        return Failure(error.hint or "", status=status, output=output)
+    return Failure(error.hint or "", place.file, place.line, place.column, status, output)
 
 
 def context_name(request: BuildRequest) -> str:

@@ -203,6 +203,7 @@ class _RunWork:
                 ),
                 on_output=reporter.output,
                 cancelled=session.cancelled,
+                secrets=request.secrets.values(),
             )
 
     def _copy_folder(self, origin: Origin, source: str, dest_fd: int) -> None:

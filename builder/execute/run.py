@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import collections
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from builder.errors import Cancelled, CommandError, StepError
+from builder.execute.tail import Tail
 from builder.graph.steps import RunStep
 from builder.sandbox.process import HOSTNAME, Limit, Mount, Process
 from builder.sandbox.run import run_process
@@ -30,23 +30,6 @@ class Surroundings:
 _DEFAULT_SHM = 64 << 20
 
 
-class _Tail:
-    """The last bytes of a stream of output."""
-
-    def __init__(self) -> None:
-        self._chunks: collections.deque[bytes] = collections.deque()
-        self._size = 0
-
-    def add(self, data: bytes) -> None:
-        self._chunks.append(data[-_TAIL:])
-        self._size += len(self._chunks[-1])
-        while self._size - len(self._chunks[0]) >= _TAIL:
-            self._size -= len(self._chunks.popleft())
-
-    def bytes(self) -> bytes:
-        return b"".join(self._chunks)[-_TAIL:]
-
-
 def run_command(
     step: RunStep,
     root_fd: int,
@@ -57,8 +40,10 @@ def run_command(
     surroundings: Surroundings,
     on_output: Callable[[str, bytes], None],
     cancelled: threading.Event,
+    secrets: Collection[bytes] = (),
 ) -> None:
-    """Run the step's command to its end; a status other than 0 is a `CommandError` with its last output.
+    """Run the step's command to its end; a status other than 0 is a `CommandError` with its last output, in which `secrets` are
+    masked.
 
     `scratch` is a private directory of the host for what the sandbox needs; `env` adds variables that nothing
     keeps; `on_output` gets `stdout` or `stderr` and bytes as they come.
@@ -77,7 +62,7 @@ def run_command(
         )
     if step.devices:
         raise StepError("RUN --device is not supported yet")
-    tail = _Tail()
+    tail = Tail(_TAIL, secrets)
 
     def output(stream: str, data: bytes) -> None:
         tail.add(data)
@@ -105,5 +90,5 @@ def run_command(
     raise CommandError(
         f'process "{" ".join(step.argv)}" did not complete successfully: {how}',
         status=result.status if result.signal is None else 128 + result.signal,
-        output=tail.bytes(),
+        output=tail.text(),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from builder.engine.explaining import ExplainedStep, Explanation
 from builder.events import Outcome
 from builder.report.harmless import harmless
+from builder.report.lines import last_lines
 from builder.report.summary import SAME, one_line
 from builder.report.text import counted, human, seconds
 from builder.report.why import reason_words
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _LONGEST = 400
 _INDENT = "    "
+# Lines of a failed command's output: beside other steps, and for itself.
+_FEW, _MANY = 10, 40
 
 
 def render_explanation(explanation: Explanation, *, whole: bool) -> str:
@@ -26,12 +29,12 @@ def render_explanation(explanation: Explanation, *, whole: bool) -> str:
     lines = list(_heading(explanation.build))
     if whole:
         for one in explanation.steps:
-            lines += ["", *_whole(one)]
+            lines += ["", *_whole(one, explanation)]
     else:
         told = [one for one in explanation.steps if _is_told(one.step)]
         # In the order of the build file: stages that wait for one another begin before what they wait for.
         told.sort(key=lambda one: (one.step.line or 1 << 30, one.step.number))
-        lines += ["", *(line for one in told for line in _brief(one))] if told else []
+        lines += ["", *(line for one in told for line in _brief(one, explanation))] if told else []
         hits = sum(one.step.outcome is Outcome.HIT for one in explanation.steps)
         if hits and not any(one.step.outcome is not Outcome.HIT for one in told):
             lines += ["", f"every step was in the cache: {counted(hits, 'hit')}"]
@@ -55,17 +58,26 @@ def _heading(build: Build) -> Iterator[str]:
         yield f"error: {one_line(build.error)}"
 
 
-def _brief(one: ExplainedStep) -> Iterator[str]:
+def _brief(one: ExplainedStep, explanation: Explanation) -> Iterator[str]:
     step = one.step
     yield f"#{step.number} {one_line(step.title)}: {_cut(why(step))}"
     if len(one.chain) > 1:
         yield f"{_INDENT}it began with #{one.root.number} {one_line(one.root.title)}"
     if step.outcome is Outcome.FAILED:
         yield f"{_INDENT}failed: {_cut(one_line(step.error))}"
+        yield from _output(explanation, step, _FEW)
     yield from _differences(one)
 
 
-def _whole(one: ExplainedStep) -> Iterator[str]:
+def _output(explanation: Explanation, step: BuildStep, most: int) -> Iterator[str]:
+    failure = explanation.failure
+    if (
+        failure is not None and step.error == explanation.build.error
+    ):  # not that of another that failed beside it
+        yield from last_lines(failure.output, most, indent=_INDENT)
+
+
+def _whole(one: ExplainedStep, explanation: Explanation) -> Iterator[str]:
     step = one.step
     size = f", {human(step.size)}" if step.size else ""
     saved = f", once {seconds(step.saved)}" if step.outcome is Outcome.HIT else ""
@@ -73,6 +85,8 @@ def _whole(one: ExplainedStep) -> Iterator[str]:
     yield f"{_INDENT}{step.outcome.value}: {seconds(step.seconds)}{saved}{size}"
     if step.error:
         yield f"{_INDENT}{one_line(step.error)}"
+    if step.outcome is Outcome.FAILED:
+        yield from _output(explanation, step, _MANY)
     if step.same:
         yield f"{_INDENT}{SAME}"
     for reason in step.reasons:
@@ -119,6 +133,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             "seconds": round(build.seconds, 6),
             "outcome": build.outcome,
             "error": build.error,
+            "output": explanation.failure.output if explanation.failure else "",
             "file": build.file,
             "context": build.context,
             "target": build.target,

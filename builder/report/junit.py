@@ -44,9 +44,14 @@ def _stage_suites(report: Report) -> Iterator[_Suite]:
         groups.setdefault(names.get(step.of) or step.stage or ("build" if lone else "pybuild"), []).append(
             step
         )
+    error = report.error or {}
+    outputs = {str(error.get("message", "")): str(error.get("output", ""))}
     for name, steps in groups.items():
         yield _suite(
-            name, [_case(name, step) for step in steps], sum(step.seconds for step in steps), _count(steps)
+            name,
+            [_case(name, step, outputs.get(step.error, "")) for step in steps],
+            sum(step.seconds for step in steps),
+            _count(steps),
         )
 
 
@@ -62,11 +67,14 @@ def _suite(name: str, cases: list[str], time: float, bad: tuple[int, int]) -> _S
     return "\n".join(lines), len(cases), failures
 
 
-def _case(suite: str, step: ReportStep) -> str:
+def _case(suite: str, step: ReportStep, output: str) -> str:
+    """A step; `output` is the last output of the one that failed."""
     head = f'    <testcase classname="{_attribute(suite)}" name="{_attribute(step.title)}" time="{step.seconds:.3f}">'
     inside = []
     if step.outcome is Outcome.FAILED:
-        inside.append(f'<failure message="{_attribute(step.error)}">{_text(step.error)}</failure>')
+        inside.append(
+            f'<failure message="{_attribute(step.error)}">{_text(f"{step.error}{chr(10)}{output}".rstrip())}</failure>'
+        )
     if step.outcome is Outcome.CANCELLED:
         inside.append('<skipped message="not carried out"/>')
     lines = [step.outcome.value, *(reason.detail or reason.part or reason.kind for reason in step.reasons)]

@@ -72,3 +72,12 @@ class LineReader:
         more = f" … {rest.cut} more bytes" if rest.cut else ""
         rest.data, rest.cut = b"", 0
         return harmless(text) + more
+
+
+def last_lines(output: str, most: int, indent: str = "") -> Iterator[str]:
+    """The last lines of a failed command's output, with a line above that says so; none if there is no output."""
+    lines = output.rstrip("\r\n").split("\n") if output else []
+    if lines:
+        yield f"{indent}last output:" if len(lines) <= most else f"{indent}last {most} lines of output:"
+    for line in lines[-most:]:
+        yield f"{indent}  | {harmless(line.rstrip(chr(13)).rpartition(chr(13))[2])}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from builder.events import BuildFinished, StepFinished
 from builder.report.document import Report
+from builder.report.lines import last_lines
 from builder.report.summary import one_line, render_summary, shorten
 from builder.report.text import counted, human, seconds
 from builder.report.trend import Point, Trend, flaky_sentence, point_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _TITLE = 60
 _FLAKY = 15
+_OUTPUT = 20
 
 
 def list_rows(builds: Sequence[Build]) -> list[tuple[str, ...]]:
@@ -86,6 +88,7 @@ def _report_lines(report: Report, width: int | None) -> Iterator[str]:
         yield one_line(f"{at}error: {report.error['message']}")
         if report.error["hint"]:
             yield one_line(f"  hint: {report.error['hint']}")
+        yield from last_lines(str(report.error.get("output", "")), _OUTPUT)
     yield ""
     steps = [
         (

@@ -22,9 +22,7 @@ def find_build(store: Store, number: int | None) -> Build:
 
 
 def past_report(store: Store, number: int | None = None) -> Report:
-    """The report of a build (None: the last one). Of its warnings the times are not kept, of a command that
-    failed not the output.
-    """
+    """The report of a build (None: the last one). Of its warnings the times are not kept."""
     build = find_build(store, number)
     detail = store.history.details.get(build.number)
     places = {stage.name: stage.index for stage in detail.stages}
@@ -90,5 +88,5 @@ def _error(build: Build, failure: Failure | None) -> dict[str, object] | None:
         "column": known.column,
     }
     if known.status >= 0:
-        found |= {"status": known.status, "output": ""}
+        found |= {"status": known.status, "output": known.output}
     return found

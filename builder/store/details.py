@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What is kept of an error beside its message: what to do, where it is (`line` and `column` count from 1, 0 where nobody
-    knows), and the status of a command, -1 for another kind. The output of a command is not kept.
+    knows), and of a command its status (-1: it is another kind of error) and last output, in which secrets are masked.
     """
 
     hint: str = ""
@@ -25,6 +25,7 @@ class Failure:
     line: int = 0
     column: int = 0
     status: int = -1
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ def _text(detail: Detail) -> str:
         "warnings": [[one.message, one.place] for one in detail.warnings],
         "origins": [[number, origin] for number, origin in detail.origins],
         "failure": [
-            [one.hint, one.file, one.line, one.column, one.status] for one in (detail.failure,) if one
+            [one.hint, one.file, one.line, one.column, one.status, one.output]
+            for one in (detail.failure,)
+            if one
         ],
     }
     return json.dumps({name: rows for name, rows in fields.items() if rows}, separators=(",", ":"))
@@ -102,8 +105,11 @@ def _detail(text: str) -> Detail:
             tuple((int(number), str(origin)) for number, origin in found.get("origins", ())),
             next(
                 (
-                    Failure(str(hint), str(file), int(line), int(column), int(status))
-                    for hint, file, line, column, status in found.get("failure", ())
+                    Failure(
+                        str(hint), str(file), int(line), int(column), int(status), "".join(map(str, output))
+                    )
+                    # Older versions kept no output.
+                    for hint, file, line, column, status, *output in found.get("failure", ())
                 ),
                 None,
             ),
