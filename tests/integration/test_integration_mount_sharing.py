@@ -1,0 +1,67 @@
+"""Cache mounts of one name in steps that run at the same time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+# Each of two stages leaves its mark, waits (at most ten seconds) until the other is there too, and lists what it sees.
+MEET = """\
+FROM base AS {name}
+RUN --mount=type=cache,id=tried,target=/tried,sharing={sharing} --mount=type=cache,id=met,target=/met <<EOF
+touch /tried/{name} /met/{name}
+for i in $(seq 500); do [ -e /met/a ] && [ -e /met/b ] && break; sleep 0.02; done
+ls /tried > /seen
+EOF
+"""
+ALONE = """\
+FROM base AS {name}
+RUN --mount=type=cache,id=tried,target=/tried,sharing=locked --mount=type=cache,id=met,target=/met <<EOF
+mkdir /met/inside || exit 1
+sleep 0.2
+rmdir /met/inside
+touch /tried/{name}
+ls /tried > /seen
+EOF
+"""
+RESULT = "FROM scratch\nCOPY --from=a /seen /a\nCOPY --from=b /seen /b\n"
+
+
+def seen(pybuild: Run, context: Path, tmp_path: Path, stages: str) -> dict[str, list[str]]:
+    (context / "Buildfile").write_text(stages + RESULT)
+    pybuild("build", "--jobs", "2", "-o", tmp_path / "out", context)
+    return {name: (tmp_path / "out" / name).read_text().split() for name in "ab"}
+
+
+@pytest.mark.parametrize(
+    ("sharing", "expected"),
+    [
+        ("shared", {"a": ["a", "b"], "b": ["a", "b"]}),
+        ("private", {"a": ["a"], "b": ["b"]}),
+    ],
+)
+def test_two_steps_at_once(
+    pybuild: Run, context: Path, tmp_path: Path, sharing: str, expected: dict[str, list[str]]
+) -> None:
+    stages = "".join(MEET.format(name=name, sharing=sharing) for name in "ab")
+    assert seen(pybuild, context, tmp_path, stages) == expected
+
+
+def test_a_locked_mount_is_for_one_step_at_a_time(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    found = seen(pybuild, context, tmp_path, "".join(ALONE.format(name=name) for name in "ab"))
+    assert sorted(found.values(), key=len) in ([["a"], ["a", "b"]], [["b"], ["a", "b"]])
+
+
+def test_another_owner_mode_or_beginning_is_another_mount(
+    pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    lines = [
+        f"RUN --mount=type=cache,id=c,target=/c{more} ls /c >> /seen; touch /c/{number}"
+        for number, more in enumerate(["", ",uid=5", ",gid=5", ",mode=700", ",from=s,source=/d", ""])
+    ]
+    stage = "FROM base AS s\nRUN mkdir /d && touch /d/given\nFROM base AS a\n" + "\n".join(lines)
+    (context / "Buildfile").write_text(f"{stage}\nFROM scratch\nCOPY --from=a /seen /a\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert (tmp_path / "out" / "a").read_text().split() == ["given", "0"]
