@@ -66,7 +66,7 @@ class _Block:
 def _write(source: Source, file: BuildFile) -> str:
     blocks: list[_Block] = []
     begins = {line.line: number for number, line in enumerate(source.logical)}
-    directives = len(source.directives)
+    directives = max((directive.span.line for directive in source.directives), default=0)
     at, stages = 1, 0
     while at <= len(source.lines):
         number = begins.get(at)

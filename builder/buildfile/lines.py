@@ -140,13 +140,17 @@ class _Splitter:
 
     def _directives(self) -> None:
         seen: dict[str, int] = {}
-        for number, line in enumerate(self.source.lines, 1):
+        # Behind a first line of #! BuildKit finds those that it looks for by name: all but escape.
+        hidden = self.source.lines[0].startswith("#!") if self.source.lines else False
+        for number, line in enumerate(self.source.lines[hidden:], 1 + hidden):
             start = len(line) - len(line.lstrip(BLANKS))
             match = _DIRECTIVE.match(line, start)
             value = (match[2].strip(_DIRECTIVE_BLANKS) or match[2][0]) if match else ""
             if match is None or match[1].lower() not in _KNOWN:
                 return
             name = match[1].lower()
+            if hidden and (name == "escape" or name in seen):
+                continue
             at = line.index(value, match.start(2)) + 1
             if name in seen:
                 self._mistake(

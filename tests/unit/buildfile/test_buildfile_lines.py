@@ -128,6 +128,12 @@ def test_directives_are_kept():
     ]
 
 
+def test_directives_behind_a_first_line_for_another_program():
+    found = file("#!/usr/bin/env x\n# escape=`\n# check=skip=all\n# check=skip=A\nFROM b\nRUN a `\nRUN b\n")
+    assert [(one.name, one.value, one.span.line) for one in found.directives] == [("check", "skip=all", 3)]
+    assert len(found.instructions) == 3  # as for BuildKit, the escape character is not among them
+
+
 @pytest.mark.parametrize("second", ["# syntax=a\n", "# SYNTAX=b\n"])
 def test_a_directive_twice(second):
     with pytest.raises(BuildFileError, match="syntax is given twice"):
