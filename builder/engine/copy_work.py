@@ -229,7 +229,7 @@ class CopyWork:
         from builder.execute.copy import copy_files
         from builder.execute.copyfolder import copy_one_folder
         from builder.execute.rootfs import open_state
-        from builder.graph.copy import names_somebody
+        from builder.graph.owners import names_somebody
 
         del reporter
         step = self._step

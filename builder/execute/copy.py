@@ -11,7 +11,7 @@ from builder.core.files import Copier, CopyOptions, make_directory, open_in_root
 from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
 from builder.execute.archive import is_archive, unpack_archive
-from builder.execute.sources import Source
+from builder.execute.sources import Source, makes_folder
 from builder.graph.steps import CopyStep
 from builder.sandbox.users import lookup_owner
 from builder.value import dataclass, replace
@@ -53,7 +53,7 @@ def copy_files(
     in place were made, -1 is now. Failures are `StepError`s that name the source.
     """
     options = _options(step, users_fd, to_root=to_root, on_unknown=on_unknown)
-    if step.parents:  # it is there even if the patterns match nothing
+    if step.parents and any(makes_folder(bundle.tree, word) for bundle in bundles for word in step.sources):
         mode = options.parent_mode if options.parent_mode >= 0 else 0o755
         make_directory(root_fd, os.fsencode(step.destination), mode, options.parent_uid, options.parent_gid)
     copied = sum(_copy_bundle(step, root_fd, bundle, exclude, options) for bundle in bundles)
@@ -116,7 +116,7 @@ def _is_there(root_fd: int, path: str) -> bool:
 def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude, options: CopyOptions) -> int:
     tree, destination = bundle.tree, os.fsencode(step.destination)
     made: set[str] = set()
-    copied, options = 0, _for_bundle(step, options, bundle)
+    copied, group, options = 0, 0, _for_bundle(step, options, bundle)
     with ExitStack() as stack:
         copier = stack.enter_context(Copier(root_fd, options))
         for source in bundle.sources:
@@ -132,8 +132,17 @@ def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude,
                     # What the archive replaced, nothing may be linked to.
                     copier = stack.enter_context(Copier(root_fd, options))
                     continue
+                if source.group != group:
+                    copied, group = copied + copier.finish().bytes, source.group
+                    copier = stack.enter_context(Copier(root_fd, options))
                 rules = exclude(source)
                 if step.parents and rules and not tree.measure(source.node, exclude=rules)[0]:
+                    if source.required:
+                        raise StepError(
+                            f'--exclude leaves nothing of "{source.path}", which is named without a pattern',
+                            hint="leave the source out, or change --exclude",
+                            about=("--exclude",),
+                        )
                     continue  # nor are folders made for what is left out
                 target = _make_parents(copier, tree, step, source, made) if step.parents else destination
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=rules)
@@ -160,7 +169,7 @@ def _options(step: CopyStep, users_fd: int, *, to_root: bool, on_unknown: OnUnkn
         return options
     if step.chmod.isdigit():
         mode = int(step.chmod, 8)
-        return replace(options, mode=mode, parent_mode=mode)
+        return replace(options, mode=mode, parent_mode=mode & 0o777)
     return replace(options, symbolic_mode=step.chmod)
 
 
@@ -183,6 +192,8 @@ def _or_chmod(step: CopyStep, options: CopyOptions, chmod: str | None) -> CopyOp
 
 def _make_parents(copier: Copier, tree: Tree, step: CopyStep, source: Source, made: set[str]) -> bytes:
     """Recreate the folders above a source, with their modes, each once; say where the source goes."""
+    if not source.below:  # a file that was to be looked in
+        return os.fsencode(step.destination)
     below = step.destination.rstrip("/") + "/"
     for folder in source.parents:
         if folder not in made:

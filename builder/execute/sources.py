@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
-from builder.value import dataclass
+from builder.value import dataclass, replace
 
 _PATTERN = frozenset("*?[")
 
@@ -22,7 +22,9 @@ class Source:
 
     `path` is where it was found, relative to the tree's root; `name` is what it is called in a folder it lands in. With
     `--parents`, `below` is where it goes below the destination, and `parents` are the folders to recreate in front of
-    it, outermost first, as paths in the tree, of which the first `cut` characters are not recreated.
+    it, outermost first, as paths in the tree, of which the first `cut` characters are not recreated. `required` says
+    that `--parents` has to copy something of it, as no pattern names it. `group` is the same for what one word finds below
+    one folder: hard links are kept within it.
     """
 
     node: int
@@ -31,6 +33,8 @@ class Source:
     below: str = ""
     parents: tuple[str, ...] = ()
     cut: int = 0
+    required: bool = False
+    group: int = 0
 
     @property
     def folder(self) -> str:
@@ -91,7 +95,8 @@ def find_sources(
     found: list[Source] = []
     for written in patterns:
         if parents:
-            found += _with_parents(tree, written, place)
+            for group, sources in enumerate(_with_parents(tree, written, place), len(found)):
+                found += (replace(source, group=group) for source in sources)
             continue
         pattern = clamp(written)
         if _PATTERN.isdisjoint(pattern):
@@ -103,16 +108,30 @@ def find_sources(
 
 
 def _glob(tree: Tree, pattern: str, *, double_star: bool = False) -> Iterator[str]:
-    for node in tree.glob(pattern.encode("utf-8", "surrogateescape"), double_star=double_star):
-        yield tree.entry(node).path.decode("utf-8", "surrogateescape")
+    for node in tree.glob(_raw(pattern), double_star=double_star):
+        yield _text(tree.entry(node).path)
 
 
-def _with_parents(tree: Tree, written: str, place: str) -> Iterator[Source]:
-    """The sources of a word of `COPY --parents`: a pattern that is matched below the part in front of `/./`, the root
-    without one. No link is followed but those of that part.
-    """
+def makes_folder(tree: Tree, written: str) -> bool:
+    """Whether a word of `COPY --parents` makes the destination, even if it copies nothing: it has a folder to look in."""
+    top, _ = _split(written)
+    if _PATTERN.isdisjoint(top):
+        return True
+    return any(tree.entry(tree.find(_raw(path), follow=True)).kind == "d" for path in _glob(tree, top))
+
+
+def _split(written: str) -> tuple[str, str]:
+    """A word of `COPY --parents`: the part in front of `/./`, nothing for the root, and the pattern to match below it."""
     before, mark, behind = ("/" + written.removeprefix("./")).partition("/./")
-    root, pattern = clamp(before if mark else ""), clamp(behind if mark else written)
+    return clamp(before if mark else ""), clamp(behind if mark else written)
+
+
+def _with_parents(tree: Tree, written: str, place: str) -> Iterator[tuple[Source, ...]]:
+    """The sources of a word of `COPY --parents`, one tuple for each folder to look in: a pattern that is matched below the
+    part in front of `/./`, the root without one. No link is followed but those of that part. Where that part is a file
+    it is copied itself.
+    """
+    root, pattern = _split(written)
     if not pattern:
         raise StepError(
             f'"{written}" names nothing for --parents to copy',
@@ -120,16 +139,25 @@ def _with_parents(tree: Tree, written: str, place: str) -> Iterator[Source]:
             about=(f" {written} ",),
         )
     plain = _PATTERN.isdisjoint(root)
-    for top in (root,) if plain else _glob(tree, root):
-        cut = len(top) + 1 if top else 0
-        if plain and _PATTERN.isdisjoint(pattern):
-            yield _below(
-                _find_itself(tree, top, pattern, written, place), f"{top}/{pattern}".lstrip("/"), cut
-            )
-            continue
-        for path in _glob(tree, f"{_as_pattern(top)}/{pattern}".lstrip("/"), double_star=True):
-            if len(path) > len(top):
-                yield _below(tree.find(path.encode("utf-8", "surrogateescape"), follow=False), path, cut)
+    if plain and _PATTERN.isdisjoint(pattern):
+        cut = len(root) + 1 if root else 0
+        node = _find_itself(tree, root, pattern, written, place)
+        yield (replace(_below(node, f"{root}/{pattern}".lstrip("/"), cut), required=True),)
+        return
+    for path in (root,) if plain else _glob(tree, root):
+        node = _follow(tree, path, written, place)
+        if tree.entry(node).kind == "d":
+            yield tuple(_matching(tree, _text(tree.entry(node).path), pattern))
+        else:
+            yield (Source(node, path, posixpath.basename(path)),)
+
+
+def _matching(tree: Tree, top: str, pattern: str) -> Iterator[Source]:
+    """What a pattern matches below a folder."""
+    cut = len(top) + 1 if top else 0
+    for path in _glob(tree, f"{_as_pattern(top)}/{pattern}".lstrip("/"), double_star=True):
+        if len(path) > len(top):
+            yield _below(tree.find(_raw(path), follow=False), path, cut)
 
 
 def _as_pattern(path: str) -> str:
@@ -144,13 +172,21 @@ def _below(node: int, path: str, cut: int) -> Source:
     return Source(node, path, posixpath.basename(path), path[cut:], tuple(reversed(steps)), cut)
 
 
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _raw(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
 def _find_itself(tree: Tree, top: str, pattern: str, written: str, place: str) -> int:
-    """The node at a path below `top` that no link leads to."""
+    """The node at a path below `top` that no link leads to; nor may `top` be one itself."""
     try:
-        root = tree.entry(tree.find(top.encode("utf-8", "surrogateescape"), follow=True)).path
-        path = root + b"/" * bool(root) + pattern.encode("utf-8", "surrogateescape")
+        root = tree.entry(tree.find(_raw(top), follow=True)).path
+        path = root + b"/" * bool(root) + _raw(pattern)
         node = tree.find(path, follow=False)
-        if tree.entry(node).path == path:
+        if tree.entry(node).path == path and tree.entry(tree.find(_raw(top), follow=False)).kind == "d":
             return node
     except CoreError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
@@ -166,15 +202,23 @@ def _find_itself(tree: Tree, top: str, pattern: str, written: str, place: str) -
 def _follow(tree: Tree, path: str, written: str, place: str) -> int:
     """The node at a path; links are followed inside the tree."""
     try:
-        return tree.find(path.encode("utf-8", "surrogateescape"), follow=True)
+        return tree.find(_raw(path), follow=True)
     except CoreError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        nowhere, circle = error.errno in (errno.ENOENT, errno.ENOTDIR), error.errno == errno.ELOOP
+        if not nowhere and not circle:
+            raise
+        if nowhere and not _is_link(tree, path):
             raise _missing(tree, written, path, place) from None
-        if error.errno == errno.ELOOP:
-            raise StepError(
-                f'"{written}" in {place} is a link that leads in a circle', about=(written,)
-            ) from None
-        raise
+        matched = "" if path == clamp(written) else f', which "{written}" matches,'
+        leads = " leads in a circle of links" if circle else " is a link that leads to nothing"
+        raise StepError(f'"{path}"{matched}{leads} in {place}', about=(written,)) from None
+
+
+def _is_link(tree: Tree, path: str) -> bool:
+    try:
+        return tree.entry(tree.find(_raw(path), follow=False)).kind == "l"
+    except CoreError:
+        return False
 
 
 def _missing(tree: Tree, written: str, path: str, place: str) -> MissingSource:

@@ -9,6 +9,7 @@ from builder.digest import Digest, parse_digest
 from builder.errors import ImageError
 from builder.graph import created
 from builder.graph.draft import Draft
+from builder.graph.owners import names_somebody
 from builder.graph.paths import clean_path, join_path, names_folder
 from builder.graph.steps import CopyStep, FromContext, InlineFile, WorkdirStep
 from builder.graph.titles import heredoc_summary
@@ -96,11 +97,6 @@ def _check_address(draft: Draft, line: Copy, source: str, span: Span) -> None:
         raise draft.bad(
             span, "--keep-git-dir and the query keep-git-dir contradict each other", "give one of them"
         )
-
-
-def names_somebody(owner: str) -> bool:
-    """Whether the owner of `--chown` must be looked up; root is 0 everywhere."""
-    return any(part not in ("", "root") and not part.isdecimal() for part in owner.split(":", 1))
 
 
 def _mode(draft: Draft, line: Copy) -> str:

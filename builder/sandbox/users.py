@@ -7,12 +7,14 @@ is not as passwd(5) and group(5) want it is skipped.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
 
 from builder.core.files import open_in_root
 from builder.errors import CoreError, SandboxError
+from builder.graph.owners import owner_id
 from builder.value import dataclass
 
 __all__ = ["User", "lookup_owner", "lookup_user"]
@@ -50,15 +52,17 @@ def lookup_user(root_fd: int, user: str) -> User:
     """The user that the text of USER names: `name`, `uid`, `name:group`, `uid:gid`, mixed; "" is root.
 
     As BuildKit: with two numbers nothing is looked up but the home; with a group given, supplementary
-    groups are left out; a number that passwd does not know has group 0. Raises `SandboxError` for a name
-    that is not there.
+    groups are left out; a number that passwd does not know has group 0; what follows a second colon is nothing. Raises
+    `SandboxError` for a name that is not there, and for a number that is none of an id.
     """
     name, colon, group = user.partition(":")
     uid, gid = _number(name), _number(group)
     accounts = _accounts(root_fd)
     if colon and uid is not None and gid is not None:
         return User(uid, gid, (gid,), _home(accounts, uid))
-    account = _find(accounts, name or "0")
+    group = group.partition(":")[0]
+    uid, gid = _checked(name), _checked(group)
+    account = _find(accounts, str(uid if uid is not None else name or 0))
     if account is None and uid is None and name:
         raise SandboxError(
             f'unable to find user "{name}" in /etc/passwd of the root file system',
@@ -69,7 +73,7 @@ def lookup_user(root_fd: int, user: str) -> User:
     else:
         uid, primary = uid or 0, 0
     if group:
-        primary = _group_id(root_fd, group)
+        primary = _group_id(root_fd, group) if gid is None else gid
         groups: tuple[int, ...] = (primary,)
     else:
         groups = (primary, *_memberships(root_fd, account, primary))
@@ -86,11 +90,9 @@ def lookup_owner(
     is group 0.
     """
     name, colon, group = owner.partition(":")
-    uid, gid = _number(name), None
+    uid, gid = owner_id(name), None
     if uid is not None:
         gid = uid
-    elif name == "root":
-        uid = gid = 0
     elif name:
         account = next((entry for entry in _accounts(root_fd) if entry.name == name), None)
         if account is not None:
@@ -98,7 +100,7 @@ def lookup_owner(
         elif on_unknown is not None:
             on_unknown(f"no user {name!r}, which counts as 0 (root)")
     if colon:
-        wanted = _number(group or "0") if group != "root" else 0
+        wanted = owner_id(group or "0")
         if wanted is None:
             wanted = next((entry.gid for entry in _groups(root_fd) if entry.name == group), None)
         if wanted is not None:
@@ -115,6 +117,19 @@ def _number(text: str) -> int | None:
     return number if number < _ID_LIMIT - 1 else None
 
 
+def _checked(text: str) -> int | None:
+    """The id that a part of USER is, None for a name."""
+    if not re.fullmatch("[+-]?[0-9]+", text):
+        return None
+    number = int(text) if len(text) <= 100 else -1
+    if not 0 <= number < 1 << 31:
+        raise SandboxError(
+            f"USER says {text[:40]}: uids and gids must be in range 0-{(1 << 31) - 1}",
+            hint="write a smaller number",
+        )
+    return number
+
+
 def _find(accounts: list[_Account], name: str) -> _Account | None:
     uid = _number(name)
     if uid is None:
@@ -128,9 +143,6 @@ def _home(accounts: list[_Account], uid: int) -> str:
 
 
 def _group_id(root_fd: int, group: str) -> int:
-    gid = _number(group)
-    if gid is not None:
-        return gid
     for entry in _groups(root_fd):
         if entry.name == group:
             return entry.gid

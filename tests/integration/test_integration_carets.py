@@ -38,6 +38,34 @@ CASES = {
         "FROM scratch\nCOPY --parents . /x/\n",
         ('2:15: error: "." names nothing for --parents', " . ", "write a name or a pattern"),
     ),
+    "a link before the pivot point": (
+        "FROM scratch\nCOPY --parents link/./main.py /x/\n",
+        (
+            '2:16: error: "link/./main.py" leads through a link',
+            "link/./main.py",
+            "write the path that the link",
+        ),
+    ),
+    "parents of a folder that is not there": (
+        "FROM scratch\nCOPY --parents scr/./*.py /x/\n",
+        ('2:16: error: "scr/./*.py" is not in the', "scr/./*.py", "did you mean src?"),
+    ),
+    "all that parents takes is excluded": (
+        "FROM scratch\nCOPY --parents --exclude=*.py --exclude=src/* src/main.py /x/\n",
+        ('2:16: error: --exclude leaves nothing of "src/main.py"', "--exclude", "leave the source out"),
+    ),
+    "a link to nothing": (
+        "FROM scratch\nCOPY gone /x/\n",
+        ('2:6: error: "gone" is a link that leads to nothing', "gone", ""),
+    ),
+    "a link to nothing that a pattern matches": (
+        "FROM scratch\nCOPY g*e /x/\n",
+        ('2:6: error: "gone", which "g*e" matches, is a link that leads to nothing', "g*e", ""),
+    ),
+    "a circle": (
+        "FROM scratch\nCOPY circle/x /x/\n",
+        ('2:6: error: "circle/x" leads in a circle', "circle/x", ""),
+    ),
     "an ignored source": (
         "FROM scratch\nCOPY log.txt /x/\n",
         ('2:6: error: "log.txt" is not in the build context', "log.txt", "an ignore file leaves it out"),
@@ -72,6 +100,8 @@ def test_an_error_points_at_the_very_words(name: str, tmp_path: Path) -> None:
     for file in ("src/main.py", "readme.md", "log.txt"):
         (tmp_path / file).write_text(file)
     (tmp_path / "link").symlink_to("src")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
     (tmp_path / ".dockerignore").write_text("*.txt\n")
     (tmp_path / "Buildfile").write_text(text)
     done = subprocess.run(

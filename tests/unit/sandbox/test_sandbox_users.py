@@ -65,8 +65,6 @@ def test_user(root: int, text: str, expected: User) -> None:
         ("ghost:0", "ghost"),
         ("app:nogroup", "nogroup"),
         ("app:odd", "odd"),
-        ("-1", "-1"),
-        ("4294967296", "4294967296"),
     ],
 )
 def test_unknown_user(root: int, text: str, word: str) -> None:
@@ -101,12 +99,26 @@ def test_without_files(tmp_path: Path) -> None:
         ("root", (0, 0)),
         ("app:", (1000, 0)),
         (":staff", (0, 50)),
+        ("+7:-8", (7, 4294967288)),
+        ("-1", (0, 0)),
+        ("2147483648", (0, 0)),
+        ("9" * 200, (0, 0)),
         ("app:phantom", (1000, 1000)),
         ("7:phantom", (7, 7)),
     ],
 )
 def test_owner(root: int, text: str, expected: tuple[int, int]) -> None:
     assert lookup_owner(root, text) == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "2147483648", "app:3000000000", "7:-1", "4294967296", "9" * 5000])
+def test_a_number_that_is_no_id(root: int, text: str) -> None:
+    with pytest.raises(SandboxError, match="must be in range 0-2147483647"):
+        lookup_user(root, text)
+
+
+def test_what_follows_a_second_colon_is_nothing(root: int) -> None:
+    assert lookup_user(root, "+7:staff:x") == lookup_user(root, "7:staff")
 
 
 def test_unknown_owner_is_root_and_told(root: int) -> None:
