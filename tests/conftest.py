@@ -149,10 +149,15 @@ def user(unprivileged: str, _user_place: Path) -> Iterator[object]:
 
 
 @pytest.fixture
-def machine(pybuild: Run, tmp_path: Path, context: Path, bases: Path) -> Callable[[], object]:
-    """Makes machines that share nothing but remote caches, each with a copy of a project (tests/integration)."""
+def machine(
+    pybuild: Run, tmp_path: Path, context: Path, bases: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], object]:
+    """Makes machines that share nothing but remote caches, each with a copy of a project (tests/integration). They are those of
+    a CI: their builds end when all is in the caches.
+    """
     from remote_machines import Machine, write_project
 
+    monkeypatch.setenv("CI", "true")
     write_project(context)
     made: list[object] = []
 

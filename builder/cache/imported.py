@@ -1,4 +1,6 @@
-"""A remote cache to read from: its document is fetched once, in the background; no layer is until somebody needs it."""
+"""A remote cache to read from: its document is fetched once, in the background, when the store first lacks something; no layer
+is until somebody needs it.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,15 @@ class ImportedCache:
         self._document = Document("", ())
         self._by_key: dict[str, RemoteRecord] = {}
         self._digests: frozenset[Digest] = frozenset()
+        self._begun = False
         self._ready = threading.Event()
+
+    def begin(self) -> None:
+        """Let the document be fetched meanwhile: it will be asked for."""
+        with self._lock:
+            if self._begun or self.failed:
+                return
+            self._begun = True
         threading.Thread(target=self._load, name="cache-import", daemon=True).start()
 
     def find(self, key: str) -> RemoteRecord | None:
@@ -97,6 +107,7 @@ class ImportedCache:
 
     def _is_usable(self) -> bool:
         """Wait for the document; a place that takes too long for it is given up."""
+        self.begin()
         if not self.failed and not self._ready.is_set():
             with self.patience.standing():
                 answered = self._ready.wait(min(self.patience.left(), self.spec.timeout))

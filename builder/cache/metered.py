@@ -16,8 +16,16 @@ class MeteredPlace:
 
     def __init__(self, place: Place, meter: Meter) -> None:
         self._place, self._meter = place, meter
-        self.what = place.what
-        self.repository = place.repository
+
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return self._place.what
+
+    @property
+    def repository(self) -> tuple[str, str] | None:
+        """A registry and a repository of it, if that is what the place is."""
+        return self._place.repository
 
     def manifest(self) -> tuple[Descriptor, bytes]:
         """The manifest of the cache."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest
-from builder.errors import UsageError
+from builder.errors import ImageError, UsageError
 from builder.image.manifest import Descriptor
 
 
 class Place(Protocol):
     """One place. Threads may share it. What it gives is verified by nobody yet; failures are `BuilderError`s."""
 
-    what: str
-    # A registry and a repository of it, if that is what the place is.
-    repository: tuple[str, str] | None
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        ...
+
+    @property
+    def repository(self) -> tuple[str, str] | None:
+        """A registry and a repository of it, if that is what the place is."""
+        ...
 
     def manifest(self) -> tuple[Descriptor, bytes]:
         """The manifest of the cache; an error if there is none."""
@@ -45,6 +52,75 @@ class Place(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+class LatePlace:
+    """A place that is opened when it is first used: most builds that name one ask it for nothing."""
+
+    def __init__(self, opened: Callable[[], Place]) -> None:
+        self._opened = opened
+        self._place: Place | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return self._now().what
+
+    @property
+    def repository(self) -> tuple[str, str] | None:
+        """A registry and a repository of it, if that is what the place is."""
+        return self._now().repository
+
+    def manifest(self) -> tuple[Descriptor, bytes]:
+        """The manifest of the cache."""
+        return self._now().manifest()
+
+    def read(self, descriptor: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob in pieces."""
+        return self._now().read(descriptor)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a blob is there."""
+        return self._now().has(digest)
+
+    def put(self, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> None:
+        """Write a blob."""
+        self._now().put(descriptor, opener)
+
+    def put_manifest(self, document: bytes) -> None:
+        """Put a manifest under the cache's name."""
+        self._now().put_manifest(document)
+
+    def abort(self) -> None:
+        """Break off what goes on."""
+        if self._place is not None:
+            self._place.abort()
+
+    def close(self) -> None:
+        """Let go of connections; it is not opened any more."""
+        with self._lock:
+            self._closed = True
+        if self._place is not None:
+            self._place.close()
+
+    def _now(self) -> Place:
+        with self._lock:
+            if self._closed:
+                raise ImageError("it was closed")
+            if self._place is None:
+                self._place = self._opened()
+            return self._place
+
+
+def check_place(spec: CacheSpec) -> None:
+    """A `UsageError` if what a place needs is not installed; nothing is imported yet."""
+    if spec.type == "s3":
+        from importlib.util import find_spec
+
+        if find_spec("boto3") is None:
+            raise UsageError("a cache in S3 needs the package boto3", hint="pip install 'pybuild-oci[s3]'")
 
 
 def open_place(

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest, digest_of
-from builder.errors import ImageError, UsageError
+from builder.errors import ImageError
 from builder.image.compression import CHUNK
 from builder.image.manifest import OCI_MANIFEST, Descriptor
 from builder.remote.addresses import without_password
@@ -19,13 +19,9 @@ class S3Place:
     """See `builder.cache.place.Place`. Credentials that the spec does not name are found as boto3 finds them."""
 
     def __init__(self, spec: CacheSpec) -> None:
-        try:
-            from boto3.session import Session
-            from botocore.config import Config
-        except ImportError:
-            raise UsageError(
-                "a cache in S3 needs the package boto3", hint="pip install 'pybuild-oci[s3]'"
-            ) from None
+        from boto3.session import Session
+        from botocore.config import Config
+
         self._bucket = spec.get("bucket")
         prefix = spec.get("prefix")
         name = spec.get("name") or "buildcache"

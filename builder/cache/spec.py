@@ -78,6 +78,13 @@ class CacheSpec:
         return spec_seconds(text) if text else _LAST_WAIT
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether it may be written when the command has ended: not a folder, which is what people take along next, nor cache
+        mounts, which the next build changes; nor where the caller wants to wait, or to know.
+        """
+        return self.type != "local" and not self.mounts and not self.fails and not self.get("wait")
+
+    @property
     def fails(self) -> bool:
         """Whether an export that fails ends the build: only if that was asked for."""
         return self.get("ignore-error") == "false"

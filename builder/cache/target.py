@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
-from builder.cache.place import Place
+from builder.cache.place import LatePlace, Place
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest
 from builder.errors import BuilderError, ImageError
@@ -19,18 +19,19 @@ from builder.store.layers import Layer
 class Target:
     """One `--cache-to` that is a place, opened by `opened`. Threads may share it.
 
-    `there` are the blobs that it has, `layers` the layers of states among them; `moved` counts bytes that were sent.
+    `there` are the blobs that it has, `layers` the layers of states among them; `wanted` are the bytes of what was
+    not, and `moved` those of them that were sent.
     """
 
     def __init__(self, spec: CacheSpec, opened: Callable[[], Place]) -> None:
         self.spec, self._opened = spec, opened
-        self.place = opened()
+        self.place = LatePlace(opened)
         self.failed: BuilderError | None = None
         self.there: set[Digest] = set()
         self.layers: dict[bytes, Layer] = {}
         self.moved = 0
         self.halted = False
-        self._wanted = 0
+        self.wanted = 0
         self._asked = 0.0
         self._before: tuple[bytes, frozenset[Digest]] | None = None
         self._lock = threading.Lock()
@@ -39,7 +40,7 @@ class Target:
     @property
     def rest(self) -> int:
         """The bytes that are still to be sent of what is being sent."""
-        return max(self._wanted - self.moved, 0)
+        return max(self.wanted - self.moved, 0)
 
     def send(self, layer: Layer | Descriptor, opener: Callable[[], BinaryIO]) -> None:
         """Bring a blob there if it is not."""
@@ -53,13 +54,16 @@ class Target:
     def _send(self, layer: Layer | Descriptor, opener: Callable[[], BinaryIO]) -> None:
         if layer.digest in self.there:  # another thread has sent it
             return
-        held = self.look()
-        if layer.digest not in held[1] and not self._has(layer.digest):
+        if not self.holds(layer.digest):
             with self._lock:
-                self._wanted += layer.size
+                self.wanted += layer.size
             descriptor = Descriptor(layer.media_type, layer.digest, layer.size)
             self.place.put(descriptor, lambda: cast(BinaryIO, _Sent(self, opener())))
         self.there.add(layer.digest)
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether it has a blob already."""
+        return digest in self.look()[1] or self._has(digest)
 
     @property
     def silence(self) -> float:
@@ -99,7 +103,7 @@ class Target:
         """Begin anew with the place, after `halt`."""
         self.place.close()
         self.halted = False
-        self.place = self._opened()
+        self.place = LatePlace(self._opened)
 
 
 class _Sent(io.RawIOBase):

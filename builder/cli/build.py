@@ -53,6 +53,7 @@ def run(args: Arguments, around: Surroundings) -> int:
             result = builder.build(
                 args.words[0],
                 on_event=progress.show,
+                on_delivered=lambda done: _write_results(args, done.image_id, done.metadata),
                 cancelled=cancelled,
                 # Where jobs end with their processes, and the store may go to another machine, it must be complete.
                 wait=around.setting("CI") is not None,
@@ -63,7 +64,6 @@ def run(args: Arguments, around: Surroundings) -> int:
             around.untold.error = not progress.tells_errors
             around.untold.output = not progress.shows_output
             raise
-    _write_results(args, result.image_id, result.metadata)
     if mode == "quiet" and result.image_id and not to_stdout:
         around.out.write(f"{result.image_id}\n")
     if result.unmet:

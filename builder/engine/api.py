@@ -52,6 +52,7 @@ def build(
     userxattr: bool = False,
     wait: bool = True,
     on_event: Callable[[Event], None] | None = None,
+    on_delivered: Callable[[BuildResult], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> BuildResult:
     """Build an image from a build file and a context folder.
@@ -93,9 +94,12 @@ def build(
         stdin: Where `file="-"` reads.
         stdout: Where outputs with `dest="-"` go.
         userxattr: The process is root of a user namespace (`builder.sandbox.ways.enter`).
-        wait: Wait until what was made is on the disk. Without it a process of its own sees to that when much was made, and the
-            result is there earlier: if the machine loses power by then, what was made counts for nothing.
+        wait: Wait until what was made is on the disk, and in the remote caches. Without it processes of their own see to that,
+            and the result is there earlier: if the machine loses power by then, what was made counts for nothing. What
+            goes wrong with a cache is told by the next build that writes one.
         on_event: Called with every event, by one thread at a time.
+        on_delivered: Called with the result when the outputs are done, before the build waits for remote caches that it writes;
+            again if files of the store turn out to be damaged then, and the outputs have to be made once more.
         cancelled: Set it to stop the build.
 
     Returns:
@@ -143,4 +147,4 @@ def build(
     # Late: what is above is all that a caller needs to prepare a build.
     from builder.engine.build import run_build
 
-    return run_build(request, on_event, cancelled or threading.Event())
+    return run_build(request, on_event, cancelled or threading.Event(), on_delivered)

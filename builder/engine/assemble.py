@@ -95,7 +95,7 @@ def _records(session: Session, states: Sequence[bytes]) -> tuple[tuple[str, str]
     export = session.remote.export if session.remote is not None else None
     if export is None or not export.inline:
         return ()
-    return export.inline_document(export.inline[-1], frozenset(states))
+    return export.records.inline_document(export.inline[-1], frozenset(states))
 
 
 def _layers(

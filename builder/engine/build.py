@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from builder.engine.account import ending, judged, required_by, tell_stages, traffic_of
@@ -29,14 +30,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.engine.assemble import Assembled
 
+Delivered = Callable[[BuildResult], None]
 _MOST_DAMAGES = 20
 
 
-def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Event) -> BuildResult:
+def run_build(
+    request: BuildRequest, emit: Emit | None, cancelled: threading.Event, delivered: Delivered | None = None
+) -> BuildResult:
     """Build what `request` asks for.
 
     Every event goes to `emit`; setting `cancelled` stops the build. Errors are `BuilderError`s; what was finished
-    before one stays in the store.
+    before one stays in the store. `delivered` is told of the result when the outputs are done, whatever is still to be sent to
+    remote caches.
     """
     begin = time.monotonic()
     events = Events(emit)
@@ -59,7 +64,11 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
             try:
                 tell_stages(session, required)
                 give_advice(session)
-                made = _carry_out(session, outputs)
+                made = _carry_out(
+                    session,
+                    outputs,
+                    lambda made: _tell(session, made, time.monotonic() - begin, delivered),
+                )
                 tell_unused_filters(session)
             finally:
                 for early in session.early:  # of a build that failed
@@ -82,7 +91,9 @@ def run_build(request: BuildRequest, emit: Emit | None, cancelled: threading.Eve
     return replace(result, build=events.build)
 
 
-def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | None:
+def _carry_out(
+    session: Session, outputs: tuple[Output, ...], delivered: Callable[[Assembled | None], None]
+) -> Assembled | None:
     """Run all stages and deliver; begun again, with what is done by then, if a remote cache breaks its promises, or files of
     the store turn out to be damaged.
     """
@@ -94,6 +105,7 @@ def _carry_out(session: Session, outputs: tuple[Output, ...]) -> Assembled | Non
                 early.finish(session.check)
             session.early.clear()
             made = deliver(session, target, outputs)
+            delivered(made)
             if session.request.cache_to:
                 from builder.engine.cache_export import export_caches
 
@@ -125,6 +137,11 @@ def _run_stages(session: Session) -> StageResult:
 
         check_names(session.request.verify, session.stood)
     return result
+
+
+def _tell(session: Session, made: Assembled | None, seconds: float, delivered: Delivered | None) -> None:
+    if delivered is not None:
+        delivered(_result(session, made, seconds, traffic_of(session.store, session.events)))
 
 
 def _result(session: Session, made: Assembled | None, seconds: float, traffic: Traffic) -> BuildResult:

@@ -6,50 +6,40 @@ the caller asked for an error.
 
 from __future__ import annotations
 
-import io
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from builder.cache.document import (
-    LARGEST_LISTING,
-    LISTING,
-    RECORDS,
-    Document,
-    RemoteMount,
-    RemoteRecord,
-    parse,
-    render,
-)
+from builder.cache.document import RemoteMount
 from builder.cache.metered import MeteredPlace
-from builder.cache.place import Place, open_place
+from builder.cache.place import Place, check_place, open_place
 from builder.cache.spec import CacheSpec
 from builder.cache.target import Target
-from builder.digest import Digest
-from builder.engine.cache_upload import Upload
+from builder.engine.cache_records import CacheRecords
+from builder.engine.cache_upload import AT_THE_END, Limits, Upload
 from builder.engine.request import BuildRequest
 from builder.engine.session import Session
+from builder.engine.shared_steps import DoneStep
 from builder.engine.stage import StageResult
 from builder.errors import BuilderError, Cancelled, DamageError
 from builder.events import Outcome
 from builder.execute.layer import ensure_layer, known_layer, made_before, promised_layer
-from builder.image.manifest import Descriptor, Manifest, describe, render_manifest
+from builder.image.manifest import Descriptor
 from builder.store.layers import Layer
-from builder.store.states import SCRATCH
 from builder.store.store import Store
-from builder.value import replace
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    from builder.engine.remote_cache import DoneStep, RemoteCache
+    from builder.engine.remote_cache import RemoteCache
 
 Warn = Callable[[str], None]
-# Seconds that writing the records may take.
-_LAST = 10.0
+# Seconds after which people are told that they need not wait.
+_PATIENCE = 2.0
+_WAITING = (
+    b"the outputs are done; whoever does not want to wait may interrupt: the next build sends the rest\n"
+)
 
 
 class CacheExport:
@@ -57,21 +47,23 @@ class CacheExport:
 
     def __init__(self, store: Store, remote: RemoteCache, request: BuildRequest, warn: Warn) -> None:
         self._store, self._remote, self._warn = store, remote, warn
+        self.records = CacheRecords(store, remote, request.cache_to)
         self.inline = [spec for spec in request.cache_to if spec.type == "inline"]
-        self._signers = [(spec, _signing_key(spec)) for spec in request.cache_to]
-        self.uploads = [
-            Upload(Target(spec, partial(self._place, spec, request)))
-            for spec in request.cache_to
-            if spec.type != "inline"
-        ]
+        self.uploads: list[Upload] = []
+        """What is sent by this process."""
+        self.later: list[CacheSpec] = []
+        """What goes on in processes of their own when the command has ended."""
+        for spec in request.cache_to:
+            if spec.type == "inline":
+                continue
+            check_place(spec)
+            if request.wait or not spec.may_go_on:
+                self.uploads.append(Upload(Target(spec, partial(self._place, spec, request))))
+            else:
+                self.later.append(spec)
         self.mounts: dict[str, str] = {}
         """The ids of this build's cache mounts by the names of their folders."""
         self._mounted: dict[tuple[str, str], RemoteMount] = {}
-        self._files: dict[Digest, str] = {}
-        self._listings: dict[str, Descriptor] = {}
-        self._stack = ExitStack()
-        self._steps: list[DoneStep] = []
-        self._lock = threading.Lock()
 
     def _place(self, spec: CacheSpec, request: BuildRequest) -> Place:
         place = open_place(
@@ -81,8 +73,7 @@ class CacheExport:
 
     def add(self, step: DoneStep) -> None:
         """A step of the build is done; its layer may go now where all layers are wanted."""
-        with self._lock:
-            self._steps.append(step)
+        self.records.add(step)
         for upload in self.uploads:
             if upload.target.spec.mode == "max" and step.record.state != step.parent:
                 self._put(upload, step.record.state)
@@ -91,7 +82,7 @@ class CacheExport:
         """Stop what still goes on in the background: the build has ended, or failed."""
         for upload in self.uploads:
             upload.stop()
-        self._stack.close()
+        self.records.close()
         for upload in self.uploads:
             upload.target.place.close()
 
@@ -135,7 +126,7 @@ class CacheExport:
 
     def _opener(self, layer: Layer | Descriptor) -> Callable[[], BinaryIO]:
         def opened() -> BinaryIO:
-            if (path := self._files.get(layer.digest)) is not None:
+            if (path := self.records.files.get(layer.digest)) is not None:
                 return open(path, "rb")
             from builder.store.arrival import need_blob
 
@@ -144,10 +135,14 @@ class CacheExport:
 
         return opened
 
-    # --- records ---
+    # --- the end ---
 
     def finish(
-        self, upload: Upload, chain: frozenset[bytes], check: Callable[[], object] = lambda: None
+        self,
+        upload: Upload,
+        chain: frozenset[bytes],
+        check: Callable[[], object] = lambda: None,
+        limits: Limits = AT_THE_END,
     ) -> tuple[int, int]:
         """Bring an export to its end: what is missing of the layers, then the records of those that are there. `chain` are the
         states of the result. How many layers are there, and how many there should be: fewer if that would take too long.
@@ -156,18 +151,18 @@ class CacheExport:
         """
         target = upload.target
         upload.end()
-        steps = list(self._chosen(target.spec, chain))
+        steps = self.records.chosen(target.spec, chain)
         states = {step.record.state for step in steps if step.record.state != step.parent}
         for state in states:
             self._put(upload, state)
         for step in steps:
-            if any(part.kind == "file" for part in step.shared[-1].parts):
-                upload.put(partial(self._send_listing, target, step))
+            if step.takes_files:
+                upload.put(partial(self.records.send_listing, target, step, self._opener))
         mounts = self._mounts(target)
         packs = {pack.digest: pack for mount in mounts for pack in mount.packs}
         for pack in packs.values():
             upload.put(partial(target.send, pack, self._opener(pack)))
-        whole = upload.settle(check)
+        whole = upload.settle(check, limits)
         if target.failed is not None:
             failed, target.failed = target.failed, None
             upload.taken.clear()  # the build may begin again
@@ -177,133 +172,13 @@ class CacheExport:
         if whole or there:
             if not whole:
                 target.renew()
-            late = threading.Timer(_LAST, target.place.abort)
+            late = threading.Timer(limits.last, target.place.abort)
             late.start()
             try:
-                self._write_records(target, steps, mounts)
+                self.records.write(target, steps, target.layers, mounts)
             finally:
                 late.cancel()
         return there, len(wanted) + len(packs)
-
-    def _write_records(
-        self, target: Target, steps: Sequence[DoneStep], mounts: Sequence[RemoteMount]
-    ) -> None:
-        """Write the records of steps, as far as their layers are there, and of mounts that are there as a whole."""
-        there = target.there
-        records = []
-        for step in steps:
-            layer = target.layers.get(step.record.state)
-            if step.record.state != step.parent and (layer is None or layer.digest not in there):
-                continue
-            record = self._record(step, layer if step.record.state != step.parent else None)
-            listing = self._listings.get(step.shared[-1].key)
-            if listing is not None and listing.digest in there:
-                record = replace(record, listing=listing)
-            records.append(record)
-        kept = tuple(mount for mount in mounts if all(pack.digest in there for pack in mount.packs))
-        data = render(Document(target.spec.scope, tuple(records), kept))
-        parse(data)  # what nobody could read is not written
-        layers: dict[Digest, Layer | Descriptor] = {
-            blob.digest: blob
-            for record in records
-            for blob in (record.layer, record.listing)
-            if blob is not None
-        }
-        layers |= {pack.digest: pack for mount in kept for pack in mount.packs}
-        manifest = render_manifest(
-            Manifest(
-                config=describe(data, RECORDS),
-                layers=tuple(
-                    Descriptor(layer.media_type, digest, layer.size)
-                    for digest, layer in sorted(layers.items(), key=lambda item: str(item[0]))
-                ),
-                annotations=self._signature(target.spec, data),
-            )
-        )
-        if target.look()[0] == manifest:
-            return
-        target.send(describe(data, RECORDS), lambda: io.BytesIO(data))
-        target.place.put_manifest(manifest)
-
-    def inline_document(self, spec: CacheSpec, chain: frozenset[bytes]) -> tuple[tuple[str, str], ...]:
-        """The annotations of an image that carries its own records; its layers are those of the image."""
-        from builder.cache.inline import ANNOTATION, pack
-
-        records = [self._record(step, self._own_layer(step)) for step in self._chosen(spec, chain)]
-        data = render(Document(spec.scope, tuple(records)))
-        return ((ANNOTATION, pack(data)), *self._signature(spec, data))
-
-    def _send_listing(self, target: Target, step: DoneStep) -> None:
-        """The blob that says what the sources of a step were, made unless the target has it."""
-        last = step.shared[-1]
-        found = self._listings.get(last.key)
-        if found is None and last.listing is not None and last.listing.digest in target.look()[1]:
-            found = last.listing
-        if found is None:
-            found = self._list(step)
-        if found is not None:
-            self._listings[last.key] = found
-            target.send(found, self._opener(found))
-
-    def _list(self, step: DoneStep) -> Descriptor | None:
-        """Make it, and remember what it is called; None if there is nothing to say, or too much."""
-        path = os.path.join(self._scratch(), "listing")
-        try:
-            if not step.list_now(path) or os.path.getsize(path) > LARGEST_LISTING:
-                return None
-        except BuilderError:  # files have changed since; the record is as good without
-            return None
-        with open(path, "rb") as stream:
-            found = describe(stream.read(), LISTING)
-        self._files[found.digest] = path
-        *others, last = step.shared
-        self._remote.remember_key(step.record.key, (*others, replace(last, listing=found)))
-        return found
-
-    def _chosen(self, spec: CacheSpec, chain: frozenset[bytes]) -> Iterable[DoneStep]:
-        """The steps whose records go there: all, or those that the result stands on. One for each key."""
-        with self._lock:
-            steps = list(self._steps)
-        found: dict[str, DoneStep] = {}
-        for step in steps:
-            if spec.mode == "max" or step.record.state in chain or step.record.state == SCRATCH:
-                found[step.shared[-1].key] = step
-        return found.values()
-
-    def _own_layer(self, step: DoneStep) -> Layer | None:
-        """A step's layer as an image has it."""
-        if step.record.state == step.parent:
-            return None
-        return promised_layer(self._store, step.record.state) or ensure_layer(
-            self._store, step.record.state, proven=True
-        )
-
-    def _record(self, step: DoneStep, layer: Layer | None) -> RemoteRecord:
-        """A step as caches keep it; `layer` holds what it changed, if it changed anything."""
-        record, changes, entries = step.record, None, 0
-        if layer is not None:
-            changes = self._remote.portables.changes(record.state)
-            state = self._store.states.get(record.state)
-            entries = state.entries if state is not None else 0
-        return RemoteRecord(
-            keys=tuple(item.key for item in step.shared),
-            slot=step.slot,
-            parts=step.shared[-1].parts,
-            created=record.created,
-            seconds=record.seconds,
-            entries=entries,
-            size=record.size,
-            changes=changes,
-            layer=layer,
-        )
-
-    def _signature(self, spec: CacheSpec, data: bytes) -> tuple[tuple[str, str], ...]:
-        key = next((key for known, key in self._signers if known is spec), None)
-        if key is None:
-            return ()
-        from builder.cache.signing import SIGNATURE, sign
-
-        return ((SIGNATURE, sign(data, key)),)
 
     # --- cache mounts ---
 
@@ -328,7 +203,7 @@ class CacheExport:
             return None
         key = (name, target.spec.compression)
         if key not in self._mounted:
-            folder = os.path.join(self._scratch(), os.urandom(4).hex())
+            folder = os.path.join(self.records.scratch(), os.urandom(4).hex())
             os.mkdir(folder)
             try:
                 with in_use(self._store, name), opened(self._store, name) as fd:
@@ -336,12 +211,9 @@ class CacheExport:
             except BuilderError as error:
                 self._warn(f"the cache mount {text} is not exported: {error.message}")
                 return None
-            self._files.update({pack.layer.digest: pack.path for pack in packs})
+            self.records.files.update({pack.layer.digest: pack.path for pack in packs})
             self._mounted[key] = RemoteMount(name, text, tuple(pack.layer for pack in packs))
         return self._mounted[key]
-
-    def _scratch(self) -> str:
-        return self._stack.enter_context(self._store.new_run()).scratch
 
 
 def export_caches(session: Session, result: StageResult) -> None:
@@ -354,31 +226,51 @@ def export_caches(session: Session, result: StageResult) -> None:
 
         export.mounts = mounts_of(session)
     chain = frozenset(state.id for state in session.store.chain(result.state))
+    if export.later:
+        from builder.engine.cache_handover import hand_over
+
+        hand_over(session, export, chain)
     for upload in export.uploads:
-        spec = upload.target.spec
-        reporter = session.events.start(f"exporting cache to {spec}", "")
-        try:
-            session.check()
-            there, wanted = export.finish(upload, chain, session.check)
-            if there < wanted:
-                raise BuilderError(
-                    f"it is too slow: {there} of {wanted} layers are there, with their records; the next build sends more"
-                )
-        except (Cancelled, DamageError):
-            reporter.finish(Outcome.CANCELLED)
-            raise
-        except Exception as error:  # whatever a place's library raises
-            message = error.message if isinstance(error, BuilderError) else f"{type(error).__name__}: {error}"
-            if spec.fails:
-                reporter.finish(Outcome.FAILED, error=message)
-                raise BuilderError(f"the cache cannot be exported to {spec}: {message}") from None
-            session.events.warn(f"cache export failed: {spec}: {message}")
-        reporter.finish(Outcome.DONE)
+        _export(session, export, upload, chain)
 
 
-def _signing_key(spec: CacheSpec) -> Ed25519PrivateKey | None:
-    if not spec.get("sign"):
-        return None
-    from builder.cache.signing import read_private
+def _export(session: Session, export: CacheExport, upload: Upload, chain: frozenset[bytes]) -> None:
+    spec = upload.target.spec
+    reporter = session.events.start(f"exporting cache to {spec}", "")
 
-    return read_private(spec.get("sign"))
+    begin, said = time.monotonic(), False
+
+    def check() -> None:
+        nonlocal said
+        session.check()
+        reporter.sent_progress("to the cache", upload.target.moved, upload.target.wanted)
+        if not said and time.monotonic() - begin >= _PATIENCE:
+            said = True
+            reporter.output("stderr", _WAITING)
+
+    try:
+        session.check()
+        require_whole(*export.finish(upload, chain, check))
+    except (Cancelled, DamageError):
+        reporter.finish(Outcome.CANCELLED)
+        raise
+    except Exception as error:  # whatever a place's library raises
+        message = failure_of(error)
+        if spec.fails:
+            reporter.finish(Outcome.FAILED, error=message)
+            raise BuilderError(f"the cache cannot be exported to {spec}: {message}") from None
+        session.events.warn(f"cache export failed: {spec}: {message}")
+    reporter.finish(Outcome.DONE)
+
+
+def require_whole(there: int, wanted: int) -> None:
+    """A `BuilderError` if layers are missing at an export's end."""
+    if there < wanted:
+        raise BuilderError(
+            f"it is too slow: {there} of {wanted} layers are there, with their records; the next build sends more"
+        )
+
+
+def failure_of(error: Exception) -> str:
+    """How an export's failure is told."""
+    return error.message if isinstance(error, BuilderError) else f"{type(error).__name__}: {error}"

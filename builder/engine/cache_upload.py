@@ -9,13 +9,27 @@ from collections.abc import Callable
 
 from builder.cache.target import Target
 from builder.errors import BuilderError, CacheLostError, DamageError
+from builder.value import dataclass
 
 # The lowest priority there is: layers are packed when no step of the build wants the processor.
 _POLITENESS = 19
 _AT_ONCE = 4
 _LOOK = 0.05
-# Seconds after which it can be told how long the rest will take.
-_TRIAL = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an export may take at its end, in seconds: `most` as a whole (None: what its spec says); after `trial` it can be
+    told how long the rest will take, and whether anybody answers; writing the records may take `last`.
+    """
+
+    most: float | None
+    trial: float
+    last: float
+
+
+# Somebody waits.
+AT_THE_END = Limits(None, 5.0, 10.0)
 
 
 class Upload:
@@ -49,7 +63,7 @@ class Upload:
         """The build is done: from now on people wait, and several jobs go on at once."""
         self.ending = True
 
-    def settle(self, check: Callable[[], object]) -> bool:
+    def settle(self, check: Callable[[], object], limits: Limits = AT_THE_END) -> bool:
         """Wait until all is sent; False if that is not worth the time, and then nothing is sent any more.
 
         `check` is asked now and then, and raises if the build is to stop.
@@ -57,7 +71,7 @@ class Upload:
         begin, moved = time.monotonic(), self.target.moved
         while not self._is_idle():
             check()
-            if self._is_hopeless(time.monotonic() - begin, self.target.moved - moved):
+            if self._is_hopeless(limits, time.monotonic() - begin, self.target.moved - moved):
                 self.stop()
                 return False
         return True
@@ -80,14 +94,14 @@ class Upload:
                 self._changed.wait(_LOOK)
             return not self._waiting and not self._busy
 
-    def _is_hopeless(self, seconds: float, moved: int) -> bool:
-        """Whether the rest would take longer than people wait, by what was sent in the seconds that they have waited."""
-        most, rest = self.target.spec.last_wait, self.target.rest
+    def _is_hopeless(self, limits: Limits, seconds: float, moved: int) -> bool:
+        """Whether the rest would take longer than it may, by what was sent in the seconds since."""
+        most, rest = self.target.spec.last_wait if limits.most is None else limits.most, self.target.rest
         if seconds >= most:
             return True
-        if seconds < _TRIAL:
+        if seconds < limits.trial:
             return False
-        if self.target.silence >= _TRIAL:
+        if self.target.silence >= limits.trial:
             return True
         if not rest:
             return False

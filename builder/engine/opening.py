@@ -67,6 +67,9 @@ def open_session(
         from builder.engine.remote_cache import RemoteCache
 
         remote = RemoteCache(store, request, graph.platform, inputs.slot, events)
+        for late in store.sendings.untold() if request.cache_to else ():
+            build = f" (of build {late.build})" if late.build else ""
+            events.warn(f"an earlier cache export failed{build}: {late.place}: {late.failure}")
     return Session(
         request=request,
         inputs=inputs,

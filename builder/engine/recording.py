@@ -47,6 +47,8 @@ class Recording:
             self._events.build = self._store.history.add(
                 self._build(error), self._steps(), self._detail(error)
             )
+            if self._events.sendings:
+                self._store.sendings.belong(self._events.sendings, self._events.build)
         except StoreError as unwritten:
             self._events.warn(f"this build is not in the history: {unwritten.message}")
 

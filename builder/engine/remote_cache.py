@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from builder.cache.document import LISTING, RemoteMount, RemoteRecord, portable_key
+from builder.cache.document import RemoteMount, RemoteRecord, portable_key
 from builder.cache.explain import because, explain
 from builder.cache.key import Part, state_after
 from builder.cache.portable import Portables, step_digest
 from builder.cache.spec import CacheSpec
-from builder.digest import Digest, parse_digest
+from builder.digest import Digest
 from builder.engine.reasons import Above, Miss, changed_files, last_changed
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
-from builder.errors import BuilderError, ImageError
+from builder.engine.shared_steps import ListNow, RemoteHit, SharedKey, keys_of, keys_text
+from builder.errors import BuilderError
 from builder.events import Outcome, Reason
-from builder.image.manifest import Descriptor
 from builder.image.platform import Platform
 from builder.store.importing import ImageSource, Progress
 from builder.store.meter import Meter
@@ -35,43 +34,6 @@ if TYPE_CHECKING:
     from builder.store.images import StoredImage
 
 Warn = Callable[[str], None]
-# Writes a file; False if there is nothing to write.
-ListNow = Callable[[str], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class SharedKey:
-    """A key as every machine has it, with its parts (none where only the last key's are kept).
-
-    `listing` is the blob that says what the sources of the step are, if it was made before.
-    """
-
-    key: str
-    parts: tuple[Part, ...]
-    listing: Descriptor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DoneStep:
-    """A step that this build came past: what it stood on, its record, and its keys as every machine has them.
-
-    `list_now` writes a file that says what its sources are, and tells whether there is anything to say.
-    """
-
-    slot: str
-    parent: bytes
-    record: Record
-    shared: tuple[SharedKey, ...]
-    list_now: ListNow
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteHit:
-    """A record that a remote cache had: as one of this store, the cache, and all keys that it is kept under there."""
-
-    record: Record
-    origin: str
-    shared: tuple[SharedKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +57,8 @@ class RemoteCache:
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
         self.sources = [_open(spec, request, platform, warn, store.meter) for spec in request.cache_from]
+        if store.records.is_empty():
+            self.begin()
         self.export: CacheExport | None = None
         if request.cache_to:
             from builder.engine.cache_export import CacheExport
@@ -127,6 +91,11 @@ class RemoteCache:
     def shared_key(parts: tuple[Part, ...]) -> SharedKey:
         """The key of portable parts."""
         return SharedKey(portable_key(parts), parts)
+
+    def begin(self) -> None:
+        """The store lacks a record: the caches will be asked, and fetch meanwhile what they need for that."""
+        for source in self.sources:
+            source.begin()
 
     def look_up(
         self, shared: SharedKey, key: bytes, slot: str, parts: tuple[Part, ...], parent: bytes
@@ -373,31 +342,11 @@ class RemoteCache:
     def key_known(self, key: bytes) -> tuple[SharedKey, ...] | None:
         """The portable form of a local key that was found out before."""
         text = self._rows.key(key)
-        if text is None:
-            return None
-        try:
-            return tuple(
-                SharedKey(
-                    str(shared),
-                    tuple(Part(*map(str, fields)) for fields in parts),
-                    Descriptor(LISTING, parse_digest(listing[0]), int(listing[1])) if listing else None,
-                )
-                for shared, parts, *listing in json.loads(text)
-            )
-        except (ValueError, TypeError, IndexError, ImageError):
-            return None
+        return None if text is None else keys_of(text)
 
     def remember_key(self, key: bytes, shared: Sequence[SharedKey]) -> None:
         """Keep the portable form of a local key."""
-        value = [
-            (item.key, [(part.kind, part.name, part.value) for part in item.parts], *_listing(item))
-            for item in shared
-        ]
-        self._rows.put_key(key, json.dumps(value, separators=(",", ":")))
-
-
-def _listing(item: SharedKey) -> tuple[object, ...]:
-    return () if item.listing is None else (str(item.listing.digest), item.listing.size)
+        self._rows.put_key(key, keys_text(shared))
 
 
 def shared_slot(slot: str, context: str) -> str:
@@ -414,14 +363,17 @@ def _open(
 ) -> ImportedCache:
     from builder.cache.imported import ImportedCache
     from builder.cache.metered import MeteredPlace
-    from builder.cache.place import Place, open_place
+    from builder.cache.place import LatePlace, Place, check_place, open_place
 
+    check_place(spec)
     trusted = None
     if spec.get("trust"):
         from builder.cache.signing import read_public
 
         trusted = [read_public(path) for path in spec.get("trust").split(";") if path]
-    place: Place = open_place(spec, docker_config=request.docker_config, auth_config=request.auth_config)
-    if spec.type != "local":
-        place = MeteredPlace(place, meter)
-    return ImportedCache(spec, place, platform, warn, trusted)
+
+    def opened() -> Place:
+        place = open_place(spec, docker_config=request.docker_config, auth_config=request.auth_config)
+        return place if spec.type == "local" else MeteredPlace(place, meter)
+
+    return ImportedCache(spec, LatePlace(opened), platform, warn, trusted)

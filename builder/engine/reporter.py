@@ -13,13 +13,15 @@ Emit = Callable[[Event], None]
 # What labels of progress begin with that is no download.
 PUSH = "push "
 LOCAL = "read "
+# What is counted where it is sent.
+SENT = "send "
 
 
 class Events:
     """Numbers the steps and hands events on, one at a time.
 
-    `started` and `finished` are the steps so far, `counters` sums over the build by name, `build` its number in the
-    history once it is there.
+    `started` and `finished` are the steps so far, `build` the build's number in the history once it is there, `sendings` the
+    numbers of what goes on when the build has ended.
     """
 
     def __init__(self, emit: Emit | None) -> None:
@@ -29,6 +31,7 @@ class Events:
         self.started: dict[int, StepStarted] = {}
         self.finished: list[StepFinished] = []
         self.build = 0
+        self.sendings: list[int] = []
         self.warnings: list[Warned] = []
         self._transferred: dict[tuple[int, str], int] = {}
 
@@ -55,7 +58,7 @@ class Events:
         with self._lock:
             sums = [0, 0]
             for (_, label), done in self._transferred.items():
-                if not label.startswith(LOCAL):
+                if not label.startswith((LOCAL, SENT)):
                     sums[label.startswith(PUSH)] += done
             return sums[0], sums[1]
 
@@ -97,6 +100,10 @@ class StepReporter:
     def local_progress(self, label: str, done: int, total: int) -> None:
         """How far work is that reads files of this machine, in bytes."""
         self.progress(LOCAL + label, done, total)
+
+    def sent_progress(self, label: str, done: int, total: int) -> None:
+        """How far something is that is counted where it is sent, in bytes."""
+        self.progress(SENT + label, done, total)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

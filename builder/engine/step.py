@@ -23,7 +23,7 @@ from builder.value import dataclass, field, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from builder.engine.remote_cache import SharedKey
+    from builder.engine.shared_steps import SharedKey
 
 # Earlier records among which a beginning is looked for.
 _COMPARED = 64
@@ -104,6 +104,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
         keys.append(key_of(parts, store.secret))
         record, origin = _look_up(session, place, keys[-1]), ""
         if remote is not None and record is None:
+            if place.asked:
+                remote.begin()
             shared.append(remote.shared_key(work.portable_parts(remote.portables)))
             found = remote.look_up(shared[-1], keys[-1], place.slot, parts, parent) if place.asked else None
             if found is not None and not expired(place.control, found.record):
@@ -218,7 +220,7 @@ def _note(
         known = tuple(shared) or (remote.shared_key(work.portable_parts(remote.portables)),)
         for key in {record.key, *keys}:
             remote.remember_key(key, known)
-    from builder.engine.remote_cache import DoneStep
+    from builder.engine.shared_steps import DoneStep
 
     list_now = partial(work.save_shared_listing, remote.portables)
     remote.export.add(DoneStep(remote.slot(place.slot), parent, record, known, list_now))

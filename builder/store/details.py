@@ -7,7 +7,7 @@ import json
 from builder.digest import digest_of
 from builder.events import Condition, LayerSize, StageNode, Warned
 from builder.store.database import Database
-from builder.value import dataclass
+from builder.value import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,13 @@ class Details:
         row = self._database.one(
             "SELECT text FROM details JOIN build_details ON id = detail WHERE build = ?", (build,)
         )
-        return Detail() if row is None else _detail(str(row[0]))
+        detail = Detail() if row is None else _detail(str(row[0]))
+        late = self._database.all(
+            "SELECT place, failure FROM sendings WHERE build = ? AND failure != '' ORDER BY number", (build,)
+        )
+        # What became of remote caches after the build.
+        failed = tuple(Warned(0.0, f"cache export failed: {place}: {failure}", "") for place, failure in late)
+        return replace(detail, warnings=detail.warnings + failed) if failed else detail
 
     def forget(self, last: int) -> None:
         """Drop those of all builds up to a number; call it in the transaction that drops the builds."""

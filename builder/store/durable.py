@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from builder.core.files import sync_file_system
+from builder.store import background
 from builder.store.database import Database
 
 
@@ -53,34 +54,7 @@ def begin(path: str) -> bool:
     It has no terminal and no streams, holds no lock, and ends when it is done. If it is killed, or the disk fails, what was made
     counts in this boot only, and the next build that makes something tries again.
     """
-    # Late: only builds that made much are here.
-    import subprocess
-    import sys
-
-    if not sys.executable:
-        return False
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    try:
-        subprocess.Popen(
-            [sys.executable, "-P", "-c", _FINISH, os.path.abspath(path), package],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError:
-        return False
-    return True
-
-
-_FINISH = """
-import sys
-path, package = sys.argv[1:]
-sys.path.insert(0, package)
-from builder.store.durable import finish
-finish(path)
-"""
+    return background.start("builder.store.durable", "finish", os.path.abspath(path))
 
 
 def finish(path: str) -> None:

@@ -47,6 +47,10 @@ class Records:
         )
         return None if row is None else _record(row)
 
+    def is_empty(self) -> bool:
+        """Whether there is none at all."""
+        return self._database.one("SELECT 1 FROM records LIMIT 1") is None
+
     def find(self, key: bytes) -> Record | None:
         """What is known about a key: a record that a power cut may have spoilt or that was pruned counts too."""
         for table in ("records", "evictions"):

@@ -37,6 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.store.arrival import Supplier
     from builder.store.portables import Portables
+    from builder.store.sendings import Sendings
 
 _FOLDERS = ("blobs/sha256", "snapshots", "runs", "indexes", "listings", "locks")
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
@@ -126,6 +127,13 @@ class Store:
         from builder.store.portables import Portables
 
         return Portables(self.database)
+
+    @property
+    def sendings(self) -> Sendings:
+        """What is, or was, written to remote caches when commands had ended."""
+        from builder.store.sendings import Sendings
+
+        return Sendings(self.database)
 
     def cache_ids(self) -> dict[str, str]:
         """The ids of cache mounts by the names of their folders."""
