@@ -217,7 +217,10 @@ def test_outputs_are_there_before_anything_waits_for_a_cache(
     flaky.behave = lambda method, path: "stall"
     out = tmp_path / "out.tar"
     target = f"type=registry,ref={flaky.host}/stalled/c,mode={mode},timeout={NEVER},wait={NEVER}"
-    process = one.start("--cache-to", target, "-t", "app", "-o", f"type=oci,dest={out}", "-o", "type=image")
+    told = ("--iidfile", tmp_path / "iid", "--metadata-file", tmp_path / "metadata")
+    process = one.start(
+        "--cache-to", target, "-t", "app", "-o", f"type=oci,dest={out}", "-o", "type=image", *told
+    )
     try:
         until = time.monotonic() + 100
         while "app" not in one.command("images") and time.monotonic() < until:
@@ -227,8 +230,11 @@ def test_outputs_are_there_before_anything_waits_for_a_cache(
         assert out.exists()
         assert one.command("run", "app", "cat", "/done") == "done\n"
         # Whoever does not want to wait stops it, and that does not wait either.
-        while "exporting cache to" not in (line := process.stdout.readline()) and line:  # type: ignore[union-attr]
+        while (
+            "whoever does not want to wait may interrupt" not in (line := process.stdout.readline()) and line
+        ):  # type: ignore[union-attr]
             pass
+        assert (tmp_path / "iid").read_text() in (tmp_path / "metadata").read_text()
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     finally:
