@@ -80,7 +80,8 @@ class CacheSpec:
     @property
     def may_go_on(self) -> bool:
         """Whether it may be written when the command has ended: not a folder, which is what people take along next, nor cache
-        mounts, which the next build changes, nor with a key, which may be taken away; nor where the caller wants to wait, or to know.
+        mounts, which the next build changes, nor with a key, which may be taken away; nor where the caller
+        wants to wait, or to know.
         """
         at_once = self.type in ("local", "inline") or self.mounts or self.fails
         return not at_once and not self.get("wait") and not self.get("sign")

@@ -46,7 +46,7 @@ class _NotKnown(BuilderError):
 
 if TYPE_CHECKING:
     from builder.cache.document import RemoteRecord
-    from builder.engine.remote_cache import SharedKey
+    from builder.engine.shared_steps import SharedKey
     from builder.engine.work import Work
 
     # What was found of a step: why, the record that it is or is compared with, its key, and the cache that has it.
