@@ -14,7 +14,7 @@ from builder.graph.stages import ContextBase, ImageBase
 from builder.image.config import ImageConfig
 
 # Raised when rules change, so that no findings of older ones are told.
-_VERSION = 3
+_VERSION = 4
 
 
 def give_advice(session: Session) -> None:

@@ -425,6 +425,14 @@ def test_a_context_from_git_has_no_ignore_rules(hosted: str, pybuild: Run, tmp_p
     assert "there is no ../../etc/passwd in" in done.stderr
 
 
+@pytest.mark.parametrize(("value", "kept"), [("1", True), ("0", False)])
+def test_a_context_from_git_keeps_its_git_folder_if_told_to(
+    hosted: str, pybuild: Run, tmp_path: Path, value: str, kept: bool
+) -> None:
+    pybuild("build", "-o", tmp_path / "out", "--build-arg", f"BUILDKIT_CONTEXT_KEEP_GIT_DIR={value}", hosted)
+    assert (tmp_path / "out" / ".git").exists() == kept
+
+
 def test_the_time_of_a_commit_as_the_time_of_the_image(hosted: str, pybuild: Run) -> None:
     pybuild("build", "-t", "x", "--build-arg", "SOURCE_DATE_EPOCH=context", hosted)
     assert "2020-09-13T12:26:40Z" in pybuild("inspect", "x").stdout

@@ -1,0 +1,78 @@
+"""What a build finds without being told: its build file, its ignore file, values of the environment."""
+
+from __future__ import annotations
+
+import json
+import resource
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+
+def config(pybuild: Run, name: str = "app") -> dict[str, object]:
+    return dict(json.loads(pybuild("inspect", name).stdout)[0])
+
+
+def test_the_names_of_build_files_in_their_order(pybuild: Run, context: Path) -> None:
+    names = ["Buildfile", "Dockerfile", "Containerfile"]
+    for name in names:
+        (context / name).write_text(f"FROM scratch\nLABEL name={name}\n")
+    for name in names:
+        pybuild("build", "-t", "app", context)
+        assert config(pybuild)["Config"]["Labels"] == {"name": name}  # type: ignore[index]
+        (context / name).unlink()
+    failed = pybuild("build", context, ok=False)
+    assert failed.returncode == 2
+    assert "Buildfile" in failed.stderr
+
+
+def test_the_names_of_ignore_files_in_their_order(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    (context / "Buildfile").write_text("FROM scratch\nCOPY . /\n")
+    names = ["Buildfile.dockerignore", ".dockerignore", ".containerignore"]
+    for name in names:
+        (context / name).write_text(f"*\n!not-{name}\n")
+        (context / f"not-{name}").touch()
+    for name in names:
+        out = tmp_path / f"out-{name}"
+        pybuild("build", "-o", out, context)
+        assert [file.name for file in out.iterdir()] == [f"not-{name}"]
+        (context / name).unlink()
+
+
+def test_an_argument_without_a_value_takes_the_variable(
+    pybuild: Run, context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (context / "Buildfile").write_text("FROM scratch\nARG SET=default UNSET=default\nLABEL a=$SET b=$UNSET\n")
+    monkeypatch.setenv("SET", "around")
+    monkeypatch.delenv("UNSET", raising=False)
+    pybuild("build", "-t", "app", "--build-arg", "SET", "--build-arg", "UNSET", context)
+    assert config(pybuild)["Config"]["Labels"] == {"a": "around", "b": "default"}  # type: ignore[index]
+
+
+def test_the_platform_of_the_environment(
+    pybuild: Run, context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (context / "Buildfile").write_text("FROM scratch\nARG TARGETPLATFORM\nLABEL a=$TARGETPLATFORM\n")
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm/v6")
+    pybuild("build", "-t", "app", context)
+    assert config(pybuild)["Config"]["Labels"] == {"a": "linux/arm/v6"}  # type: ignore[index]
+    pybuild("build", "-t", "other", "--platform", "linux/s390x", context)
+    assert config(pybuild, "other")["Architecture"] == "s390x"
+
+
+def test_a_folder_has_no_time_of_its_own(pybuild: Run, context: Path) -> None:
+    (context / "Buildfile").write_text('FROM base\nRUN test -z "$SOURCE_DATE_EPOCH"\n')
+    pybuild("build", "-t", "app", "--build-arg", "SOURCE_DATE_EPOCH=context", context)
+    created = datetime.fromisoformat(str(config(pybuild)["Created"])[:19]).replace(tzinfo=timezone.utc)
+    assert abs(datetime.now(timezone.utc) - created) < timedelta(hours=1)
+
+
+def test_the_limits_of_a_process_are_those_of_the_builder(pybuild: Run, context: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = " ".join("unlimited" if one == resource.RLIM_INFINITY else str(one) for one in (soft, hard))
+    (context / "Buildfile").write_text(f'FROM base\nRUN test "$(ulimit -Sn) $(ulimit -Hn)" = "{limits}"\n')
+    pybuild("build", context)
+    (context / "Buildfile").write_text('FROM base\nRUN test "$(ulimit -Sn) $(ulimit -Hn)" = "100 200"\n')
+    pybuild("build", "--ulimit", "nofile=100:200", context)
