@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -65,8 +65,8 @@ def test_the_platform_of_the_environment(
 def test_a_folder_has_no_time_of_its_own(pybuild: Run, context: Path) -> None:
     (context / "Buildfile").write_text('FROM base\nRUN test -z "$SOURCE_DATE_EPOCH"\n')
     pybuild("build", "-t", "app", "--build-arg", "SOURCE_DATE_EPOCH=context", context)
-    created = datetime.fromisoformat(str(config(pybuild)["Created"])[:19]).replace(tzinfo=timezone.utc)
-    assert abs(datetime.now(timezone.utc) - created) < timedelta(hours=1)
+    created = datetime.fromisoformat(str(config(pybuild)["Created"])[:19]).replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - created) < timedelta(hours=1)
 
 
 def test_the_limits_of_a_process_are_those_of_the_builder(pybuild: Run, context: Path) -> None:
