@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 from builder.errors import BuilderError, BuildFileError, CommandError, Location
@@ -75,7 +76,10 @@ def columns(sign: str) -> int:
 def system_error_text(error: OSError) -> str:
     """An error of the system that no part of the program made a `BuilderError` of."""
     named = f"{error.filename}: " if error.filename is not None else ""
-    return f"error: {harmless(f'{named}{error.strerror or error}')}\n"
+    text = f"error: {harmless(f'{named}{error.strerror or error}')}\n"
+    if error.errno == errno.ESTALE:
+        text += "  hint: what is on a network file system was changed by its server; keep the store on a local disk\n"
+    return text
 
 
 def mistake_text(error: Exception) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builder.core.process import overlay_mount
 from builder.errors import ImageError, UsageError
 from builder.image.config import ImageConfig
 from builder.sandbox.process import Process
 from builder.sandbox.run import run_foreground
+from builder.store.grounds import mount_run
 from builder.store.images import StoredImage
 from builder.store.store import Store
 from builder.value import dataclass
@@ -75,6 +75,6 @@ def run_container(store: Store, image: StoredImage, config: ImageConfig, options
     lowers = store.lowers(image.state)
     with store.new_run() as run:
         store.holds.leave()  # a container may run for weeks
-        root = overlay_mount(store.fd, lowers, run.upper, run.work, userxattr=store.userxattr)
+        root = mount_run(store, run, lowers)
         result = run_foreground(process, root, scratch=run.scratch)
     return result.status if result.signal is None else 128 + result.signal

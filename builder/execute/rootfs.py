@@ -11,6 +11,7 @@ from types import TracebackType
 
 from builder.core.changes import Changes, clamp_times, settle
 from builder.core.process import overlay_mount
+from builder.store.grounds import mount_run
 from builder.store.runs import Run
 from builder.store.store import Store
 
@@ -44,7 +45,7 @@ class StepRoot:
         self._store = store
         self._lowers = [] if alone else store.lowers(parent)
         if self._lowers or process:
-            self.fd = overlay_mount(store.fd, self._lowers, run.upper, run.work, userxattr=store.userxattr)
+            self.fd = mount_run(store, run, self._lowers)
         else:
             self.fd = os.open(run.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
         self._parent = parent

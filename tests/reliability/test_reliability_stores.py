@@ -14,8 +14,8 @@ import pytest
 
 from builder.store.database import SCHEMA_VERSION
 
-# A store of form 3, made by the program of that time from the context below, without index files.
-OLD = Path(__file__).parent / "store-version-3.tar.gz"
+# Stores of older forms, each made by the program of its time from the context below, without index files.
+OLD = Path(__file__).parent
 
 
 def call(store: Path, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -33,21 +33,27 @@ def write_context(folder: Path) -> Path:
     return folder
 
 
-def unpack(tmp_path: Path) -> Path:
+def unpack(tmp_path: Path, version: int = 3) -> Path:
     store = tmp_path / "store"
     store.mkdir()
-    subprocess.run(["tar", "-xzpf", str(OLD), "-C", str(store)], check=True)
+    subprocess.run(
+        ["tar", "-xzpf", str(OLD / f"store-version-{version}.tar.gz"), "-C", str(store)], check=True
+    )
     return store
 
 
-def test_an_older_store_is_taken_over_with_its_cache(tmp_path: Path) -> None:
-    store, context = unpack(tmp_path), write_context(tmp_path / "context")
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 9])
+def test_an_older_store_is_taken_over_with_its_cache(tmp_path: Path, version: int) -> None:
+    store, context = unpack(tmp_path, version), write_context(tmp_path / "context")
     with sqlite3.connect(store / "pybuild.db") as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (version,)
     database.close()
     assert "old" in call(store, "images").stdout
     built = call(store, "build", "--progress", "plain", "-t", "new", str(context))
     assert "3 steps: 3 hits, 0 misses" in built.stderr, built.stderr
+    for words in (["report"], ["report", "--last"], ["report", "--trend"], ["explain"], ["doctor"]):
+        done = call(store, *words)
+        assert (done.returncode, done.stderr) == (0, ""), words
     shown = json.loads(call(store, "images", "--json").stdout)
     assert [sorted(image["RepoTags"]) for image in shown] == [["new:latest", "old:1"]]
     seen = json.loads(call(store, "du", "--format", "json").stdout)
@@ -106,6 +112,56 @@ def test_a_file_system_that_can_only_be_read(mounted: Path, tmp_path: Path) -> N
     done = call(mounted / "other", "build", str(context))
     assert done.returncode == 1
     assert "Read-only file system" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["ramfs", "overlay"])
+def test_file_systems_that_steps_cannot_work_on(tmp_path: Path, kind: str) -> None:
+    """One without extended attributes, and one that no overlay can be mounted on (what containers have for their own files)."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    context, folder = write_context(tmp_path / "context"), tmp_path / "mounted"
+    names = [f"{name}={tmp_path / name}" for name in ("lowerdir", "upperdir", "workdir")]
+    for path in (folder, *(tmp_path / name.partition("=")[0] for name in names)):
+        path.mkdir()
+    options = ["-o", ",".join(names)] if kind == "overlay" else []
+    if subprocess.run(["mount", "-t", kind, *options, kind, str(folder)], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    store = folder / "store"
+    try:
+        done = call(store, "build", str(context))
+        assert done.returncode == 1
+        assert f"steps cannot work on the file system of the store ({kind}): " in done.stderr, done.stderr
+        assert "hint: keep the store on ext4, xfs, btrfs or tmpfs" in done.stderr
+        assert list((store / "runs").iterdir()) == []
+        # What needs no step works there: an image is loaded and saved.
+        good = tmp_path / "good"
+        assert call(good, "build", "-t", "app", str(context)).returncode == 0
+        assert call(good, "save", "app", "-o", str(tmp_path / "app.tar")).returncode == 0
+        assert call(store, "load", "-i", str(tmp_path / "app.tar")).returncode == 0
+        assert call(store, "save", "app", "-o", str(tmp_path / "again.tar")).returncode == 0
+        done = call(store, "run", "app", "x")
+        assert done.returncode == 1
+        assert f"steps cannot work on the file system of the store ({kind}): " in done.stderr, done.stderr
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("call_name", ["newfstatat", "openat", "mkdirat", "renameat"])
+def test_a_network_file_system_whose_server_forgot_files(tmp_path: Path, call_name: str) -> None:
+    store, context = tmp_path / "store", write_context(tmp_path / "context")
+    assert call(store, "build", "-t", "app", str(context)).returncode == 0
+    for number in (1, 3):
+        paths = [word for name in ("", "/runs", "/snapshots", "/secret") for word in ("-P", f"{store}{name}")]
+        inject = ("-e", f"trace={call_name}", "-e", f"inject={call_name}:error=ESTALE:when={number}+")
+        before = ("strace", "-f", "-qq", "-o", os.devnull, *paths, *inject)
+        done = call(store, "build", "--no-cache", "-t", "app", str(context), before=before)
+        said = f"{call_name} {number}: {done.stderr}"
+        assert "Traceback" not in done.stderr and "a mistake in pybuild" not in done.stderr, said
+        assert done.returncode in (0, 1), said
+        assert done.returncode == 0 or "error: " in done.stderr, said
+    for hits in ("", "3 hits"):
+        again = call(store, "build", "--progress", "plain", "-t", "app", str(context))
+        assert again.returncode == 0 and hits in again.stderr, again.stderr
 
 
 @pytest.mark.parametrize("new", [True, False])
