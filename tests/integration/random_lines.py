@@ -12,7 +12,7 @@ ARGS = ("ONE", "TWO", "THREE")
 VALUES = ("x", "y", "a b", "", "1", "é")
 PLACES = ("/app", "/app/deep", "/opt/d", "/srv", "/app/e", "/new/x")
 # Makes what most lines look for.
-BEGINNING = "RUN mkdir -p /app/deep /app/e /opt/d /srv /new/x && echo a > /app/a && echo b > /opt/d/b || true"
+BEGINNING = "RUN mkdir -p /app/deep /app/e /opt/d /srv /new/x && rm -rf /app/a /opt/d/b && echo a > /app/a && echo b > /opt/d/b || true"  # pipes, perhaps
 # All that can be seen of some files but times; a name on each line.
 LOOK = "find /app /opt /srv /new /m -xdev 2>/dev/null -exec stat -c '%n %a %u %g %F %t %T' {} + | sort"
 SUMS = "find /app /opt /srv /new /m -xdev -type f 2>/dev/null -exec md5sum {} + | sort"
