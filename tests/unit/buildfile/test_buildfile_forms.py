@@ -278,6 +278,12 @@ def test_unknown_instructions_suggest_the_nearest(text, hint):
     assert caught.value.hint == f"did you mean {hint}?"
 
 
+@pytest.mark.parametrize("first", ["//syntax=example/other:1", '{"syntax": "example/other:1"}'])
+def test_what_is_written_for_another_program_is_refused(first):
+    with pytest.raises(BuildFileError, match="unknown instruction"):
+        file(f"{first}\nFROM b\n")
+
+
 def test_all_mistakes_of_a_file_come_in_order():
     found = errors("RUNN\nENV\nCOPY a\nUSER ${\n")
     assert [number for number, *_ in found] == [1, 2, 3, 4]

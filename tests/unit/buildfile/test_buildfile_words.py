@@ -83,6 +83,13 @@ V = {"v": "foobarbaz", "e": "", "str": "S", "str_x": "X", "p": "/a/b/c.tar.gz", 
         ("${v//o/<$0>}", "f<><>barbaz"),  # $0 is a variable of the build file first
         ("${v//o/<\\$0>}", "f<\\o><\\o>barbaz"),
         ("${v//o/\\$1}", "f\\\\barbaz"),
+        ("${v//o/'<$0>'}", "f<o><o>barbaz"),  # what is replaced, as Go's templates have it
+        ("${v//o/'<${0}$9>'}", "f<o><o>barbaz"),
+        ("${v//o/'$$'}", "f$$barbaz"),
+        ("${v/o/'<$0>'}", "f<$0>obarbaz"),  # but not where one is replaced
+        ("${p#*c}", ".tar.gz"),  # a star goes beyond slashes
+        ("${p/\\/a*/}", ""),
+        ("${v/f?o/}", "barbaz"),
         ("${none/x/y}", ""),
         ("${v//}", None),
         ("\\$v", "$v"),
