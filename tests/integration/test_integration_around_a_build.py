@@ -41,6 +41,15 @@ def test_the_names_of_ignore_files_in_their_order(pybuild: Run, context: Path, t
         (context / name).unlink()
 
 
+def test_rules_do_not_hold_for_stages(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    (context / "Buildfile").write_text(
+        "FROM base AS made\nRUN mkdir /d && touch /d/hidden /d/seen\nFROM scratch\nCOPY --from=made /d /\n"
+    )
+    (context / ".dockerignore").write_text("**/hidden\nd\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["hidden", "seen"]
+
+
 def test_an_argument_without_a_value_takes_the_variable(
     pybuild: Run, context: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

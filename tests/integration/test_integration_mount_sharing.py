@@ -65,3 +65,13 @@ def test_another_owner_mode_or_beginning_is_another_mount(
     (context / "Buildfile").write_text(f"{stage}\nFROM scratch\nCOPY --from=a /seen /a\n")
     pybuild("build", "-o", tmp_path / "out", context)
     assert (tmp_path / "out" / "a").read_text().split() == ["given", "0"]
+
+
+def test_a_target_names_a_mount_in_all_build_files(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    for target, command in (("/x/../c", "touch /c/first"), ("/c/", "ls /c > /seen")):
+        (context / "Buildfile").write_text(
+            f"FROM base AS a\nRUN --mount=type=cache,target={target} {command}; touch /seen\n"
+            "FROM scratch\nCOPY --from=a /seen /\n"
+        )
+        pybuild("build", "-o", tmp_path / "out", context)
+    assert (tmp_path / "out" / "seen").read_text() == "first\n"

@@ -198,6 +198,10 @@ def test_a_fallback_splits_at_blanks():
     assert texts(line('VOLUME [" /a ", "/b c"]').paths) == ["/a", "/b c"]
 
 
+def test_a_backslash_joins_no_words():
+    assert texts(line("COPY a\\ b /z/").sources) == ["a\\", "b"]
+
+
 def test_places_in_arrays():
     assert errors('COPY ["a", "b${", "/c/"]')[0][:3] == (1, 14, 2)
     assert errors('COPY ["a", "b\\"${", "/c/"]')[0][:3] == (1, 12, 7)
