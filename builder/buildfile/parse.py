@@ -11,7 +11,7 @@ from builder.buildfile.heredocs import find_heredocs
 from builder.buildfile.instructions import MAKERS, check_form
 from builder.buildfile.line import Line, nearest
 from builder.buildfile.lines import LogicalLine, Source, split_lines
-from builder.buildfile.syntax import BuildFile, Instruction, Mistake, Onbuild, Span
+from builder.buildfile.syntax import BuildFile, From, Instruction, Literal, Mistake, Onbuild, Span, Word
 from builder.errors import BuildFileError
 
 KEYWORD = re.compile(PLAIN_WORD)
@@ -27,10 +27,19 @@ _NO_TRIGGERS = {
 }
 
 
+class UnparsedError(BuildFileError):
+    """Lines of a build file do not parse; `rest` is the file without them, for what else is wrong with it.
+
+    A FROM among them stands there as one of an unknown image, so that the lines behind it are a stage.
+    """
+
+    rest: BuildFile
+
+
 def parse(text: bytes, name: str) -> BuildFile:
     """Parse a build file; `name` is how messages call it.
 
-    A `BuildFileError` tells of the first mistake, and in `others` of all further ones.
+    An `UnparsedError` tells of the first mistake, and in `others` of all further ones.
     """
     source = split_lines(text, name, find_heredocs)
     instructions: list[Instruction] = []
@@ -42,6 +51,7 @@ def parse(text: bytes, name: str) -> BuildFile:
             instructions.append(_instruction(line))
         except BuildFileError as error:
             errors.append(error)
+            instructions += _placeholder(line)
         late += [(len(instructions) - 1, error, argument) for error, argument in line.late]
     if errors:  # then all that is wrong is told
         errors += [error for _, error, _ in late]
@@ -57,9 +67,11 @@ def parse(text: bytes, name: str) -> BuildFile:
         if len(errors) > _MOST_ERRORS:
             errors[_MOST_ERRORS:] = [BuildFileError(f"and {len(errors) - _MOST_ERRORS} further mistakes")]
         first = errors[0]
-        raise BuildFileError(
+        failed = UnparsedError(
             first.message, hint=first.hint, location=first.location, others=tuple(errors[1:])
         )
+        failed.rest = BuildFile(name, tuple(source.directives), tuple(instructions), (), source.lines)
+        raise failed
     return BuildFile(
         name,
         tuple(source.directives),
@@ -69,6 +81,13 @@ def parse(text: bytes, name: str) -> BuildFile:
         controls,
         tuple([_mistake(*found) for found in late]),
     )
+
+
+def _placeholder(line: Line) -> tuple[Instruction, ...]:
+    """What stands for a line that does not parse: a FROM for one that is or seems to be one."""
+    if line.keyword != "FROM" and (line.keyword in MAKERS or nearest(line.keyword, [*MAKERS]) != "FROM"):
+        return ()
+    return (From(Word((Literal("scratch"),), "scratch", line.span), None, None, line.text, line.span),)
 
 
 def _mistake(instruction: int, error: BuildFileError, argument: str) -> Mistake:

@@ -17,6 +17,7 @@ from builder.value import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.buildfile.syntax import BuildFile
     from builder.graph.stages import Graph
     from builder.image.config import ImageConfig
 
@@ -134,6 +135,7 @@ def check_file(wanted: Wanted) -> tuple[Checked, bool]:
     """
     from builder.engine.inputs import read_build_file
     from builder.engine.request import BuildRequest
+    from builder.graph.further import apart
 
     path, name, text = read_build_file(
         BuildRequest(context=wanted.context, file=wanted.file, stdin=sys.stdin.buffer)
@@ -142,7 +144,7 @@ def check_file(wanted: Wanted) -> tuple[Checked, bool]:
     try:
         findings, fail, errors, notes = _check(wanted, path, name, text)
     except BuildFileError as error:
-        return Checked(name, text, lines, (), _all(error)), False
+        return Checked(name, text, lines, (), tuple(apart(error))), False
     return Checked(name, text, lines, findings, errors, (*wanted.notes, *notes)), fail
 
 
@@ -150,8 +152,9 @@ def _check(
     wanted: Wanted, path: str, name: str, text: bytes
 ) -> tuple[tuple[Finding, ...], bool, tuple[BuildFileError, ...], tuple[str, ...]]:
     from builder.buildfile.ignorefile import read_ignore_file
-    from builder.buildfile.parse import parse
+    from builder.buildfile.parse import UnparsedError, parse
     from builder.buildfile.syntax import EMPTY_LINE, Onbuild
+    from builder.graph.further import apart, with_further
     from builder.graph.places import mistake
     from builder.graph.resolve import resolve_stages
     from builder.graph.trial import trial_errors
@@ -160,14 +163,14 @@ def _check(
     from builder.lint.options import LintOptions, check_options
     from builder.lint.walk import Facts
 
-    file = parse(text, name)
     here = host_platform()
     platform = parse_platform(wanted.platform) if wanted.platform else here
     errors: tuple[BuildFileError, ...] = ()
     stages = None
     bases: Mapping[str, ImageConfig] = {}
-    try:
-        graph = resolve_stages(
+
+    def resolve(file: BuildFile) -> Graph:
+        return resolve_stages(
             file,
             target=wanted.target,
             build_args=wanted.build_args,
@@ -176,11 +179,18 @@ def _check(
             named_contexts=wanted.named_contexts,
             all_stages=not wanted.target,
         )
+
+    try:
+        file = parse(text, name)
+    except UnparsedError as error:
+        raise with_further(error, error.rest, resolve, all_stages=True) from None
+    try:
+        graph = resolve(file)
         bases = _layout_bases(graph, wanted.named_contexts)
         errors = trial_errors(graph, bases, all_stages=not wanted.target)
         stages = frozenset(graph.needed) if wanted.target else None
     except BuildFileError as error:
-        errors = _all(error)
+        errors = tuple(apart(error))
     if wanted.all_rules:  # others say nothing of what a later build will stumble over
         told = {error.location for error in errors}
         errors += tuple(
@@ -238,11 +248,6 @@ def _layout_bases(graph: Graph, contexts: Mapping[str, str]) -> dict[str, ImageC
             except ImageError:
                 continue  # a build says what is wrong with it
     return found
-
-
-def _all(error: BuildFileError) -> tuple[BuildFileError, ...]:
-    """An error and those that came with it, each for itself."""
-    return (BuildFileError(error.message, hint=error.hint, location=error.location), *error.others)
 
 
 def _rules(wanted: Wanted) -> tuple[Rule, ...]:

@@ -49,7 +49,7 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
         fetched = fetcher.fetch(request.context, "[internal] load remote build context")
         slot, name, text = _remote_build_file(request, fetched)
         folders[""] = ContextSource(path=fetched.path, local=False)
-        return Inputs(_parse(text, name, store), slot, folders, layouts, images, fetched.seconds)
+        return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, fetched.seconds)
     if not os.path.isdir(request.context):
         problem = "is not a folder" if os.path.exists(request.context) else "does not exist"
         raise UsageError(
@@ -58,7 +58,7 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
         )
     path, name, text = _read_build_file(request, fetcher)
     folders[""] = ContextSource(path=request.context, ignore_file=_ignore_file(path))
-    return Inputs(_parse(text, name, store), path or name, folders, layouts, images)
+    return Inputs(_parse(text, name, store, request), path or name, folders, layouts, images)
 
 
 def _remote_build_file(request: BuildRequest, fetched: Fetched) -> tuple[str, str, bytes]:
@@ -135,7 +135,7 @@ def _read(path: str) -> bytes:
         raise UsageError(f'the build file "{path}" cannot be read: {reason}') from None
 
 
-def _parse(text: bytes, name: str, store: Store) -> BuildFile:
+def _parse(text: bytes, name: str, store: Store, request: BuildRequest) -> BuildFile:
     """The syntax tree, from the store if this very text was parsed before: a cached build imports no parser."""
     from builder.buildfile.encode import decode, encode
 
@@ -146,9 +146,17 @@ def _parse(text: bytes, name: str, store: Store) -> BuildFile:
             return decode(kept, name)
         except ValueError:  # kept by another version, or damaged
             pass
-    from builder.buildfile.parse import parse
+    from builder.buildfile.parse import UnparsedError, parse
 
-    file = parse(text, name)
+    try:
+        file = parse(text, name)
+    except UnparsedError as error:
+        from builder.engine.resolving import resolve_request
+        from builder.graph.further import with_further
+
+        raise with_further(
+            error, error.rest, lambda rest: resolve_request(request, rest), all_stages=True
+        ) from None
     store.put_parsed(digest, encode(file))
     return file
 

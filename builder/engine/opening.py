@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 
 from builder.buildfile.syntax import EMPTY_LINE
 from builder.engine.contexts import Contexts
@@ -13,35 +12,23 @@ from builder.engine.inputs import Inputs
 from builder.engine.plans import Plans
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
+from builder.engine.resolving import resolve_request
 from builder.engine.session import Session
 from builder.graph.arguments import EARLIEST, EPOCH
 from builder.graph.plan import PlanOptions
-from builder.graph.resolve import resolve_stages
 from builder.graph.stages import Graph
-from builder.image.platform import host_platform, parse_platform
 from builder.store.store import Store
 
 
 def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
     """The stages of the build file as the request wants them."""
-    here = host_platform()
     build_args = request.build_args
     if build_args.get(EPOCH) == "context" and inputs.seconds:
         build_args = {**build_args, EPOCH: str(inputs.seconds)}
 
-    def resolved(build_args: Mapping[str, str]) -> Graph:
-        return resolve_stages(
-            inputs.file,
-            target=request.target,
-            build_args=build_args,
-            platform=parse_platform(request.platform) if request.platform else here,
-            build_platform=here,
-            named_contexts=tuple(request.build_contexts),
-        )
-
-    graph = resolved(build_args)
+    graph = resolve_request(request, inputs.file, build_args)
     if request.reproducible and graph.epoch is None:
-        graph = resolved({**build_args, EPOCH: str(EARLIEST)})
+        graph = resolve_request(request, inputs.file, {**build_args, EPOCH: str(EARLIEST)})
     return graph
 
 

@@ -36,17 +36,26 @@ class Plans:
         """Plan every stage that is needed and whose base is known by now; all mistakes are raised as one error.
 
         An image that the store has not counts as unknown, because what it sets may decide about words, and so does
-        what stands on it; with `guess` it counts as one that sets nothing.
+        what stands on it: only lines without variables are judged there. With `guess` it counts as one that sets nothing.
         """
         mistakes: list[BuildFileError] = []
+        unknown = False
         for index in self._graph.needed:
             base = self._base(store, self._graph.stages[index], guess=guess)
             if base is None:
+                unknown = True
                 continue
             try:
                 self.of(index, *base)
             except BuildFileError as error:
                 mistakes += [error, *error.others]
+        if unknown:
+            # Late: a build that has all its images does without it.
+            from builder.graph.trial import trial_errors
+
+            told = {error.location for error in mistakes}
+            found = trial_errors(self._graph, {}, all_stages=False)
+            mistakes += [error for error in found if error.location not in told]
         if mistakes:
             first, *others = mistakes
             first.others = tuple(others)

@@ -6,9 +6,9 @@ from builder.buildfile.syntax import Instruction, Span, Word
 from builder.errors import BuildFileError
 from builder.graph.places import mistake, narrow
 from builder.graph.scope import Expander, Scope
-from builder.graph.sources import no_such_stage
+from builder.graph.sources import image_mistake, no_such_stage
 from builder.graph.stages import Graph, Stage
-from builder.graph.steps import FromStage, HistoryItem, Origin, Step
+from builder.graph.steps import FromImage, FromStage, HistoryItem, Origin, Step
 from builder.graph.titles import instruction_text, show_values, step_title
 from builder.image.config import ImageConfig
 from builder.value import dataclass, field, replace
@@ -63,6 +63,12 @@ class Draft:
                 f"files of stage {name} are not there yet",
                 "move the FROM of that stage above this one",
             )
+        if self.trigger is not None and isinstance(
+            origin, FromImage
+        ):  # those of the file were looked at before
+            wrong = image_mistake(self.graph.file, place, name)
+            if wrong is not None:
+                raise self.bad(place, wrong.message, wrong.hint)
         return origin
 
     def set(self, **changes: Any) -> None:

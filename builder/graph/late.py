@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from builder.buildfile.syntax import BuildFile, From, Instruction, Mistake, Onbuild, Span
-from builder.errors import UsageError
-from builder.graph.names import StageNames
-from builder.graph.places import mistake, narrow, together
-from builder.graph.sources import source_names
-from builder.graph.stages import ImageBase, Stage, StageBase
-from builder.graph.steps import FromImage
-from builder.image.platform import Platform
-from builder.image.reference import parse_reference
+from builder.graph.places import mistake, together
+from builder.graph.stages import Stage, StageBase
 
 
 def refuse_global(file: BuildFile, given: Mapping[str, str]) -> None:
@@ -53,25 +47,6 @@ def harmless(
         else:
             why = "this stage is not built"
         yield f"{found.message} ({why})", found.span
-
-
-def refuse_bad_names(file: BuildFile, stages: Iterable[Stage], names: StageNames, platform: Platform) -> None:
-    """Refuse names of images that can be none, in stages that nobody needs: the needed ones are looked up anyway."""
-    wrong = []
-    for stage in stages:
-        images = [(stage.base.reference, stage.span)] if isinstance(stage.base, ImageBase) else []
-        for line in stage.instructions:
-            for name in source_names(file, line):
-                origin = names.origin(name, platform)
-                if isinstance(origin, FromImage):
-                    images.append((origin.reference, narrow(file, line.span, f"from={name}")))
-        for reference, span in images:
-            try:
-                parse_reference(reference)
-            except UsageError as error:
-                wrong.append(mistake(file, narrow(file, span, reference), error.message, error.hint))
-    if wrong:
-        raise together(wrong)
 
 
 def _refuse(file: BuildFile, found: list[Mistake]) -> None:

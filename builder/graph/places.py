@@ -37,6 +37,20 @@ def closer(file: BuildFile, location: Location, texts: tuple[str, ...]) -> Locat
     return location
 
 
+def has_variables(file: BuildFile, error: BuildFileError) -> bool:
+    """Whether the instruction that an error is about has a variable anywhere."""
+    at = error.location.line if error.location else 0
+    for line in file.instructions:
+        if line.span.line <= at <= line.span.end_line:
+            return mentions_variables(file, line.span)
+    return True
+
+
+def mentions_variables(file: BuildFile, span: Span) -> bool:
+    """Whether the lines of a span have a variable anywhere."""
+    return any("$" in text for text in file.lines[span.line - 1 : span.end_line])
+
+
 def mistake(file: BuildFile, span: Span, message: str, hint: str | None = None) -> BuildFileError:
     """The error for something that the build file says wrongly."""
     return BuildFileError(message, hint=hint, location=locate(file, span))

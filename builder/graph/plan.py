@@ -29,7 +29,7 @@ from builder.errors import BuildFileError
 from builder.graph import configs
 from builder.graph.copy import plan_copy, plan_workdir
 from builder.graph.draft import Draft
-from builder.graph.places import mistake, together
+from builder.graph.places import mentions_variables, mistake, together
 from builder.graph.run import plan_run
 from builder.graph.scope import Scope, proxy_environment
 from builder.graph.stages import ContextBase, Graph, ImageBase, Stage, StageBase
@@ -119,12 +119,17 @@ def plan_stage(
 
 
 def _plan_lines(draft: Draft, lines: Iterable[Instruction]) -> None:
-    """Plan lines in order; all that are wrong are told at once, up to one that later lines depend on."""
+    """Plan lines in order; all that are wrong are told at once. Once a line is wrong that later ones may depend on, those
+    with variables are passed over.
+    """
     mistakes: list[BuildFileError] = []
     controlled = _controlled(draft.graph)
     file = draft.graph.file
     has_nul = bool(file.warnings) and any("\0" in line for line in file.lines)
+    unsure = False
     for line in lines:
+        if unsure and mentions_variables(file, draft.place(line.span)):
+            continue
         try:
             count = len(draft.steps)
             _PLANNERS[type(line)](draft, line)
@@ -138,8 +143,7 @@ def _plan_lines(draft: Draft, lines: Iterable[Instruction]) -> None:
                 )
         except BuildFileError as error:
             mistakes.append(error)
-            if isinstance(line, Arg | Env):
-                break
+            unsure = unsure or isinstance(line, Arg | Env)
     if mistakes:
         raise together(mistakes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from builder.buildfile.syntax import Arg, BuildFile, From, Instruction, Onbuild, Span
 from builder.errors import BuildFileError, UsageError
@@ -13,11 +13,11 @@ from builder.graph.arguments import (
     unused_arguments,
 )
 from builder.graph.names import SCRATCH, StageNames, make_contexts, number_stages
-from builder.graph.places import mistake, narrow, nearest
+from builder.graph.places import mistake, narrow, nearest, together
 from builder.graph.scope import Expander, Scope
-from builder.graph.sources import no_such_stage, source_names
+from builder.graph.sources import image_mistake, no_such_stage, source_names
 from builder.graph.stages import Base, ContextBase, Graph, ImageBase, ScratchBase, Stage, StageBase
-from builder.graph.steps import FromStage
+from builder.graph.steps import FromImage, FromStage
 from builder.image.platform import Platform, parse_platform
 from builder.value import replace
 
@@ -37,9 +37,39 @@ def resolve_stages(
     `target` is the name of the stage to build (any case), None for the last. `build_args` are the caller's
     values of ARG. `platform` is what to build for, `build_platform` where. `named_contexts` are the names of
     `--build-context` flags. With `all_stages` mistakes count in stages that the target does not need, too.
-    Raises `BuildFileError`, and `UsageError` for a target that does not exist.
+    Raises `BuildFileError` with all mistakes that show, and `UsageError` for a target that does not exist.
     """
-    given = dict(build_args or {})
+
+    def resolve(file: BuildFile) -> Graph:
+        return _resolve(
+            file,
+            target,
+            dict(build_args or {}),
+            platform,
+            build_platform,
+            named_contexts,
+            all_stages=all_stages,
+        )
+
+    try:
+        return resolve(file)
+    except BuildFileError as error:
+        # Late: hardly any file is refused.
+        from builder.graph.further import with_further
+
+        raise with_further(error, file, resolve, all_stages=all_stages) from None
+
+
+def _resolve(
+    file: BuildFile,
+    target: str | None,
+    given: dict[str, str],
+    platform: Platform,
+    build_platform: Platform,
+    named_contexts: Collection[str],
+    *,
+    all_stages: bool,
+) -> Graph:
     before, sections = _split(file)
     names_in_order = [section[0].name for section in sections]
     goal = (target or names_in_order[-1] or "").lower()
@@ -65,10 +95,6 @@ def resolve_stages(
 
         refuse_circles(file, stages)
         refuse_later_sources(file, stages, needed)
-    if len(needed) < len(stages):
-        from builder.graph.late import refuse_bad_names
-
-        refuse_bad_names(file, [stage for stage in stages if stage.index not in needed], names, platform)
     warnings: list[tuple[str, Span | None]] = list(file.warnings)
     if file.mistakes:
         from builder.graph.late import harmless
@@ -154,6 +180,7 @@ class _Resolver:
         self.scope = Scope(global_args.items(), ())
         self.above: dict[str, int] = {}
         self.stages: list[Stage] = []
+        self.mistakes: list[BuildFileError] = []
 
     def resolve(self) -> tuple[Stage, ...]:
         for line, instructions in self.sections:
@@ -161,6 +188,8 @@ class _Resolver:
             self.stages.append(stage)
             if line.name:
                 self.above[line.name.lower()] = stage.index
+        if self.mistakes:
+            raise together(self.mistakes)
         if len(self.stages) == 1 and not self._takes_files_of_images():
             self.stages[0] = replace(self.stages[0], label="")
         return tuple(self.stages)
@@ -182,6 +211,8 @@ class _Resolver:
             base: Base = ContextBase(context)
             return Stage(index, line.name, label, base, text, platform, (), (), line.span, replaced=True)
         base = self._base(text, platform)
+        if isinstance(base, ImageBase):
+            self._check_image(text, line.image.span, self.above)
         if isinstance(base, StageBase):
             platform = self.stages[base.index].platform
         elif isinstance(base, ScratchBase):
@@ -234,6 +265,13 @@ class _Resolver:
                     ) from None
                 if isinstance(origin, FromStage):
                     yield origin.index
+                elif isinstance(origin, FromImage):
+                    self._check_image(name, narrow(self.file, line.span, f"from={name}"), self.names.indexes)
+
+    def _check_image(self, name: str, span: Span, stages: Iterable[str] = ()) -> None:
+        wrong = image_mistake(self.file, span, name, stages)
+        if wrong is not None and wrong.location not in [other.location for other in self.mistakes]:
+            self.mistakes.append(wrong)
 
     def _takes_files_of_images(self) -> bool:
         """Whether something beside the only stage is built, so that lines need its name."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from builder.buildfile.syntax import BuildFile, Copy, Instruction, Run, Span
-from builder.errors import BuildFileError
+from builder.errors import BuildFileError, UsageError
 from builder.graph.mounts import mount_origin_name
-from builder.graph.places import mistake, narrow
+from builder.graph.places import mistake, narrow, nearest
 
 
 def source_names(file: BuildFile, line: Instruction) -> Iterator[str]:
@@ -36,3 +36,23 @@ def no_such_stage(file: BuildFile, span: Span, name: str, count: int) -> BuildFi
         f"there is no stage {name}",
         "the only stage is 0" if count == 1 else f"the stages are 0 to {count - 1}",
     )
+
+
+def image_mistake(
+    file: BuildFile, span: Span, name: str, stages: Iterable[str] = ()
+) -> BuildFileError | None:
+    """The error for a name of an image that can be none; `stages` are names that may have been meant instead."""
+    if name.isalnum() and name.isascii() and name == name.lower() and len(name) <= 100:
+        return None  # hardly any name of a file without registries has to be looked at more closely
+    from builder.image.reference import parse_reference
+
+    try:
+        parse_reference(name)
+    except UsageError as error:
+        known = list(stages)
+        near = nearest(name, known)
+        hint = f"did you mean the stage {near}?" if near else error.hint
+        if name.lower() in known:
+            hint = f"stage names are written in small letters after FROM: {name.lower()}"
+        return mistake(file, narrow(file, span, name), error.message, hint)
+    return None

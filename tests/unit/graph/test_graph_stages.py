@@ -4,7 +4,7 @@ import pytest
 from trees import AMD64, copy, from_, graph, line, mount, onbuild, run
 
 from builder.errors import BuildFileError, UsageError
-from builder.graph.stages import ContextBase, ImageBase, ScratchBase, StageBase, unknown_image_hint
+from builder.graph.stages import ContextBase, ImageBase, ScratchBase, StageBase
 from builder.image.platform import Platform
 
 
@@ -54,9 +54,26 @@ def test_of_two_stages_of_one_name_from_takes_the_one_above_and_copy_the_last():
 
 
 def test_from_is_case_sensitive_and_then_means_an_image():
-    found = graph(from_("base", "builder"), from_("Builder"))
-    assert found.stages[1].base == ImageBase("Builder")
-    assert "small letters" in unknown_image_hint(found, found.stages[1])
+    found = graph(from_("base", "builder"), from_("Builder/x"))
+    assert found.stages[1].base == ImageBase("Builder/x")
+    with pytest.raises(BuildFileError, match="not an image name") as caught:
+        graph(from_("base", "builder"), from_("Builder"))
+    assert caught.value.hint == "stage names are written in small letters after FROM: builder"
+    with pytest.raises(BuildFileError) as caught:
+        graph(from_("base", "builder"), from_("Buildr"))
+    assert caught.value.hint == "did you mean the stage builder?"
+
+
+@pytest.mark.parametrize("name", ["BAD!", "a:b:c", "a@sha256:12", "a//b", "-a", "a/-b", "x" * 300])
+def test_a_name_that_no_image_can_have_is_refused_in_any_stage(name):
+    for lines in (
+        [from_(name), from_("base")],
+        [from_("base"), copy("f", "/", from_=name)],
+        [from_("base"), run("x", mount(from_=name)), from_("base")],
+        [from_("base", "b"), onbuild(copy("f", "/", from_=name)), from_("b")],
+    ):
+        with pytest.raises(BuildFileError, match="not an image name"):
+            graph(*lines)
 
 
 def test_copy_and_mounts_name_stages_by_name_or_number():
@@ -135,7 +152,10 @@ def test_global_arguments_choose_the_image():
     lines = [line("ARG", "IMAGE=base"), line("ARG", "OTHER=$IMAGE-2"), from_("$OTHER")]
     assert graph(*lines).stages[0].base == ImageBase("base-2")
     assert graph(*lines, build_args={"IMAGE": "x"}).stages[0].base == ImageBase("x-2")
-    assert graph(*lines, build_args={"OTHER": "$IMAGE"}).stages[0].base == ImageBase("$IMAGE")
+    with pytest.raises(
+        BuildFileError, match=r"not an image name: '\$IMAGE'"
+    ):  # values of the caller are not expanded
+        graph(*lines, build_args={"OTHER": "$IMAGE"})
 
 
 def test_platform_arguments_are_known_in_from():
