@@ -91,6 +91,6 @@ class _AsideBlobs(Blobs):
         """Refuse: whoever only looks at a store brings no layer into it."""
         raise StoreError("the store is only looked at")
 
-    def drop(self, digest: Digest) -> None:
+    def drop(self, digest: Digest, seen: str = "") -> None:
         """A damaged blob is left for the next build."""
-        del digest
+        del digest, seen

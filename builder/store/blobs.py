@@ -142,13 +142,22 @@ class Blobs:
     def put(self, data: bytes) -> Digest:
         """Keep some bytes, which nobody removes while this store is open."""
         digest = digest_of(data)
-        while not (self.hold(digest) and self._is(digest, data)):
+        while not self._keeps(digest, data):
             with self.writer() as writer:
                 writer.write(data)
-                self._holds.let_go(self.path(digest))  # of one that was damaged
-                writer.commit()
+                if not self._keeps(digest, data):  # another process may have been first
+                    writer.commit()
             self.fresh.pop(digest, None)  # documents are verified each time they are read
         return digest
+
+    def _keeps(self, digest: Digest, data: bytes) -> bool:
+        """Whether a blob with these bytes is there, and stays; a damaged one is let go."""
+        if not self.hold(digest):
+            return False
+        if self._is(digest, data):
+            return True
+        self._holds.let_go(self.path(digest))
+        return False
 
     def _is(self, digest: Digest, data: bytes) -> bool:
         with self.open(digest) as stream:
@@ -162,12 +171,15 @@ class Blobs:
         """A blob to be."""
         return BlobWriter(self._fd, self._meter, self.fresh)
 
-    def drop(self, digest: Digest) -> None:
-        """Remove a blob that is damaged."""
-        self._holds.let_go(self.path(digest))
+    def drop(self, digest: Digest, seen: str = "") -> None:
+        """Remove a damaged blob; with stat data (`seen`) only that very file, as another process may have made it anew."""
+        path = self.path(digest)
+        self._holds.let_go(path)
         self.fresh.pop(digest, None)
         try:
-            os.unlink(self.path(digest), dir_fd=self._fd)
+            if seen and stat_data(os.stat(path, dir_fd=self._fd, follow_symlinks=False)) != seen:
+                return
+            os.unlink(path, dir_fd=self._fd)
         except FileNotFoundError:
             pass
         except OSError as error:

@@ -72,6 +72,7 @@ class Proofs:
         """Read a blob and compare; a damaged one is dropped. True for one that is missing now, which others see."""
         import hashlib
 
+        after = ""
         try:
             with self._blobs.open(digest) as stream:
                 before = os.fstat(stream.fileno())
@@ -92,13 +93,13 @@ class Proofs:
                 self._known[digest] = after
             return True
         if not self._database.reading:
-            self.drop(digest)
+            self.drop(digest, after)
         self.warn(f"the blob {digest.short} in the store is damaged ({why}): it is not used")
         return False
 
-    def drop(self, digest: Digest) -> None:
-        """Drop a blob that is damaged, with all that is known of its bytes."""
-        self._blobs.drop(digest)
+    def drop(self, digest: Digest, seen: str = "") -> None:
+        """Drop a damaged blob, with all that is known of its bytes; `seen` are the stat data of the file that was read."""
+        self._blobs.drop(digest, seen)
         self._known.pop(digest, None)
         Pieces(self._database).forget(digest)
         self._database.run("DELETE FROM blob_stats WHERE digest = ?", (str(digest),))

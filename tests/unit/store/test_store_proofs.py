@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from pathlib import Path
 
-from builder.digest import digest_of
+import pytest
+
+from builder.digest import Digest, digest_of
 from builder.store.store import open_store
 
 
@@ -31,3 +34,47 @@ def test_threads_that_want_one_damaged_blob_drop_it_once(tmp_path: Path) -> None
             thread.join()
         assert len(warnings) == 1, warnings
         assert store.proofs.sound(digest)
+
+
+def test_a_blob_that_another_process_made_anew_is_not_dropped(tmp_path: Path) -> None:
+    """What was read was damaged; what is there by now is another file."""
+    data = bytes(1 << 20)
+    digest = digest_of(data)
+    with open_store(tmp_path / "store") as store, open_store(tmp_path / "store") as other:
+        path = tmp_path / "store" / "blobs/sha256" / digest.hex
+        path.write_bytes(b"x" + data[1:])
+
+        def made_anew(message: str) -> None:
+            raise AssertionError(message)
+
+        other.proofs.warn = made_anew
+        dropped = store.blobs.drop
+
+        def drop(digest: Digest, seen: str = "") -> None:
+            path.unlink()
+            other.blobs.put(data)
+            dropped(digest, seen)
+
+        store.blobs.drop = drop  # type: ignore[method-assign]
+        assert not store.proofs.sound(digest)
+        assert path.read_bytes() == data
+        assert store.proofs.sound(digest)
+        assert other.proofs.sound(digest)
+
+
+def test_a_damaged_document_is_written_anew_once(tmp_path: Path) -> None:
+    """Whoever puts it holds the file that is there, whoever wrote that."""
+    data = b"{}"
+    digest = digest_of(data)
+    with open_store(tmp_path / "store") as store, open_store(tmp_path / "store") as other:
+        path = tmp_path / "store" / "blobs/sha256" / digest.hex
+        path.write_bytes(b"[]")
+        assert store.blobs.put(data) == other.blobs.put(data) == digest
+        assert path.read_bytes() == data
+        for one in (store, other):
+            with open(path, "rb") as stream, pytest.raises(BlockingIOError):
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            one.blobs.drop(digest, "another file")  # lets go of it, and removes nothing
+            assert path.exists()
+        with open(path, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
