@@ -11,6 +11,7 @@ from builder.engine.contexts import ContextSource
 from builder.engine.elsewhere import STDIN, Fetched, Fetcher, lies_elsewhere, read_inside, url_name
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
+from builder.graph.arguments import EPOCH
 from builder.remote.addresses import is_url, without_password
 from builder.store.store import Store
 from builder.value import dataclass
@@ -25,8 +26,8 @@ class Inputs:
     """A parsed build file, what it is called across builds, and the contexts by kind.
 
     `folders` maps the names of contexts that hold files to where those are (the main context's name is empty),
-    `layouts` to `PATH[:TAG][@DIGEST]` of OCI layouts, `images` to references. `seconds` is when a context that lies
-    elsewhere was made, 0 if nobody knows.
+    `layouts` to `PATH[:TAG][@DIGEST]` of OCI layouts, `images` to references. `seconds` is when the context that
+    SOURCE_DATE_EPOCH names was made, 0 if it names none, or nobody knows.
     """
 
     file: BuildFile
@@ -45,11 +46,17 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
             hint="put the build file into the archive, or give the context as a folder",
         )
     folders, layouts, images = _named_contexts(request)
+    dated = request.build_args.get(EPOCH, "")
+    seconds = 0
+    if dated in folders and folders[dated].address:
+        named = fetcher.fetch(folders[dated].address, f"[context {dated}] load from elsewhere")
+        folders[dated], seconds = ContextSource(path=named.path, local=False), named.seconds
     if lies_elsewhere(request.context):
         fetched = fetcher.fetch(request.context, "[internal] load remote build context")
         slot, name, text = _remote_build_file(request, fetched)
         folders[""] = ContextSource(path=fetched.path, local=False)
-        return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, fetched.seconds)
+        seconds = fetched.seconds if dated == "context" else seconds
+        return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, seconds)
     if not os.path.isdir(request.context):
         problem = "is not a folder" if os.path.exists(request.context) else "does not exist"
         raise UsageError(
@@ -58,7 +65,7 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
         )
     path, name, text = _read_build_file(request, fetcher)
     folders[""] = ContextSource(path=request.context, ignore_file=_ignore_file(path))
-    return Inputs(_parse(text, name, store, request), path or name, folders, layouts, images)
+    return Inputs(_parse(text, name, store, request), path or name, folders, layouts, images, seconds)
 
 
 def _remote_build_file(request: BuildRequest, fetched: Fetched) -> tuple[str, str, bytes]:

@@ -23,7 +23,7 @@ from builder.store.store import Store
 def graph_of(request: BuildRequest, inputs: Inputs) -> Graph:
     """The stages of the build file as the request wants them."""
     build_args = request.build_args
-    if build_args.get(EPOCH) == "context" and inputs.seconds:
+    if inputs.seconds:
         build_args = {**build_args, EPOCH: str(inputs.seconds)}
 
     graph = resolve_request(request, inputs.file, build_args)

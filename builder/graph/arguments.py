@@ -63,8 +63,8 @@ def read_epoch(
 ) -> int | None:
     """The seconds of SOURCE_DATE_EPOCH, None if unset.
 
-    `context` and the `names` of stages and named contexts ask for the time of a remote source; a local one
-    has none, and then it counts as unset, too.
+    `context` and the `names` of stages and named contexts ask for the time of a remote source, which takes their place
+    where it is known; a local one has none, and then it counts as unset, too.
     """
     text = build_args.get(EPOCH, global_args.get(EPOCH, ""))
     if not text:

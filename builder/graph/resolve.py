@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from builder.buildfile.syntax import Arg, BuildFile, From, Instruction, Onbuild, Span
 from builder.errors import BuildFileError, UsageError
 from builder.graph.arguments import (
+    EPOCH,
     global_arguments,
     platform_arguments,
     read_epoch,
@@ -106,6 +107,11 @@ def _resolve(
     if unused:
         warnings.append((f"one or more build arguments were not consumed: {', '.join(unused)}", None))
     known = [name for name in names_in_order if name] + list(named_contexts)
+    chosen = given.get(EPOCH, "")
+    if chosen.lower() in names_in_order and chosen not in named_contexts:
+        warnings.append(
+            (f"{EPOCH}={chosen}: what a stage adds gives no time here, the epoch is not set", None)
+        )
     return Graph(
         file=file,
         stages=stages,

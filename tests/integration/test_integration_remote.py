@@ -438,6 +438,18 @@ def test_the_time_of_a_commit_as_the_time_of_the_image(hosted: str, pybuild: Run
     assert "2020-09-13T12:26:40Z" in pybuild("inspect", "x").stdout
 
 
+def test_the_time_of_a_named_context_as_the_time_of_the_image(
+    hosted: str, pybuild: Run, context: Path, web: Web
+) -> None:
+    (context / "Buildfile").write_text("FROM scratch\nCOPY --from=sources a /a\n")
+    before = len(web.asked)
+    named = ["--build-context", f"sources={hosted}", "--build-arg", "SOURCE_DATE_EPOCH=sources"]
+    pybuild("build", "-t", "x", *named, context)
+    assert "2020-09-13T12:26:40Z" in pybuild("inspect", "x").stdout
+    asked = [path for path, _ in web.asked[before:]]
+    assert asked.count("/it.git/git-upload-pack") == 2  # for the commit and for its files, once each
+
+
 @pytest.mark.parametrize("mode", ["w:", "w:gz", "w:bz2", "w:xz"])
 def test_a_context_from_an_archive(web: Web, pybuild: Run, tmp_path: Path, mode: str) -> None:
     data = archive({"Dockerfile": b"FROM scratch\nCOPY d /\n", "d/f": HELLO, ".dockerignore": b"d\n"}, mode)

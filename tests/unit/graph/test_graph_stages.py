@@ -245,6 +245,13 @@ def test_the_epoch_is_a_number_of_seconds(text, epoch):
     assert graph(from_("base", "one"), build_args={"SOURCE_DATE_EPOCH": text}).epoch == epoch
 
 
+def test_a_stage_gives_no_epoch_and_that_is_told():
+    found = graph(from_("base", "one"), build_args={"SOURCE_DATE_EPOCH": "One"})
+    ((text, _),) = found.warnings
+    assert text.startswith("SOURCE_DATE_EPOCH=One:")
+    assert not graph(from_("base", "one"), build_args={"SOURCE_DATE_EPOCH": "context"}).warnings
+
+
 @pytest.mark.parametrize("text", ["yesterday", "1.5", "9" * 40])
 def test_an_epoch_that_is_no_number_is_an_error(text):
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
