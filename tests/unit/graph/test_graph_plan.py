@@ -339,6 +339,8 @@ def test_networks_are_checked():
     assert plan(from_("base"), run("t", network="none")).steps[0].network == "none"
     with pytest.raises(BuildFileError, match="--network=nome"):
         plan(from_("base"), run("t", network="nome"))
+    with pytest.raises(BuildFileError, match="\\$MODE"):
+        plan(from_("base"), line("ARG", "MODE=none"), run("t", network="$MODE"))
 
 
 def test_triggers_of_an_image_are_parsed_and_point_at_the_from_line():
