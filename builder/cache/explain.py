@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from builder.cache.key import Part
 from builder.events import Reason
 
-# Longest values that a message repeats; longer ones are shown by their beginning.
+# Longest values that a message repeats; of longer ones it shows the place where they begin to differ.
 _SHOWN = 60
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.,:/@+=%")
-_LABELS = {"argument": "command", "arg": "ARG", "env": "ENV", "recheck": "output of"}
+# Of long values that differ somewhere behind their beginning: what is shown of what they have alike.
+_BEFORE = 20
+_LABELS = {
+    "arg": "ARG {}",
+    "env": "ENV {}",
+    "recheck": "output of {}",
+    "option": "--{}",
+    "exclude": "--exclude",
+    "host": "added host {}",
+}
+_Values = dict[tuple[str, str], str]
 
 
 def because(step: int, title: str, part: str = "parent") -> Reason:
@@ -40,8 +50,10 @@ def explain(
         key for key in (*new, *(key for key in old if key not in new)) if old.get(key) != new.get(key)
     ]
     reasons: list[Reason] = []
+    if any(kind == "argument" for kind, _ in differing):
+        reasons.append(_command(old, new, next(key for key in differing if key[0] == "argument")))
     for key in differing:
-        if key[0] in ("file", "parent"):
+        if key[0] in ("file", "parent", "argument"):
             continue
         source = _source(new.get(key), sources)
         reasons.append(
@@ -65,19 +77,64 @@ def _source(value: str | None, sources: Mapping[str, Reason] | None) -> Reason |
     return next((reason for state, reason in (sources or {}).items() if state in words), None)
 
 
+def _command(old: _Values, new: _Values, first: tuple[str, str]) -> Reason:
+    """Another command: its last argument where only that is another, as it is in a shell, else all of them."""
+    before, after = (
+        [value for (kind, _), value in values.items() if kind == "argument"] for values in (old, new)
+    )
+    if before[:-1] == after[:-1]:
+        before, after = before[-1:], after[-1:]
+    texts = [" ".join(before), " ".join(after)]
+    if texts[0].split() == texts[1].split() and len(before) != len(after):
+        texts = [str(before), str(after)]  # the same words, parted in another way
+    return Reason("changed", Part(*first, "").label, _compared("argument", "command", *texts))
+
+
 def _reason(key: tuple[str, str], before: str | None, after: str | None) -> Reason:
     """One part that differs."""
     kind, name = key
     label = Part(kind, name, "").label
-    shown = "command" if kind == "argument" else f"{_LABELS.get(kind, kind)} {name}".rstrip()
+    shown = _LABELS.get(kind, f"{kind} {{}}").format(name).rstrip()
+    if kind == "mount" and before is not None and after is not None:
+        before, after = _mount(before), _mount(after)
+        if before == after:
+            return Reason("changed", label, f"{shown}: the files that it shows changed")
     if before is None:
-        return Reason("added", label, f"{shown} is new: {_short(kind, after or '')}")
+        return Reason("added", label, f"{shown} is new{_told(': {}', key, after or '')}")
     if after is None:
-        return Reason("removed", label, f"{shown} is gone (was {_short(kind, before)})")
-    return Reason("changed", label, f"{shown}: {_short(kind, before)} → {_short(kind, after)}")
+        return Reason("removed", label, f"{shown} is gone{_told(' (was {})', key, before)}")
+    return Reason("changed", label, _compared(kind, shown, before, after))
 
 
-def _whole_sources(old: dict[tuple[str, str], str], new: dict[tuple[str, str], str]) -> list[Reason]:
+def _told(form: str, key: tuple[str, str], value: str) -> str:
+    """The value of a part that came or went, if it says anything beside the part's being there."""
+    kind, name = key
+    says = kind in ("arg", "env") or (kind != "mount" and name != "reproducible" and value not in ("", "yes"))
+    return form.format(_short(kind, value)) if says else ""
+
+
+def _mount(value: str) -> str:
+    """The options of a mount as they are written, without the fingerprint of what it shows."""
+    words = (word for word in value.split(" ") if "=" in word or word in ("ro", "rw"))
+    return " ".join(
+        f"mode={int(word[5:]):04o}" if word[5:].isdecimal() and word.startswith("mode=") else word
+        for word in words
+    )
+
+
+def _compared(kind: str, shown: str, before: str, after: str) -> str:
+    """Two values in one line; of long ones the place where they begin to differ."""
+    if before.split() == after.split():
+        return f"{shown}: only blanks or line ends differ"
+    start = 0
+    if kind not in ("base", "from") and max(len(before), len(after)) > _SHOWN:
+        pairs = enumerate(zip(before, after, strict=False))
+        alike = next((at for at, (one, other) in pairs if one != other), min(len(before), len(after)))
+        start = alike - _BEFORE if alike > _SHOWN - _BEFORE else 0
+    return f"{shown}: {_short(kind, before, start)} → {_short(kind, after, start)}"
+
+
+def _whole_sources(old: _Values, new: _Values) -> list[Reason]:
     """The sources of a COPY that differ, where no listing tells which files below them do."""
     reasons = []
     for kind, name in sorted(old.keys() | new.keys()):
@@ -89,10 +146,13 @@ def _whole_sources(old: dict[tuple[str, str], str], new: dict[tuple[str, str], s
     return reasons
 
 
-def _short(kind: str, value: str) -> str:
-    """A value as a message shows it."""
+def _short(kind: str, value: str, start: int = 0) -> str:
+    """A value as a message shows it, from a place on."""
     if kind in ("base", "from") and len(value) == 32:
         return value[:12]
+    if not value and kind == "user":
+        return "none"
     flat = value.replace("\n", "⏎")
-    flat = flat if len(flat) <= _SHOWN else flat[:_SHOWN] + "…"
+    left = len(flat) - start
+    flat = ("…" if start else "") + flat[start : start + _SHOWN] + ("…" if left > _SHOWN else "")
     return flat if flat and kind in ("arg", "env") and _PLAIN.issuperset(flat) else repr(flat)

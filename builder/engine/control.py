@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import time
 
-from builder.engine.request import BuildRequest
 from builder.engine.session import Session
 from builder.graph.naming import is_called
+from builder.graph.places import locate
 from builder.graph.stages import Stage
-from builder.graph.steps import Control
+from builder.graph.steps import Control, Step
 from builder.store.records import Record
 
 
-def refusal(request: BuildRequest, stage: Stage, title: str) -> str:
+def refusal(session: Session, stage: Stage, step: Step) -> str:
     """Why the cache is not asked for a step of a stage, for people; empty if it is asked."""
-    if request.no_cache:
+    if session.request.no_cache:
         return "the cache was not asked: --no-cache"
-    for name in request.no_cache_filter:
-        if _is_stage(stage, name) or is_called(title, name, stage=stage.name or ""):
+    for name in session.request.no_cache_filter:
+        if _is_stage(stage, name) or _is_meant(session, step, name, stage.name or ""):
             return f"the cache was not asked: --no-cache-filter {name}"
     return ""
+
+
+def _is_meant(session: Session, step: Step, name: str, stage: str) -> bool:
+    """Whether a step is what a name says: as titles show it, or by its line as the build file has it, variables and all."""
+    if is_called(step.title, name, stage=stage):
+        return True
+    return " ".join(name.split()) == " ".join(locate(session.graph.file, step.span).source.split())
 
 
 def decided_anew(control: Control) -> str:
@@ -55,11 +62,12 @@ def _is_stage(stage: Stage, name: str) -> bool:
 
 def tell_unused_filters(session: Session) -> None:
     """Warn of names of --no-cache-filter that nothing has: most likely they are misspelt."""
-    graph, started = session.graph, session.events.started
+    graph = session.graph
+    steps = [(step, begin.split("\n")[-2]) for begin, some in session.lines.items() for step in some]
     for name in session.request.no_cache_filter:
         if any(_is_stage(stage, name) for stage in graph.stages):
             continue
-        if any(is_called(step.title, name, stage=step.stage) for step in started.values()):
+        if any(_is_meant(session, step, name, stage) for step, stage in steps):
             continue
         # Late: only a mistake needs it.
         from difflib import get_close_matches

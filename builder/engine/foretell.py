@@ -11,8 +11,9 @@ from builder.cache.explain import explain
 from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
 from builder.engine.control import decided_anew, expired, refusal
+from builder.engine.nearest import nearest_record
 from builder.engine.planning import PlannedStep, Verdict
-from builder.engine.reasons import Above, last_changed, nearest_record, why_another_base, why_missed
+from builder.engine.reasons import Above, last_changed, why_another_base, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.stage import folder_slot, folder_step, slot_of, step_slot
@@ -104,6 +105,7 @@ class Foretelling:
                 reasons=(_depends(base.waits_for),),
             )
             return _Foreseen(None, base.config, base.args, base.above, planned)
+        self._session.lines[slot_of(self._session, stage, "")] = plan.steps
         state, waits_for, above = base.state, base.waits_for, list(base.above)
         for step in plan.steps:
             planned, state = self._step(stage, step, state, waits_for, above)
@@ -216,7 +218,7 @@ class Foretelling:
         slot = slot or step_slot(session, stage, step)
         sources: dict[str, Above] = {}
         more: dict[str, object] = {"slot": slot}
-        refused = refusal(session.request, stage, step.title)
+        refused = refusal(session, stage, step)
         far = _far_sources(step)
         reasons: tuple[Reason, ...]
         if refused:

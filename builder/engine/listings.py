@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.engine.reasons import earlier_records
+from builder.engine.nearest import earlier_records
 from builder.engine.session import Session
 from builder.store.records import Record
 

@@ -9,10 +9,12 @@ from builder.cache.explain import because, explain
 from builder.cache.key import Part
 from builder.core.tree import listing_diff
 from builder.engine.control import day
+from builder.engine.nearest import nearest_record, shown_line
 from builder.engine.recording import context_name
-from builder.engine.session import Parts, Session
+from builder.engine.session import Session
 from builder.errors import CoreError
 from builder.events import Reason
+from builder.graph.naming import read_title
 from builder.store.history import BuildStep
 from builder.store.records import Record
 from builder.store.store import Store
@@ -20,8 +22,6 @@ from builder.value import dataclass
 
 # File names that an explanation lists; the rest is counted.
 _LISTED = 20
-# Earlier records that an explanation compares with.
-_COMPARED = 128
 # Earlier bases that one is compared with.
 _BASES = 8
 
@@ -69,7 +69,7 @@ def why_missed(
     """
     store = session.store
     gone = next((when for key in keys if (when := store.evictions.when(key)) is not None), None)
-    closest = nearest_record(session, slot, title, parts)
+    closest = nearest_record(session, slot, title, parts, above={one.state for one in above})
     if gone is not None:
         return Miss((Reason("evicted", "", f"evicted by prune on {day(gone)}"),), closest)
     if closest is None:
@@ -85,62 +85,30 @@ def why_missed(
     return Miss(reasons, closest)
 
 
-def nearest_record(
-    session: Session, slot: str, title: str, parts: Sequence[Part], *, without: str = ""
-) -> Record | None:
-    """The record of an earlier build that shares most with some parts, of equals the one that has most parts of the same
-    names, and of these the newest; pruned ones among them.
-
-    Parts of the kind `without` count for nothing. The records of a slot are read once in a build.
-    """
-    wanted = frozenset((part.kind, part.name, part.value) for part in parts if part.kind != without)
-    called = frozenset((part.kind, part.name) for part in parts)
-    known = earlier_records(session, slot)
-    best: Record | None = None
-    most, most_names = -1, -1
-    for record, has in known:
-        shared = len(wanted & has)
-        if shared < most:
-            continue
-        names = len(called.intersection(part[:2] for part in has))
-        if shared > most or names > most_names:
-            best, most, most_names = record, shared, names
-    if most < len(wanted) - 1 and slot.count("\n") > 1:
-        # There may be more than these, or an equal step of another stage made the record: the step's own last run is the
-        # likeliest.
-        stage = slot.split("\n")[-2]
-        for row in session.store.history.recent(slot, title, "" if stage.isdecimal() else stage, 1):
-            own = session.store.records.find(row.key) if row.key else None
-            if own is not None and len(wanted.intersection(own.parts)) > most:
-                return own
-    return best
-
-
-def earlier_records(session: Session, slot: str) -> list[tuple[Record, Parts]]:
-    """The newest records of a slot that were made before this build, pruned ones among them, each with its parts as a set."""
-    known = session.earlier.get(slot)
-    if known is None:
-        found = session.store.records.nearest(slot, _COMPARED + len(session.made), evicted=True)
-        records = [record for record in found if record.key not in session.made][:_COMPARED]
-        known = session.earlier[slot] = [(record, frozenset(record.parts)) for record in records]
-    return known
-
-
 def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) -> Reason:
     """Why a step stands on another state than the earlier record did."""
     changed = last_changed(above)
     if changed is not None:
         return because(changed.step, changed.title)
-    before = next((value for kind, _, value in closest.parts if kind == "parent"), "")
     try:
-        known = session.store.states.ancestors(bytes.fromhex(before))
+        before = bytes.fromhex(next((value for kind, _, value in closest.parts if kind == "parent"), ""))
+        known = session.store.states.ancestors(before)
     except ValueError:
-        known = frozenset()
+        before, known = b"", frozenset()
     for one in above:
         # The first that the earlier state did not stand on. It may be a hit: what it is now was built before.
         if known and one.state not in known and any(one.state):
             return because(one.step, one.title)
-    return Reason("changed", "parent", "the base or an earlier step is another")
+    # All that is above was there before too: a line was taken away, or stands elsewhere now.
+    record = session.store.records.made(before)
+    old = shown_line(record) if record is not None else "its base"
+    new = _text(above[-1].title) if above else "its base"
+    return Reason("changed", "parent", f"it stands on {new} now, on {old} before")
+
+
+def _text(title: str) -> str:
+    found = read_title(title)
+    return title if found is None else found.text
 
 
 def _changed_files(store: Store, old: Record, new: str) -> tuple[Reason, ...]:

@@ -174,7 +174,10 @@ class RemoteCache:
         elsewhere = self.explain(slot, shared, above, alike, list_now)
         if not elsewhere and failed and miss.compared is None:
             return Miss(failed)
-        return replace(miss, reasons=(*failed, *(elsewhere or miss.reasons)))
+        reasons = elsewhere or miss.reasons
+        if any(reason.step for reason in reasons):  # the step that is the cause tells of them
+            failed = ()
+        return replace(miss, reasons=(*reasons, *failed))
 
     def explain(
         self,

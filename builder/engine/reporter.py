@@ -88,6 +88,7 @@ class StepReporter:
         self.reasons: tuple[Reason, ...] = ()
         self.compared = b""
         self.digest = ""
+        self.blocked = False  # what it waited for failed, and so it is not carried out
 
     def output(self, stream: str, data: bytes) -> None:
         """Bytes that the step's command wrote."""
@@ -132,7 +133,9 @@ class StepReporter:
         same: bool = False,
         origin: str = "",
     ) -> None:
-        """The step's end."""
+        """The step's end; one that only waited for something that failed counts as cancelled."""
+        if self.blocked and outcome is Outcome.FAILED:
+            outcome, error = Outcome.CANCELLED, ""
         self._events.send(
             StepFinished(
                 time.time(),

@@ -65,8 +65,12 @@ class Session:
     # The steps that were carried out, by their keys: equal ones of other stages are hits, and lead to these.
     # What was there before is known by them and not by time, as clocks are set back.
     made: dict[bytes, Above] = field(default_factory=dict)
-    # Records of earlier builds by slot, with their parts as a set; see `builder.engine.reasons`.
+    # The steps of stages by what their slots begin with.
+    lines: dict[str, tuple[Step, ...]] = field(default_factory=dict)
+    # Records of earlier builds by slot, with their parts as a set, and where the build file was before by stages; see
+    # `builder.engine.nearest`.
     earlier: dict[str, list[tuple[Record, Parts]]] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
 
     @property
     def fixed_time(self) -> int | None:

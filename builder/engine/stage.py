@@ -59,6 +59,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     for message, span in plan.warnings:
         session.events.warn(message, f"{graph.file.name}:{span.line}")
 
+    session.lines[slot_of(session, stage, "")] = plan.steps
     states: list[tuple[bytes, bytes]] = []
     created = seconds_of(base.created)
     state, above = base.state, [*base.above]
@@ -67,7 +68,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         place = Place(
             step_slot(session, stage, step),
             locate(graph.file, step.span),
-            refusal(session.request, stage, step.title),
+            refusal(session, stage, step),
             step.control,
             above,
             sources,
@@ -111,7 +112,11 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
 def _waited(reporter: StepReporter, other: Callable[[int], StageResult], index: int) -> StageResult:
     """The result of another stage, which a step waits for."""
     with reporter.waiting():
-        return other(index)
+        try:
+            return other(index)
+        except BuilderError:
+            reporter.blocked = True
+            raise
 
 
 def step_slot(session: Session, stage: Stage, step: Step) -> str:
@@ -195,7 +200,7 @@ def _folder_base(session: Session, stage: Stage, named: ContextBase, reporter: S
     place = Place(
         folder_slot(named.name),
         locate(session.graph.file, stage.span),
-        refusal(session.request, stage, step.title),
+        refusal(session, stage, step),
     )
     done = perform(session, place, reporter, SCRATCH, work)
     base = scratch_base(stage.platform)

@@ -207,6 +207,11 @@ class History:
             (slot, title, stage, limit),
         )
 
+    def texts(self, within: str) -> list[tuple[str, str]]:
+        """The slots that have a text within them, with the titles of their steps. Looks at all that there are."""
+        rows = self._database.all("SELECT slot, title FROM step_texts WHERE instr(slot, ?)", (within,))
+        return [(str(slot), str(title)) for slot, title in rows]
+
     def _steps(self, condition: str, values: Sequence[Any]) -> list[BuildStep]:
         rows = self._database.all(
             f"SELECT {_STEP} FROM build_steps JOIN step_texts ON id = text WHERE {condition}", values

@@ -59,6 +59,24 @@ class Records:
                 return _record(row)
         return None
 
+    def met(self, slot: str) -> list[Record]:
+        """Records that other steps made, and that the steps of a slot found in the last build that had any of them."""
+        columns = ", ".join(f"records.{name}" for name in _COLUMNS.split(", "))
+        rows = self._database.all(
+            f"SELECT DISTINCT {columns} FROM build_steps JOIN records ON records.key = build_steps.key WHERE build = "
+            "(SELECT max((SELECT max(build) FROM build_steps WHERE text = id)) FROM step_texts WHERE slot = ?) "
+            "AND text IN (SELECT id FROM step_texts WHERE slot = ?) AND records.slot <> ?",
+            (slot, slot, slot),
+        )
+        return [record for record in map(_record, rows) if record is not None]
+
+    def made(self, state: bytes) -> Record | None:
+        """The newest record that led to a state, None if there is none."""
+        row = self._database.one(
+            f"SELECT {_COLUMNS} FROM records WHERE state = ? ORDER BY created DESC LIMIT 1", (state,)
+        )
+        return None if row is None else _record(row)
+
     def put(self, record: Record) -> None:
         """Keep a record, in place of an earlier one of the same key."""
         self._database.run(
