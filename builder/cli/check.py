@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from builder.image.config import ImageConfig
 
 _NOT_PARSED = 2
-_IGNORE_FILES = (".dockerignore", ".containerignore")
 _SHELLCHECK = "shellcheck"
 
 
@@ -151,9 +150,10 @@ def check_file(wanted: Wanted) -> tuple[Checked, bool]:
 def _check(
     wanted: Wanted, path: str, name: str, text: bytes
 ) -> tuple[tuple[Finding, ...], bool, tuple[BuildFileError, ...], tuple[str, ...]]:
-    from builder.buildfile.ignorefile import read_ignore_file
     from builder.buildfile.parse import UnparsedError, parse
     from builder.buildfile.syntax import EMPTY_LINE, Onbuild
+    from builder.engine.contexts import ignore_rules
+    from builder.engine.inputs import ignore_file_of
     from builder.graph.further import apart, with_further
     from builder.graph.places import mistake
     from builder.graph.resolve import resolve_stages
@@ -211,7 +211,7 @@ def _check(
             build_platform=here,
             bases=bases,
             named_contexts=frozenset(wanted.named_contexts),
-            ignore=read_ignore_file(_ignore_text(wanted.context, path)),
+            ignore=ignore_rules(wanted.context, ignore_file_of(path))[1],
             skip=wanted.skip,
             only=wanted.only,
         ),
@@ -256,19 +256,6 @@ def _rules(wanted: Wanted) -> tuple[Rule, ...]:
 
     rules = RULES if wanted.all_rules else buildkit.RULES
     return tuple(rule for rule in rules if rule.default or rule.experimental or rule.name in wanted.only)
-
-
-def _ignore_text(context: str, path: str) -> bytes:
-    """The ignore file's text: the build file's own, else the context's."""
-    places = [path + suffix for suffix in _IGNORE_FILES] if path else []
-    places += [os.path.join(context, name) for name in _IGNORE_FILES]
-    for place in places:
-        try:
-            with open(place, "rb") as stream:
-                return stream.read(4 << 20)
-        except OSError:
-            continue
-    return b""
 
 
 COMMAND = Command(

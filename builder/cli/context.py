@@ -48,7 +48,9 @@ def run(args: Arguments, around: Surroundings) -> int:
 
 def _lines(report: ContextReport, *, files: bool) -> Iterator[str]:
     rules = (
-        f"{harmless(report.ignore_file)}: {report.rules} rules" if report.ignore_file else "no ignore file"
+        f"{harmless(report.ignore_file)}: {report.rules} {'rule' if report.rules == 1 else 'rules'}"
+        if report.ignore_file
+        else "no ignore file"
     )
     yield f"{rules}\n"
     for step in report.steps:

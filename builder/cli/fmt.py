@@ -67,10 +67,14 @@ def _read(name: str) -> bytes:
             raise UsageError(
                 "a build file is not read from a terminal", hint="redirect standard input, or name a file"
             )
-        return sys.stdin.buffer.read(_LIMIT)
+        text = sys.stdin.buffer.read(_LIMIT + 1)
+        if len(text) > _LIMIT:
+            raise UsageError(f"the build file on standard input is larger than {_LIMIT >> 20} MiB")
+        return text
+    from builder.engine.reading import read_file
+
     try:
-        with open(name, "rb") as stream:
-            return stream.read(_LIMIT)
+        return read_file(name, _LIMIT)
     except OSError as error:
         raise UsageError(f'the build file "{name}" cannot be read: {error.strerror}') from None
 

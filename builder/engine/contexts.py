@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from builder.buildfile.ignorefile import IgnoreRule, read_ignore_file
 from builder.core.tree import Ignore, Tree, hash_bytes
+from builder.engine.reading import read_file
 from builder.errors import BuilderError, CoreError, Location, UsageError
 from builder.graph.steps import FromContext, FromNamed, Origin
 from builder.store.store import Store
@@ -158,24 +159,29 @@ def compile_rules(name: str, rules: tuple[IgnoreRule, ...]) -> Ignore | None:
     except CoreError as error:
         rule = next((rule for rule in rules if rule.pattern.lstrip("!") == error.path.lstrip("!")), rules[0])
         raise BuilderError(
-            f"the ignore pattern {rule.pattern!r} cannot be understood: {error.message}",
+            f"the ignore pattern {rule.pattern!r} cannot be understood: {error.message.rpartition(': ')[2]}",
             location=Location(name, rule.line, 1, max(len(rule.text), 1), rule.text),
-            hint="close every [ with a ], and write \\[ for the character itself",
+            hint=_pattern_hint(rule.pattern),
         ) from None
+
+
+def _pattern_hint(pattern: str) -> str | None:
+    if "[" in pattern:
+        return "close every [ with a ], write ranges upwards as in [a-z], and \\[ for the character itself"
+    if pattern.endswith("\\"):
+        return "the backslash at the end makes nothing plain: leave it out, or write \\\\ for the character itself"
+    return None
 
 
 def _read_ignore_file(fd: int, path: str, ignore_file: str | None) -> tuple[str, bytes]:
     """The name and content of the rules that hold, or nothing."""
-    if ignore_file is not None:
-        with open(ignore_file, "rb") as stream:
-            return ignore_file, stream.read(_IGNORE_LIMIT)
-    for name in _IGNORE_FILES:
+    names = (ignore_file,) if ignore_file is not None else _IGNORE_FILES
+    for name in names:
+        shown = name if ignore_file is not None else os.path.join(path, name)
         try:
-            opened = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=fd)
+            return shown, read_file(name, _IGNORE_LIMIT, dir_fd=None if ignore_file is not None else fd)
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise UsageError(f'"{os.path.join(path, name)}" cannot be read: {error.strerror}') from None
-        with open(opened, "rb") as stream:
-            return os.path.join(path, name), stream.read(_IGNORE_LIMIT)
+            raise UsageError(f'"{shown}" cannot be read: {error.strerror}') from None
     return "", b""

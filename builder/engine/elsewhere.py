@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from itertools import chain
 
 from builder.core.files import open_in_root
+from builder.engine.reading import chunks, read_opened
 from builder.engine.reporter import Events, StepReporter
 from builder.engine.request import BuildRequest
 from builder.errors import BuilderError, CoreError, ImageError, UsageError
@@ -22,6 +23,8 @@ KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _FILE = "context"  # what BuildKit calls the file that a URL context is
 _CHUNK = 1 << 20
 _TEXT_LIMIT = 64 << 20
+_FIRST = 4096
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what writes build files so is told in a message of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Fetcher:
         stack: ExitStack,
     ) -> None:
         self._store, self._request, self._events = store, request, events
-        self._cancelled, self._stack = cancelled, stack
+        self.cancelled, self._stack = cancelled, stack
 
     def fetch(self, source: str, title: str) -> Fetched:
         """Bring a context here; told as a step of the build."""
@@ -97,12 +100,12 @@ class Fetcher:
         stream = self._request.stdin
         if stream is None:
             raise UsageError("there is no standard input to read the build context from")
-        start = stream.read(_CHUNK)
+        rest = chunks(stream, self.cancelled)
+        start = _beginning(rest)
         if not start:
             raise UsageError(
                 "standard input is empty", hint="give a build file or a tar archive: tar c . | pybuild -"
             )
-        rest: Iterator[bytes] = iter(lambda: stream.read(_CHUNK), b"")
         return self._take(start, rest, folder, "standard input")
 
     def _from_url(self, url: str, folder: str, reporter: StepReporter) -> Fetched:
@@ -112,7 +115,7 @@ class Fetcher:
             self._store,
             url,
             secrets=self._request.secrets,
-            cancelled=self._cancelled,
+            cancelled=self.cancelled,
             progress=reporter.progress,
         )
         with self._store.blobs.open(download.digest) as stream:
@@ -129,6 +132,11 @@ class Fetcher:
             kind = compression_of(start)
             if kind is not None:
                 raise UsageError(f"{what} is compressed with {kind}, but what is in it is no tar archive")
+            if b"\0" in start[:_FIRST] and not start.startswith(_UTF_16):
+                raise UsageError(
+                    f"{what} is neither a tar archive nor a build file",
+                    hint="known are tar archives, plain or compressed with gzip, bzip2, xz or zstd",
+                )
             text = _bounded(chain((start,), rest), what)
             with open(os.path.join(folder, _FILE), "xb") as stream:
                 stream.write(text)
@@ -146,12 +154,23 @@ class Fetcher:
     def _from_git(self, address: GitAddress, folder: str) -> Fetched:
         from builder.engine.remotes import git_folder, open_git
 
-        git = open_git(address, self._request.secrets, self._cancelled)
+        git = open_git(address, self._request.secrets, self.cancelled)
         keep = address.keep_git_dir
         if keep is None:
             keep = self._request.build_args.get(KEEP_GIT_DIR, "").lower() in ("1", "t", "true")
         seconds = git.checkout(git.commit(), folder, keep_git_dir=keep)
         return Fetched(os.path.join(folder, git_folder(address, folder)), seconds=seconds)
+
+
+def _beginning(chunks: Iterator[bytes]) -> bytes:
+    """Enough of a stream to tell what it is, or all of it: pipes may give a byte at a time."""
+    start = bytearray()
+    while len(start) < _CHUNK:
+        chunk = next(chunks, b"")
+        if not chunk:
+            break
+        start += chunk
+    return bytes(start)
 
 
 def _bounded(chunks: Iterable[bytes], what: str) -> bytes:
@@ -173,10 +192,9 @@ def read_inside(folder: str, path: str) -> bytes | None:
     finally:
         os.close(root)
     try:
-        with open(fd, "rb") as stream:
-            return stream.read(_TEXT_LIMIT)
-    except OSError:
-        return None
+        return read_opened(fd, _TEXT_LIMIT)
+    except OSError as error:
+        raise UsageError(f'the build file "{path}" cannot be read: {error.strerror}') from None
 
 
 def url_name(url: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from builder.buildfile.syntax import BuildFile
 from builder.digest import digest_of
 from builder.engine.contexts import ContextSource
 from builder.engine.elsewhere import STDIN, Fetched, Fetcher, lies_elsewhere, read_inside, url_name
+from builder.engine.reading import chunks, read_file
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
 from builder.graph.arguments import EPOCH
@@ -16,8 +16,14 @@ from builder.remote.addresses import is_url, without_password
 from builder.store.store import Store
 from builder.value import dataclass
 
-# Without -f the first of these in the context is the build file.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+
 DEFAULT_NAMES = ("Buildfile", "Dockerfile", "Containerfile")
+"""Without -f the first of these in the context is the build file; `dockerfile` is looked for last, as by BuildKit."""
+
+_SMALL = "dockerfile"
 _LIMIT = 64 << 20
 
 
@@ -53,7 +59,7 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
         folders[dated], seconds = ContextSource(path=named.path, local=False), named.seconds
     if lies_elsewhere(request.context):
         fetched = fetcher.fetch(request.context, "[internal] load remote build context")
-        slot, name, text = _remote_build_file(request, fetched)
+        slot, name, text = _remote_build_file(request, fetched, fetcher)
         folders[""] = ContextSource(path=fetched.path, local=False)
         seconds = fetched.seconds if dated == "context" else seconds
         return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, seconds)
@@ -64,11 +70,11 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
             hint="the last argument is the folder that COPY takes files from, a URL, a git repository, or -",
         )
     path, name, text = _read_build_file(request, fetcher)
-    folders[""] = ContextSource(path=request.context, ignore_file=_ignore_file(path))
+    folders[""] = ContextSource(path=request.context, ignore_file=ignore_file_of(path))
     return Inputs(_parse(text, name, store, request), path or name, folders, layouts, images, seconds)
 
 
-def _remote_build_file(request: BuildRequest, fetched: Fetched) -> tuple[str, str, bytes]:
+def _remote_build_file(request: BuildRequest, fetched: Fetched, fetcher: Fetcher) -> tuple[str, str, bytes]:
     """The build file of a context that lies elsewhere: `-f` is a path inside it."""
     where = "standard input" if request.context == STDIN else without_password(request.context)
     if fetched.build_file is not None:
@@ -79,8 +85,8 @@ def _remote_build_file(request: BuildRequest, fetched: Fetched) -> tuple[str, st
             )
         return where, "stdin" if request.context == STDIN else url_name(request.context), fetched.build_file
     if request.file == STDIN:
-        return where, "stdin", _read_stdin(request)
-    for name in (request.file,) if request.file else DEFAULT_NAMES:
+        return where, "stdin", _read_stdin(request, fetcher.cancelled)
+    for name in (request.file,) if request.file else (*DEFAULT_NAMES, _SMALL):
         text = read_inside(fetched.path, name)
         if text is not None:
             return f"{where}\n{name}", name, text
@@ -90,10 +96,15 @@ def _remote_build_file(request: BuildRequest, fetched: Fetched) -> tuple[str, st
     )
 
 
-def _read_stdin(request: BuildRequest) -> bytes:
+def _read_stdin(request: BuildRequest, cancelled: threading.Event | None) -> bytes:
     if request.stdin is None:
         raise UsageError("there is no standard input to read the build file from")
-    return request.stdin.read(_LIMIT)
+    text = bytearray()
+    for chunk in chunks(request.stdin, cancelled):
+        text += chunk
+        if len(text) > _LIMIT:
+            raise UsageError(f"the build file on standard input is larger than {_LIMIT >> 20} MiB")
+    return bytes(text)
 
 
 def _read_build_file(request: BuildRequest, fetcher: Fetcher) -> tuple[str, str, bytes]:
@@ -102,13 +113,18 @@ def _read_build_file(request: BuildRequest, fetcher: Fetcher) -> tuple[str, str,
         if fetched.build_file is None:
             raise UsageError(f"{without_password(request.file)} is an archive, not a build file")
         return "", url_name(request.file), fetched.build_file
-    return read_build_file(request)
+    return read_build_file(request, fetcher.cancelled)
 
 
-def read_build_file(request: BuildRequest) -> tuple[str, str, bytes]:
-    """The path, the name for messages, and the bytes of a build file of this machine or from standard input."""
+def read_build_file(
+    request: BuildRequest, cancelled: threading.Event | None = None
+) -> tuple[str, str, bytes]:
+    """The path, the name for messages, and the bytes of a build file of this machine or from standard input.
+
+    `cancelled` breaks off waiting for a pipe or a terminal.
+    """
     if request.file == STDIN:
-        return "", "stdin", _read_stdin(request)
+        return "", "stdin", _read_stdin(request, cancelled)
     if request.file is not None:
         inside = os.path.join(request.context, request.file)
         if not os.path.exists(request.file) and os.path.isfile(inside):
@@ -116,8 +132,8 @@ def read_build_file(request: BuildRequest) -> tuple[str, str, bytes]:
                 f'the build file "{request.file}" does not exist',
                 hint=f"-f is relative to the current folder: write -f {inside}",
             )
-        return request.file, request.file, _read(request.file)
-    for name in DEFAULT_NAMES:
+        return request.file, request.file, _read(request.file, pipes=True, cancelled=cancelled)
+    for name in (*DEFAULT_NAMES, _SMALL):
         path = os.path.join(request.context, name)
         if os.path.lexists(path):
             return path, os.path.normpath(path), _read(path)
@@ -127,19 +143,20 @@ def read_build_file(request: BuildRequest) -> tuple[str, str, bytes]:
     )
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, *, pipes: bool = False, cancelled: threading.Event | None = None) -> bytes:
     try:
-        with open(path, "rb") as stream:
-            if stat.S_ISDIR(os.fstat(stream.fileno()).st_mode):
-                raise IsADirectoryError(21, "it is a folder")
-            return stream.read(_LIMIT)
+        return read_file(path, _LIMIT, pipes=pipes, cancelled=cancelled)
     except FileNotFoundError:
+        if os.path.islink(path):
+            target = os.readlink(path)
+            raise UsageError(
+                f'the build file "{path}" does not exist: it is a link to "{target}", which is not there'
+            ) from None
         raise UsageError(
             f'the build file "{path}" does not exist', hint="-f is relative to the current folder"
         ) from None
     except OSError as error:
-        reason = "it is a folder" if isinstance(error, IsADirectoryError) else error.strerror
-        raise UsageError(f'the build file "{path}" cannot be read: {reason}') from None
+        raise UsageError(f'the build file "{path}" cannot be read: {error.strerror}') from None
 
 
 def _parse(text: bytes, name: str, store: Store, request: BuildRequest) -> BuildFile:
@@ -168,7 +185,7 @@ def _parse(text: bytes, name: str, store: Store, request: BuildRequest) -> Build
     return file
 
 
-def _ignore_file(path: str) -> str | None:
+def ignore_file_of(path: str) -> str | None:
     """`<build file>.dockerignore` takes the place of the context's ignore file."""
     if path:
         for suffix in (".dockerignore", ".containerignore"):

@@ -29,6 +29,8 @@ def _written(sign: str) -> str:
     number = ord(sign)
     if sign in "\x00\x07\x08":  # bells, backspaces and padding say nothing
         return ""
+    if 0xDC80 <= number <= 0xDCFF:  # a byte that is no UTF-8, as Python keeps it in text
+        number -= 0xDC00
     return (
         f"\\x{number:02x}"
         if number < 0x100
