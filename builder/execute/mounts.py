@@ -54,12 +54,16 @@ class Mounts:
         state_of: StateOf,
         secrets: Mapping[str, bytes],
         restore: Restore | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
+        """`check` is called while it waits for a cache mount, and raises what is to end that."""
         self._store, self._run = store, run
         self._is_folder, self._copy_folder = is_folder, copy_folder
         self._state_of, self._secrets, self._restore = state_of, secrets, restore
+        self._check = check
         self._stack = ExitStack()
         self._count = 0
+        self._caches: dict[str, str] = {}
         self.env: dict[str, str] = {}
 
     def __enter__(self) -> Mounts:
@@ -70,6 +74,10 @@ class Mounts:
 
     def prepare(self, mounts: Sequence[MountSpec], scripts: Sequence[InlineFile]) -> tuple[Mount, ...]:
         """What to mount, in order; `env` gets the variables that secrets become."""
+        # Locks are taken in one order, whatever that of the line: no two steps may wait for each other.
+        only = (spec for spec in mounts if spec.kind == "cache" and spec.sharing == "locked")
+        for spec in sorted(only, key=cache_name):
+            self._cache(spec)
         found = [mount for spec in mounts for mount in self._prepare(spec)]
         # What lies deeper comes later, however it is written.
         found.sort(key=lambda mount: mount.target.rstrip("/").count("/"))
@@ -166,8 +174,16 @@ class Mounts:
         return inside
 
     def _cache(self, spec: MountSpec) -> str:
-        """The folder of a cache, new ones made as asked; `locked` waits for others, `private` gets one nobody else uses."""
+        """The folder of a cache, new ones made as asked; `locked` waits for others, `private` gets one nobody else uses.
+
+        In one step a cache is one folder, however often it is mounted.
+        """
         name = cache_name(spec)
+        if name not in self._caches:
+            self._caches[name] = self._open_cache(name, spec)
+        return self._caches[name]
+
+    def _open_cache(self, name: str, spec: MountSpec) -> str:
         caches = os.path.join(self._store.path, "caches")
         os.makedirs(caches, mode=0o711, exist_ok=True)
         for number in range(1000):
@@ -175,7 +191,7 @@ class Mounts:
             lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._stack.callback(os.close, lock)
             if spec.sharing == "locked":
-                flock(lock, fcntl.LOCK_EX)
+                flock(lock, fcntl.LOCK_EX, self._check)
             elif spec.sharing == "private" and not alone(lock):
                 continue
             break

@@ -35,6 +35,8 @@ from builder.store.states import State, States
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from builder.store.arrival import Supplier
     from builder.store.portables import Portables
     from builder.store.sendings import Sendings
@@ -187,9 +189,9 @@ class Store:
         """A private place to carry out a step in."""
         return new_run(self.fd, self.path)
 
-    def step_lock(self, key: bytes) -> AbstractContextManager[None]:
-        """Held while a step is carried out, so that two builds do not do the same work at once."""
-        return locked(self.fd, f"step-{int.from_bytes(key[:4], 'big') % _LOCKS:02x}")
+    def step_lock(self, key: bytes, check: Callable[[], None] | None = None) -> AbstractContextManager[None]:
+        """Held while a step is carried out, so that two builds do not do the same work at once; `check` may end the wait."""
+        return locked(self.fd, f"step-{int.from_bytes(key[:4], 'big') % _LOCKS:02x}", check)
 
     def index_path(self, name: str) -> str:
         """The file of a context's stat index."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import PYBUILD, Run
 
 # Each of two stages leaves its mark, waits (at most ten seconds) until the other is there too, and lists what it sees.
 MEET = """\
@@ -75,3 +79,66 @@ def test_a_target_names_a_mount_in_all_build_files(pybuild: Run, context: Path, 
         )
         pybuild("build", "-o", tmp_path / "out", context)
     assert (tmp_path / "out" / "seen").read_text() == "first\n"
+
+
+@pytest.mark.parametrize("sharing", ["shared", "private", "locked"])
+def test_a_mount_that_one_step_names_twice_is_one(
+    pybuild: Run, context: Path, tmp_path: Path, sharing: str
+) -> None:
+    mounts = " ".join(f"--mount=type=cache,id=one,target=/{name},sharing={sharing}" for name in "ab")
+    (context / "Buildfile").write_text(
+        f"FROM base AS a\nRUN {mounts} touch /a/f; ls /b > /seen\nFROM scratch\nCOPY --from=a /seen /\n"
+    )
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert (tmp_path / "out" / "seen").read_text() == "f\n"
+
+
+def test_steps_that_lock_several_mounts_do_not_wait_for_each_other(pybuild: Run, context: Path) -> None:
+    stages = ""
+    for name, order in (("a", "xyz"), ("b", "zyx"), ("c", "yxz")):
+        mounts = " ".join(f"--mount=type=cache,id={one},target=/{one},sharing=locked" for one in order)
+        stages += f"FROM base AS {name}\nRUN {mounts} touch /{name}\n"
+    copies = "".join(f"COPY --from={name} /{name} /\n" for name in "abc")
+    (context / "Buildfile").write_text(f"{stages}FROM scratch\n{copies}")
+    for _ in range(3):
+        pybuild("build", "--no-cache", "--jobs", "3", context)
+
+
+@pytest.mark.parametrize("other", ["true; ", ""], ids=["a locked mount", "a step"])
+def test_a_build_that_waits_for_another_can_be_stopped(
+    context: Path, bases: Path, store: Path, other: str
+) -> None:
+    text = (
+        "FROM base\nRUN --mount=type=cache,id=m,target=/m,sharing=locked {}touch /m/here;"
+        " until [ -e /m/go ]; do sleep 0.02; done\n"
+    )
+    line = [
+        *PYBUILD,
+        "build",
+        "--progress",
+        "plain",
+        "--build-context",
+        f"base=oci-layout://{bases / 'base'}",
+    ]
+    env = dict(os.environ, PYBUILD_STORE=str(store))
+
+    def start(text: str, name: str) -> subprocess.Popen[str]:
+        (context / name).write_text(text)
+        return subprocess.Popen(
+            [*line, "-f", context / name, context], env=env, text=True, stderr=subprocess.PIPE
+        )
+
+    first = start(text.format(""), "one")
+    while not (found := list(store.glob("caches/*/here"))):
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = start(text.format(other), "two")
+    assert second.stderr is not None
+    assert any(said.startswith("#2 [2/2] RUN") for said in iter(second.stderr.readline, ""))
+    second.terminate()
+    assert second.wait(60) == 128 + signal.SIGTERM
+    assert first.poll() is None
+    (found[0].parent / "go").touch()
+    first.communicate()
+    assert first.returncode == 0
+    second.stderr.close()
