@@ -92,7 +92,7 @@ def _is_absolute(path: str, system: str) -> bool:
 
 
 def undefined_var(facts: Facts) -> Iterator[Hit]:
-    """UndefinedVar.
+    """UndefinedVar: once for each word that uses a variable, as BuildKit tells it.
 
     Where the base's own variables are not known, names that an image may well set (capitals) are reported only if they
     look like a slip: another line of the file sets them, or they are spelled nearly like one that is set.
@@ -102,11 +102,11 @@ def undefined_var(facts: Facts) -> Iterator[Hit]:
     for visit in facts.carried_out:
         if isinstance(visit.line, syntax.Expose):
             continue  # BuildKit does not look at its words
-        seen = set()
+        seen: set[tuple[str, int]] = set()
         for name, word in visit.unset:
-            if name in seen or name in _NOT_IN_ENVIRONMENT:
+            if (name, id(word)) in seen or name in _NOT_IN_ENVIRONMENT:
                 continue
-            seen.add(name)
+            seen.add((name, id(word)))
             suggested += 1
             near = suggestion(name, visit.names, "$") if suggested <= _SUGGESTIONS else ""
             if not visit.stage.known and not near and re.fullmatch("[A-Z_][A-Z0-9_]*", name):

@@ -221,7 +221,11 @@ CASES = {
     "ARG TOKEN\nFROM scratch": [],  # BuildKit looks at stages only
     # variables
     "FROM scratch\nCOPY $foo .": undefined(2, "$foo", "foo"),
-    "FROM scratch\nCOPY $foo ${foo} $foo/": undefined(2, "$foo", "foo"),
+    "FROM scratch\nCOPY $foo ${foo} $foo/": [
+        *undefined(2, "$foo", "foo"),
+        *undefined(2, "${foo}", "foo"),
+        *undefined(2, "$foo", "foo"),
+    ],
     "FROM scratch\nARG foo\nCOPY a$foo .": [],
     "FROM scratch AS a\nARG foo=a\nFROM a\nCOPY $foo .": [],
     "FROM scratch\nRUN echo $foo": [],
@@ -372,6 +376,14 @@ def test_names_in_small_letters_and_numbers_are_set_by_no_base():
     text = "FROM alpine\nCOPY $foo .\nENV A=$JAVA_HOME/x B=$1\nCOPY <<E /x\n$uri $HOME\nE\n"
     shown = [found.message for found in findings(text, "UndefinedVar")]
     assert shown == [f"Usage of undefined variable '${name}'" for name in ("foo", "1", "uri")]
+
+
+def test_each_word_that_uses_a_variable_is_told() -> None:
+    text = "FROM scratch\nCOPY $a $a /$b$b/\nENV x=$c y=$c\nLABEL $d=$d\nCOPY <<E <<F /z\n$e $e\nE\n$e\nF\n"
+    found = findings(text, "UndefinedVar")
+    assert [(one.span.line, one.span.column) for one in found] == [
+        *((2, 6), (2, 9), (2, 13), (3, 7), (3, 12), (4, 7), (4, 10), (6, 1), (8, 1)),
+    ]
 
 
 def test_variables_of_expose_are_not_looked_at() -> None:
