@@ -23,6 +23,11 @@ _WORTH_THREADS = 1 << 20
 # Seconds that an output waits for a layer which is made at this moment.
 _WAIT = 1.0
 
+_MARK = (
+    "such a name removes other files when an image is unpacked: leave it out with --exclude or an ignore file, or remove it"
+    " in the step that makes it"
+)
+
 
 def known_layer(
     store: Store, state: bytes, *, compression: str = "gzip", max_mtime: int = -1, proven: bool = False
@@ -162,6 +167,7 @@ def _write(
                 pulled=False,
             )
     except CoreError as error:
-        raise ImageError(f"cannot make a layer: {error.message}") from error
+        mark = error.message.endswith("begins with .wh.")
+        raise ImageError(f"cannot make a layer: {error.message}", hint=_MARK if mark else None) from error
     finally:
         os.close(folder)

@@ -119,22 +119,17 @@ def apply_user(draft: Draft, line: User) -> None:
 
 def apply_expose(draft: Draft, line: Expose) -> None:
     """Add ports; here alone a value with blanks makes several words."""
-    from builder.graph.ports import MAX_PORTS, exposed_ports
+    from builder.graph.ports import Ports
 
-    ports: dict[str, None] = {}
-    count = 0
+    ports = Ports()
     for word in sorted(line.ports, key=lambda word: word.text):
         for text in draft.expand(word).split():
             try:
-                found = exposed_ports(text)
+                ports.add(text)
             except BuildFileError as error:
                 raise draft.bad(word.span, error.message, error.hint) from None
-            count += len(found)
-            if count > MAX_PORTS:
-                raise draft.bad(word.span, f"EXPOSE names more than {MAX_PORTS} ports", "name each port once")
-            ports.update(dict.fromkeys(found))
-    draft.set(exposed_ports=tuple(sorted({*draft.config.exposed_ports, *ports})))
-    draft.record("EXPOSE " + created.list_text(ports))
+    draft.set(exposed_ports=tuple(sorted({*draft.config.exposed_ports, *ports.found})))
+    draft.record("EXPOSE " + created.list_text(ports.found))
 
 
 def apply_volume(draft: Draft, line: Volume) -> None:

@@ -6,12 +6,30 @@ from builder.errors import BuildFileError
 from builder.graph.places import suggest
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-MAX_PORTS = 65536 * len(PROTOCOLS)
-"""All that exist; a line that names more means no good."""
+_COUNT = 65536
 
 
-def exposed_ports(text: str) -> tuple[str, ...]:
-    """The ports that one word of EXPOSE means; a `BuildFileError` (without a place) if it means none.
+class Ports:
+    """Those that the words of one EXPOSE name, each once: at most 65,536 of a protocol, however often they are named."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, bytearray] = {}
+        self.found: dict[str, None] = {}  # in the order in which they were named
+
+    def add(self, text: str) -> None:
+        """Take in what a word means; see `exposed_ports`."""
+        first, last, protocol = exposed_ports(text)
+        named = self._named.setdefault(protocol, bytearray(_COUNT))
+        at = named.find(0, first, last + 1)
+        while at >= 0:
+            self.found[f"{at}/{protocol}"] = None
+            at = named.find(0, at + 1, last + 1)
+        named[first : last + 1] = b"\1" * (last + 1 - first)
+
+
+def exposed_ports(text: str) -> tuple[int, int, str]:
+    """The first and the last port and the protocol that a word of EXPOSE means; a `BuildFileError` (without a place) if
+    it means none.
 
     Addresses and host ports are checked and then forgotten, as in Docker: an image cannot choose them.
     """
@@ -28,7 +46,7 @@ def exposed_ports(text: str) -> tuple[str, ...]:
             raise _bad(text, "the two ranges differ in length")
     if address and not _is_address(address):
         raise _bad(text, f"{address[:80]!r} is no IP address")
-    return tuple(f"{number}/{protocol}" for number in range(first, last + 1))
+    return first, last, protocol
 
 
 def _parts(text: str) -> tuple[str, str, str]:

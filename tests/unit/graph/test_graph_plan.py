@@ -373,9 +373,9 @@ def test_values_that_grow_without_end_are_refused():
         plan(from_("base"), *lines)
 
 
-def test_ports_without_end_are_refused():
-    with pytest.raises(BuildFileError, match="ports"):
-        plan(from_("base"), line("EXPOSE", *["0-65535"] * 6000))
+def test_ports_that_are_named_without_end_count_once():
+    words = [f"{first}-65535/{protocol}" for first in range(2000) for protocol in ("tcp", "udp", "sctp")]
+    assert len(plan(from_("base"), line("EXPOSE", *words)).config.exposed_ports) == 3 * 65536
 
 
 def test_a_base_for_another_platform_is_warned_about():
