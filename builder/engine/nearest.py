@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 
 from builder.cache.key import Part
-from builder.engine.session import Parts, Session
+from builder.engine.session import Line, Parts, Session
 from builder.graph.naming import read_title
 from builder.graph.steps import CopyStep, RunStep, Step, WorkdirStep
 from builder.store.records import Record
@@ -15,7 +15,6 @@ from builder.store.records import Record
 _COMPARED = 128
 # Which parts are what a line of a build file says, and not what it stands on or takes.
 _OF_LINE = frozenset({"argument", "script", "destination", "directory"})
-_Line = frozenset[tuple[str, str, str]]
 
 
 def nearest_record(
@@ -33,12 +32,15 @@ def nearest_record(
     Parts of the kind `without` count for nothing. `above` are the states that the step stands on: what made them is another
     step. So is what another line of the stage says by now. The records of a slot are read once in a build.
     """
+    known = earlier_records(session, slot)
+    if not known:
+        return None
     wanted = frozenset((part.kind, part.name, part.value) for part in parts if part.kind != without)
     called = frozenset((part.kind, part.name) for part in parts)
     others = _other_lines(session, slot, wanted)
     best: Record | None = None
     most, most_names = -1, -1
-    for record, has in earlier_records(session, slot):
+    for record, has in known:
         shared = len(wanted & has)
         if shared < most:
             continue
@@ -79,19 +81,22 @@ def _made_before(session: Session, slot: str) -> list[Record]:
 # --- lines ---
 
 
-def _other_lines(session: Session, slot: str, own: Iterable[tuple[str, str, str]]) -> set[_Line]:
+def _other_lines(session: Session, slot: str, own: Iterable[tuple[str, str, str]]) -> frozenset[Line]:
     """What the other lines of a step's stage say."""
-    steps = session.lines.get(slot.rpartition("\n")[0] + "\n", ())
-    return {_said(step) for step in steps} - {_line(own)}
+    begin = slot.rpartition("\n")[0] + "\n"
+    said = session.said.get(begin)
+    if said is None:
+        said = session.said[begin] = frozenset(map(_said, session.lines.get(begin, ())))
+    return said - {_line(own)}
 
 
-def _line(parts: Iterable[tuple[str, str, str]]) -> _Line:
+def _line(parts: Iterable[tuple[str, str, str]]) -> Line:
     return frozenset(part for part in parts if part[0] in _OF_LINE and part[0] != "directory") or frozenset(
         part for part in parts if part[0] == "directory"
     )
 
 
-def _said(step: Step) -> _Line:
+def _said(step: Step) -> Line:
     """What a step's line says, as its parts have it."""
     if isinstance(step, RunStep):
         scripts = ((one.name, one.content.decode("utf-8", "surrogateescape")) for one in step.scripts)

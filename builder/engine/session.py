@@ -36,6 +36,8 @@ class Stand:
 
 
 Parts = frozenset[tuple[str, str, str]]
+Line = frozenset[tuple[str, str, str]]
+"""What a line of a build file says, as parts have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,9 @@ class Session:
     # The steps that were carried out, by their keys: equal ones of other stages are hits, and lead to these.
     # What was there before is known by them and not by time, as clocks are set back.
     made: dict[bytes, Above] = field(default_factory=dict)
-    # The steps of stages by what their slots begin with.
+    # The steps of stages by what their slots begin with, and what their lines say, once somebody asked.
     lines: dict[str, tuple[Step, ...]] = field(default_factory=dict)
+    said: dict[str, frozenset[Line]] = field(default_factory=dict)
     # Records of earlier builds by slot, with their parts as a set, and where the build file was before by stages; see
     # `builder.engine.nearest`.
     earlier: dict[str, list[tuple[Record, Parts]]] = field(default_factory=dict)

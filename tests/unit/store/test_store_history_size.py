@@ -85,6 +85,8 @@ def statements(store: Store) -> Iterator[list[str]]:
         (lambda store: store.history.builds(20), 1),
         (lambda store: store.history.steps_of(range(980, 1000)), 1),
         (lambda store: store.records.nearest(SLOT, 128, evicted=True), 1),
+        (lambda store: store.records.met(SLOT), 1),
+        (lambda store: store.records.made(b"s" * 16), 1),
         (lambda store: store.evictions.when(b"k"), 1),
     ],
 )
