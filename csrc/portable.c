@@ -275,7 +275,8 @@ static int look_at_changes(selection *work, pb_error *error)
     }
     pb_linkmap_free(&links);
     for (uint32_t i = 1; i < work->list.count; i++)
-        work->groups[i] = work->groups[i] & SEVERAL ? work->groups[i] & ~SEVERAL : 0;
+        if (work->groups[i]) /* pages that nobody wrote to take no memory */
+            work->groups[i] = work->groups[i] & SEVERAL ? work->groups[i] & ~SEVERAL : 0;
     return failed ? pb_fail(error, -failed, "hash", "%s", "") : 0;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import threading
@@ -164,7 +165,8 @@ class CacheRecords:
         except BuilderError:  # files have changed since; the record is as good without
             return None
         with open(path, "rb") as stream:
-            found = describe(stream.read(), LISTING)
+            name = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = Descriptor(LISTING, Digest("sha256", name), os.path.getsize(path))
         self.files[found.digest] = path
         *others, last = step.shared
         self._remote.remember_key(step.record.key, (*others, replace(last, listing=found)))

@@ -18,6 +18,8 @@ ROOM = 3 << 30
 # Bytes for a file at the peak, so that a million take 200 MB at most; some 40 to 90 are measured, 3 for a context that did not
 # change. The rest is for what the allocator and threads take or leave: three megabytes for all files together.
 COPIED, CACHED = 200, 100
+# With a remote cache to read and one to write: SHA-256 of each file, and what its record's sources were. Some 200 are measured.
+SHARED = 300
 
 BUILDFILE = """\
 FROM scratch AS first
@@ -45,9 +47,10 @@ def make_context(folder: Path, files: int) -> Path:
     return folder
 
 
-def peak(context: Path) -> int:
+def peak(context: Path, *flags: str) -> int:
     """The most memory of a whole build, in bytes."""
-    line = [sys.executable, "-c", COMMAND, "build", "-q", "--store", f"{context}.store", str(context)]
+    store = f"{context}.store{len(flags)}"
+    line = [sys.executable, "-c", COMMAND, "build", "-q", "--store", store, *flags, str(context)]
     done = subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout.split()[-1]) * 1024
 
@@ -72,3 +75,25 @@ def test_a_file_more_takes_few_bytes_more(contexts: tuple[Path, Path]) -> None:
     cached = (peak(many) - peak(few)) / (MANY - FEW)
     print(f"bytes for a file: cold {cold:.0f}, edited {edited:.0f}, cached {cached:.0f}")
     assert cold < COPIED and edited < COPIED and cached < CACHED, (cold, edited, cached)
+
+
+def test_a_file_more_takes_few_bytes_more_of_a_remote_cache(contexts: tuple[Path, Path]) -> None:
+    def difference() -> float:
+        few, many = (
+            peak(
+                context,
+                "--cache-from",
+                f"type=local,src={context}.cache",
+                "--cache-to",
+                f"type=local,dest={context}.cache",
+            )
+            for context in contexts
+        )
+        return (many - few) / (MANY - FEW)
+
+    cold = difference()
+    for context in contexts:
+        (context / "src" / "folder 3" / "file-7").write_bytes(b"changed")
+    edited = difference()
+    print(f"bytes for a file: cold {cold:.0f}, edited {edited:.0f}")
+    assert cold < SHARED and edited < SHARED, (cold, edited)

@@ -173,10 +173,18 @@ def test_many_files_are_found_again(tmp_path: Path) -> None:
         first = digest(root, known)
         known.save()
     assert first == hashlib.sha256(oracle(root, 0)).digest()
-    (root / "5").write_text("five")
-    with Known(str(tmp_path / "known"), SECRET) as known:
-        assert digest(root, known) == hashlib.sha256(oracle(root, 0)).digest()
-        assert known.hashed == 4
+    changed = range(5, 3000, 7)
+    for count in changed:
+        (root / str(count)).write_text(f"other {count}")
+    # What is new stands among what was known, and all is found again.
+    for read in (sum(len(f"other {count}") for count in changed), 0):
+        with Known(str(tmp_path / "known"), SECRET) as known:
+            assert digest(root, known) == hashlib.sha256(oracle(root, 0)).digest()
+            assert known.hashed == read
+            known.save()
+    kept = (tmp_path / "known").read_bytes()[48:]
+    entries = [kept[at : at + 16] for at in range(0, len(kept), 48)]
+    assert entries == sorted(set(entries)) and len(entries) == 3000 + len(changed) + 2  # and the folder, twice
 
 
 # --- listings ---
