@@ -136,11 +136,13 @@ def open_place(
 
         return FolderPlace(spec.get("dest") if write else spec.get("src"), spec.tag)
     if spec.type == "registry":
+        from builder.cache.breakable import BreakablePlace
         from builder.cache.registry import RegistryPlace
 
-        return RegistryPlace(spec, docker_config, auth_config)
+        return BreakablePlace(RegistryPlace(spec, docker_config, auth_config))
     if spec.type == "s3":
+        from builder.cache.breakable import BreakablePlace
         from builder.cache.s3 import S3Place
 
-        return S3Place(spec)
+        return BreakablePlace(S3Place(spec))
     raise UsageError(f"a cache of type {spec.type} has no place of its own")

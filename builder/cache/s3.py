@@ -78,11 +78,14 @@ class S3Place:
     def put(self, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> None:
         """Send a blob, a large one in parts."""
         from boto3.exceptions import Boto3Error
+        from boto3.s3.transfer import TransferConfig
         from botocore.exceptions import BotoCoreError, ClientError
 
+        # Threads of boto3 would keep the process from ending; other blobs are sent beside this one.
+        alone = TransferConfig(use_threads=False)
         with opener() as stream:
             try:
-                self._client.upload_fileobj(stream, self._bucket, self._blob(descriptor.digest))
+                self._client.upload_fileobj(stream, self._bucket, self._blob(descriptor.digest), Config=alone)
             except (BotoCoreError, ClientError, Boto3Error) as error:
                 raise self._failed(error) from None
 
@@ -98,7 +101,7 @@ class S3Place:
             raise self._failed(error) from None
 
     def abort(self) -> None:
-        """Nothing: what goes on ends by its timeout."""
+        """Nothing: what goes on ends by its timeout, and nobody waits for it (`builder.cache.breakable`)."""
 
     def close(self) -> None:
         """Close the connections."""

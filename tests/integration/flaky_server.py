@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers, data = self._ask(body)
         passed = {
             name: headers[name].replace(self.server.behind, self.server.host)
-            for name in ("Content-Type", "Docker-Content-Digest", "Location", "Content-Range")
+            for name in ("Content-Type", "Docker-Content-Digest", "Location", "Content-Range", "ETag")
             if headers.get(name)
         }
         if self.command == "HEAD" and headers.get("Content-Length"):
@@ -87,9 +87,16 @@ class _Handler(BaseHTTPRequestHandler):
         request = urllib.request.Request(
             f"http://{self.server.behind}{self.path}", data=body, method=self.command
         )
-        for name in ("Accept", "Content-Type", "Range"):
-            if self.headers.get(name):
-                request.add_header(name, self.headers[name])
+        if body is not None:
+            request.add_header("Content-Type", "application/octet-stream")
+        for name, value in self.headers.items():
+            if name.lower() in (
+                "accept",
+                "content-type",
+                "range",
+                "authorization",
+            ) or name.lower().startswith("x-amz-"):
+                request.add_header(name, value)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, response.headers, response.read()

@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from flaky_server import FlakyServer
 from registry_server import Registry, run_registry
 from remote_machines import Machine, NewMachine, is_right, rewrite_records
+from s3_server import run_s3
 
 NEVER = 3600
 # Never the limit where the other one is tried.
@@ -255,3 +258,98 @@ def test_a_slow_target_does_not_hold_up_another(
     )
     assert built.text.count("cache export failed: registry") == 1
     assert set(second.build("--cache-from", f"type=local,src={cache}").outcomes()) == {"hit"}
+
+
+def test_whoever_stops_waits_for_no_connection_that_is_not_made(machine: NewMachine) -> None:
+    """Nobody takes connections here, and a few that wait for that fill what the kernel takes for them."""
+    one = machine()
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        cache = f"type=registry,ref=127.0.0.1:{server.getsockname()[1]}/a/b,timeout={NEVER},wait={NEVER}"
+        process = one.start("--cache-to", cache, "-o", "type=cacheonly")
+        while "exporting cache to" not in (line := process.stdout.readline()) and line:  # type: ignore[union-attr]
+            pass
+        process.send_signal(signal.SIGINT)
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130, output
+
+
+# --- buckets ---
+
+
+@pytest.fixture
+def slow_bucket() -> Iterator[tuple[FlakyServer, str]]:
+    """A bucket behind a server that is slow where a test says so, and what names a cache in it."""
+    with run_s3() as bucket:
+        server = FlakyServer(bucket.url.removeprefix("http://"))
+        keys = "access_key_id=someone,secret_access_key=quite-secret,region=us-east-1,use_path_style=true"
+        yield server, f"type=s3,bucket=cache,endpoint_url=http://{server.host},{keys}"
+        server.stop()
+
+
+@pytest.mark.parametrize("how", ["stall", "sip"])
+def test_whoever_stops_an_export_to_a_bucket_waits_for_nothing(
+    machine: NewMachine, slow_bucket: tuple[FlakyServer, str], how: str
+) -> None:
+    """A bucket's library cannot be stopped; that the process ends shows that nobody waits for it."""
+    server, cache = slow_bucket
+    one = machine()
+    write_large(one)
+    server.behave = lambda method, path: how if method == "PUT" else ""
+    process = one.start(
+        "--cache-to", f"{cache},mode=max,timeout={NEVER},wait={NEVER}", "-o", "type=cacheonly"
+    )
+    try:
+        until = time.monotonic() + 100
+        while not any(line.startswith("PUT") for line in server.seen) and time.monotonic() < until:
+            time.sleep(0.05)
+        while "exporting cache to" not in (line := process.stdout.readline()) and line:  # type: ignore[union-attr]
+            pass
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+
+
+def test_a_bucket_that_is_too_slow_is_left_and_what_is_there_counts(
+    machine: NewMachine, slow_bucket: tuple[FlakyServer, str]
+) -> None:
+    server, cache = slow_bucket
+    first, second = machine(), machine()
+    write_large(first)
+    for name in ("Buildfile", "large"):
+        shutil.copy2(first.project / name, second.project / name)
+
+    def behave(method: str, path: str) -> str:
+        # The small layer and the records pass; the parts of the large one do not.
+        return "sip" if method in ("PUT", "POST") and ("partNumber=" in path or "uploads" in path) else ""
+
+    server.behave = behave
+    built = first.build("--cache-to", f"{cache},mode=max,timeout={NEVER},wait=5")
+    assert "it is too slow: 1 of 2 layers are there" in built.text
+    server.behave = lambda method, path: ""
+    assert second.build("--cache-from", cache).outcomes() == ["hit", "miss"]
+
+
+@pytest.mark.parametrize("what", ["/manifests/", "/blobs/"])
+def test_a_bucket_that_is_read_is_waited_for_no_longer_than_it_may_cost(
+    machine: NewMachine, slow_bucket: tuple[FlakyServer, str], what: str
+) -> None:
+    server, cache = slow_bucket
+    first, second = machine(), machine()
+    first.build("--cache-to", f"{cache},mode=max")
+    server.behave = lambda method, path: "stall" if what in path else ""
+    built = second.build("--cache-from", f"{cache},timeout={NEVER},wait=0.3")
+    is_right(second, built)
+    assert "it did not answer within 0.3 s" in built.text

@@ -184,7 +184,9 @@ def test_many_files_are_found_again(tmp_path: Path) -> None:
             known.save()
     kept = (tmp_path / "known").read_bytes()[48:]
     entries = [kept[at : at + 16] for at in range(0, len(kept), 48)]
-    assert entries == sorted(set(entries)) and len(entries) == 3000 + len(changed) + 2  # and the folder, twice
+    assert (
+        entries == sorted(set(entries)) and len(entries) == 3000 + len(changed) + 2
+    )  # and the folder, twice
 
 
 # --- listings ---
