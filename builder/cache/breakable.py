@@ -23,7 +23,7 @@ class BreakablePlace:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._changed = threading.Condition()
-        self._broken = 0
+        self._broken = False
 
     @property
     def what(self) -> str:
@@ -49,10 +49,9 @@ class BreakablePlace:
 
     def put(self, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> None:
         """Write a blob."""
-        broken = self._broken
 
         def opened() -> BinaryIO:
-            if self._broken != broken:  # the caller is gone, and perhaps what it reads from
+            if self._broken:  # the caller is gone, and perhaps what it reads from
                 raise ImageError("it was broken off")
             return opener()
 
@@ -63,9 +62,9 @@ class BreakablePlace:
         self._call(lambda: self._place.put_manifest(document))
 
     def abort(self) -> None:
-        """Break off what goes on."""
+        """Break off what goes on; nothing more is asked."""
         with self._changed:
-            self._broken += 1
+            self._broken = True
             self._changed.notify_all()
         self._place.abort()
 
@@ -86,9 +85,9 @@ class BreakablePlace:
                 self._changed.notify_all()
 
         with self._changed:
-            broken = self._broken
-            threading.Thread(target=answer, name="cache-call", daemon=True).start()
-            while not found and not failed and self._broken == broken:
+            if not self._broken:
+                threading.Thread(target=answer, name="cache-call", daemon=True).start()
+            while not found and not failed and not self._broken:
                 self._changed.wait()
         if found:
             return found[0]

@@ -60,7 +60,7 @@ class LatePlace:
     def __init__(self, opened: Callable[[], Place]) -> None:
         self._opened = opened
         self._place: Place | None = None
-        self._closed = False
+        self._over = False
         self._lock = threading.Lock()
 
     @property
@@ -94,23 +94,23 @@ class LatePlace:
         self._now().put_manifest(document)
 
     def abort(self) -> None:
-        """Break off what goes on."""
+        """Break off what goes on, and what has not begun yet."""
+        self._over = True
         if self._place is not None:
             self._place.abort()
 
     def close(self) -> None:
         """Let go of connections; it is not opened any more."""
-        with self._lock:
-            self._closed = True
+        self._over = True
         if self._place is not None:
             self._place.close()
 
     def _now(self) -> Place:
         with self._lock:
-            if self._closed:
-                raise ImageError("it was closed")
-            if self._place is None:
+            if self._place is None and not self._over:
                 self._place = self._opened()
+            if self._place is None or self._over:
+                raise ImageError("it was left")
             return self._place
 
 

@@ -243,7 +243,8 @@ def _export(session: Session, export: CacheExport, upload: Upload, chain: frozen
     def check() -> None:
         nonlocal said
         session.check()
-        reporter.sent_progress("to the cache", upload.target.moved, upload.target.wanted)
+        if upload.target.wanted:
+            reporter.sent_progress("to the cache", upload.target.moved, upload.target.wanted)
         if not said and time.monotonic() - begin >= _PATIENCE:
             said = True
             reporter.output("stderr", _WAITING)
