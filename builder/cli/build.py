@@ -157,7 +157,10 @@ def _caches(args: Arguments) -> dict[str, Any]:
 def _platform(args: Arguments, around: Surroundings) -> str | None:
     chosen = values.comma_list(args.texts("--platform"))
     if len(chosen) > 1:
-        raise UsageError("--platform: building for several platforms at once is not supported yet")
+        raise UsageError(
+            "--platform: building for several platforms at once is not supported yet",
+            hint="build once for each platform",
+        )
     platform = chosen[0] if chosen else around.setting("DOCKER_DEFAULT_PLATFORM")
     return None if platform == "local" else platform
 

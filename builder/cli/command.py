@@ -73,7 +73,10 @@ class Command:
         if count < self.fewest or (self.most is not None and count > self.most):
             problem = "too few words" if count < self.fewest else f'unexpected "{args.words[self.most or 0]}"'
             line = " ".join(part for part in ("pybuild", self.name, self.usage) if part)
-            raise UsageError(f"{self.name}: {problem}", hint=f"usage: {line}; see pybuild {self.name} --help")
+            slip = f"did you mean {args.slip}? " if args.slip and count > self.fewest else ""
+            raise UsageError(
+                f"{self.name}: {problem}", hint=f"{slip}usage: {line}; see pybuild {self.name} --help"
+            )
 
 
 def find(name: str) -> Command:

@@ -40,12 +40,18 @@ class Flag:
 
 
 class Arguments:
-    """What a command line says: the values of its flags, and the words that are none."""
+    """What a command line says: the values of its flags, and the words that are none.
 
-    def __init__(self, flags: Iterable[Flag], given: Mapping[str, list[str]], words: Sequence[str]) -> None:
+    `slip` is a flag that may have been meant where one dash is missing (`-tag`, which is `-t ag`).
+    """
+
+    def __init__(
+        self, flags: Iterable[Flag], given: Mapping[str, list[str]], words: Sequence[str], slip: str = ""
+    ) -> None:
         self._names = frozenset(flag.name for flag in flags)
         self._given = given
         self.words = tuple(words)
+        self.slip = slip
 
     def text(self, name: str) -> str | None:
         """The value of a flag, None if it was not given."""
@@ -88,7 +94,7 @@ def read_flags(
             if stop_at_word:
                 reader.words += reader.rest
                 break
-    return Arguments(flags, reader.given, reader.words)
+    return Arguments(flags, reader.given, reader.words, reader.slip)
 
 
 class _Reader:
@@ -100,6 +106,7 @@ class _Reader:
         self._command = command
         self.rest = rest
         self.words: list[str] = []
+        self.slip = ""
         self.given: dict[str, list[str]] = {}
 
     def long(self, word: str) -> None:
@@ -118,6 +125,9 @@ class _Reader:
     def short(self, word: str) -> None:
         """`-n value`, `-nvalue`, `-n=value`, or switches like `-it`."""
         letters = word[1:]
+        meant = f"-{word.partition('=')[0]}"
+        if meant in self._long:
+            self.slip = meant
         while letters:
             flag = self._short.get(f"-{letters[0]}")
             if flag is None:
@@ -152,8 +162,8 @@ class _Reader:
     def _unknown(self, name: str, whole: str = "") -> UsageError:
         guess = nearest(name, [flag.name for flag in self._long.values() if flag.text])
         # `-tag` is most likely `--tag`.
-        if whole and f"-{whole.partition('=')[0]}" in self._long:
-            guess = f"-{whole.partition('=')[0]}"
+        if whole and self.slip:
+            guess = self.slip
         hint = f"did you mean {guess}? " if guess else ""
         return UsageError(f"unknown flag: {name}", hint=f"{hint}See pybuild {self._command} --help")
 

@@ -122,10 +122,27 @@ def _resolve(
         build_platform=build_platform,
         build_args=given,
         global_args=global_args,
-        epoch=read_epoch(given, global_args, known),
+        epoch=_epoch(file, before, given, global_args, known),
         unused_build_args=unused,
         warnings=tuple(warnings),
     )
+
+
+def _epoch(
+    file: BuildFile,
+    before: list[Arg],
+    given: Mapping[str, str],
+    global_args: Mapping[str, str],
+    names: list[str],
+) -> int | None:
+    """The value of SOURCE_DATE_EPOCH; what the file says wrongly has a place in it."""
+    try:
+        return read_epoch(given, global_args, names)
+    except UsageError as error:
+        items = [item for line in before for item in line.items if item.name == EPOCH and item.default]
+        if EPOCH in given or not items:
+            raise
+        raise mistake(file, items[-1].span, error.message, error.hint) from None
 
 
 _Section = tuple[From, tuple[Instruction, ...]]

@@ -16,6 +16,10 @@ def write_folder(root_fd: int, dest: str, *, keep_owner: bool) -> None:
     try:
         os.makedirs(dest, exist_ok=True)
         fd = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileExistsError, NotADirectoryError):
+        raise BuilderError(
+            f'cannot write to the folder "{dest}": a file has its place', hint="give another dest="
+        ) from None
     except OSError as error:
         raise BuilderError(f'cannot write to the folder "{dest}": {error.strerror}') from None
     try:

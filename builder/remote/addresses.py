@@ -74,7 +74,7 @@ def parse_git(text: str, *, context: bool = False) -> GitAddress | None:
         parts = urlsplit(text)
         host = parts.hostname
     except ValueError as error:
-        raise AddressError(f"not a URL: {error}") from None
+        raise AddressError(f"not a URL: {_reason(error)}") from None
     if not is_git and not unquote(parts.path).endswith(".git"):
         return None
     if not host:
@@ -164,6 +164,13 @@ def check_commit(text: str) -> None:
         raise AddressError(f"{text[:80]!r} is no id of a git commit")
 
 
+def _reason(error: ValueError) -> str:
+    """What the standard library has against a URL, in words for who wrote it."""
+    if "Port" in str(error):
+        return "its port is no number from 0 to 65535"
+    return "a [ or ] stands alone" if "IPv6" in str(error) else str(error)
+
+
 def check_url(text: str) -> None:
     """Raise an `AddressError` for an http(s) URL that names no place."""
     from urllib.parse import urlsplit
@@ -172,7 +179,7 @@ def check_url(text: str) -> None:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise AddressError(f"not a URL: {error}") from None
+        raise AddressError(f"not a URL: {_reason(error)}") from None
     if not host:
         raise AddressError("the address names no host")
 

@@ -474,6 +474,9 @@ def test_a_build_file_from_standard_input_or_a_url(
     (context / "f").write_text("f")
     web.answers["/Other"] = bytes_of(b"FROM scratch\nCOPY f /x\n")
     pybuild("build", "-o", tmp_path / "c", "-f", f"{web.url}/Other", context)
+    web.answers["/files.tar"] = bytes_of(archive({"a": b"1"}))
+    done = pybuild("build", "-f", f"{web.url}/files.tar", context, ok=False)
+    assert done.stderr.endswith(f"error: {web.url}/files.tar is an archive, not a build file\n")
     assert [(tmp_path / name / "x").read_text() for name in "abc"] == ["hi\n", "hi\n", "f"]
     web.answers["/wrong"] = bytes_of(b"FROM scratch\nRUNN x\n")
     done = pybuild("build", f"{web.url}/wrong", ok=False)

@@ -254,3 +254,29 @@ def test_standard_input_is_waited_for_and_a_signal_ends_that(tmp_path: Path) -> 
         assert b"load remote build context" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["build", "-f", "-", "."], "the build file on standard input is larger than 64 MiB"),
+        (["fmt", "-"], "the build file on standard input is larger than 64 MiB"),
+        (
+            ["build", "-"],
+            "standard input is neither an archive nor a build file: it is too long for one",
+        ),
+    ],
+)
+def test_what_is_too_long(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    line: list[str],
+    message: str,
+) -> None:
+    with (folder / "long").open("wb") as stream:
+        stream.write(b"#" * 5000)
+        stream.truncate(65 << 20)
+    with (folder / "long").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert failure(capsys, *line).splitlines()[-1] == f"error: {message}"
