@@ -48,13 +48,13 @@ def run_parts(
 
 
 def mount_part(mount: MountSpec, content: str = "") -> Part:
-    """The part of one `RUN --mount`; `content` is the fingerprint of what a bind brings in.
+    """The part of one `RUN --mount`; `content` is the fingerprint of what a bind brings in, or what a cache begins with.
 
-    The content of caches, secrets and agents is left out: they may differ from run to run by design.
+    What caches have become, secrets and agents are left out: they may differ from run to run by design.
     """
     described = [
         f"id={mount.id}" if mount.kind in ("secret", "ssh") else "",
-        f"source={mount.source}" if mount.kind == "bind" else "",
+        f"source={mount.source}" if mount.kind == "bind" or content else "",
         f"mode={mount.mode}" if mount.mode is not None else "",
         f"owner={mount.uid}:{mount.gid}",
         f"size={mount.size}" if mount.size else "",

@@ -224,9 +224,9 @@ class _RunWork:
                 copier.add(folder.tree, found.node, os.fsencode(path))
 
     def _mount_part(self, mount: MountSpec, names: Names) -> Part:
-        """A mount's part of the key: of a bind with the fingerprint of what it shows."""
+        """A mount's part of the key: with the fingerprint of what a bind shows, or a cache begins with."""
         contexts, origin, content = self._session.contexts, mount.origin or FromContext(), ""
-        if mount.kind != "bind" or isinstance(origin, FromScratch):
+        if mount.kind not in ("bind", "cache") or isinstance(origin, FromScratch):
             return mount_part(mount)
         if contexts.is_folder(origin):
             from builder.execute.sources import find_sources

@@ -35,9 +35,10 @@ def shown_id(spec: MountSpec) -> str:
     return spec.id.removeprefix("/")
 
 
-def cache_name(spec: MountSpec) -> str:
-    """The name of a cache mount's folder, the same in every store."""
-    identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{spec.origin}\0{spec.source}"
+def cache_name(spec: MountSpec, state: bytes = b"") -> str:
+    """The name of a cache mount's folder, the same in every store unless the mount begins with a `state` of this one."""
+    begin = state.hex() if state else str(spec.origin)
+    identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{begin}\0{spec.source}"
     return digest_of(identity.encode()).hex[:32]
 
 
@@ -76,7 +77,7 @@ class Mounts:
         """What to mount, in order; `env` gets the variables that secrets become."""
         # Locks are taken in one order, whatever that of the line: no two steps may wait for each other.
         only = (spec for spec in mounts if spec.kind == "cache" and spec.sharing == "locked")
-        for spec in sorted(only, key=cache_name):
+        for spec in sorted(only, key=self._name):
             self._cache(spec)
         found = [mount for spec in mounts for mount in self._prepare(spec)]
         # What lies deeper comes later, however it is written.
@@ -178,10 +179,17 @@ class Mounts:
 
         In one step a cache is one folder, however often it is mounted.
         """
-        name = cache_name(spec)
+        name = self._name(spec)
         if name not in self._caches:
             self._caches[name] = self._open_cache(name, spec)
         return self._caches[name]
+
+    def _name(self, spec: MountSpec) -> str:
+        """The name of a cache: what it begins with is a part of it, so that another beginning is another cache."""
+        origin = spec.origin
+        if origin is None or isinstance(origin, FromScratch) or self._is_folder(origin):
+            return cache_name(spec)
+        return cache_name(spec, self._state_of(origin))
 
     def _open_cache(self, name: str, spec: MountSpec) -> str:
         caches = os.path.join(self._store.path, "caches")
@@ -236,7 +244,7 @@ class Mounts:
         if self._restore is not None:
             fd = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                restored = self._restore(cache_name(spec), fd)
+                restored = self._restore(self._name(spec), fd)
             finally:
                 os.close(fd)
             if restored:

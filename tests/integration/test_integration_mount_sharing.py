@@ -71,6 +71,24 @@ def test_another_owner_mode_or_beginning_is_another_mount(
     assert (tmp_path / "out" / "a").read_text().split() == ["given", "0"]
 
 
+def test_what_a_mount_begins_with_is_a_part_of_it_and_of_the_key(
+    pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    def built(given: str) -> tuple[str, str]:
+        (context / "Buildfile").write_text(
+            f"FROM base AS s\nRUN mkdir /d && touch /d/{given}\nFROM base AS a\n"
+            "RUN --mount=type=cache,id=c,target=/c,from=s,source=/d ls /c > /seen; touch /c/more\n"
+            "FROM scratch\nCOPY --from=a /seen /\n"
+        )
+        done = pybuild("build", "-o", tmp_path / "out", context)
+        line = next(line for line in done.stderr.splitlines() if line.startswith(" [a 2/2] RUN"))
+        return (tmp_path / "out" / "seen").read_text(), "miss" if " miss " in line else "hit"
+
+    assert built("one") == ("one\n", "miss")
+    assert built("two") == ("two\n", "miss")
+    assert built("one") == ("one\n", "hit")
+
+
 def test_a_target_names_a_mount_in_all_build_files(pybuild: Run, context: Path, tmp_path: Path) -> None:
     for target, command in (("/x/../c", "touch /c/first"), ("/c/", "ls /c > /seen")):
         (context / "Buildfile").write_text(
