@@ -70,8 +70,8 @@ class LatePlace:
 
     @property
     def repository(self) -> tuple[str, str] | None:
-        """A registry and a repository of it, if that is what the place is."""
-        return self._now().repository
+        """A registry and a repository of it, if that is what the place is and nobody has left it."""
+        return None if self._over else self._now().repository
 
     def manifest(self) -> tuple[Descriptor, bytes]:
         """The manifest of the cache."""

@@ -283,10 +283,9 @@ class RemoteCache:
     def repositories(self, digest: Digest) -> Sequence[tuple[str, str]]:
         """The repositories of bases and among the caches that have a blob."""
         bases = [base.client.reference for base in self._bases if digest in base.digests]
+        caches = [source.place.repository for source in self.sources if source.offers(digest)]
         return [(reference.registry, reference.repository) for reference in bases] + [
-            source.place.repository
-            for source in self.sources
-            if source.place.repository is not None and source.offers(digest)
+            place for place in caches if place is not None
         ]
 
     @contextmanager
