@@ -26,7 +26,8 @@ class ImportedCache:
     """One `--cache-from`. Threads may share it.
 
     `trusted` are the keys of which one must have signed it (None: it is taken unsigned). `failed` says why nothing is taken
-    from it any more, empty as long as it is used; `warn` is told that once. `source` gives its layers, as long as `patience` says
+    from it any more, empty as long as it is used; `warn` is told that once. `signer` is the name of the key that signed it, empty
+    where that is not asked. `source` gives its layers, as long as `patience` says
     that they are worth the wait; `mounts` gives its cache mounts.
     """
 
@@ -42,6 +43,7 @@ class ImportedCache:
         self.patience = Patience(spec.wait, spec.timeout)
         self.source = PatientSource(place, self.patience)
         self.failed = ""
+        self.signer = ""
         self._platform, self._warn, self._trusted = platform, warn, trusted
         self._lock = threading.Lock()
         self._document = Document("", ())
@@ -144,7 +146,7 @@ class ImportedCache:
         if self._trusted is not None:
             from builder.cache.signing import check
 
-            check(data, annotations, self._trusted)
+            self.signer = check(data, annotations, self._trusted)
         document = parse(data)
         if document.scope != self.spec.scope:
             raise ImageError(f'its records are those of the scope "{document.scope}"')

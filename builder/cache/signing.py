@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import ImageError, UsageError
@@ -28,21 +29,26 @@ def sign(document: bytes, key: Ed25519PrivateKey) -> str:
     return base64.b64encode(key.sign(_CONTEXT + document)).decode()
 
 
-def is_signed(document: bytes, signature: str, keys: list[Ed25519PublicKey]) -> bool:
-    """Whether one of some keys signed a document."""
+def name_of(key: Ed25519PublicKey) -> str:
+    """What a public key is called where it is remembered: the beginning of its SHA-256."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:32]
+
+
+def signer_of(document: bytes, signature: str, keys: list[Ed25519PublicKey]) -> str:
+    """The name of the one of some keys that signed a document; empty if none did."""
     from cryptography.exceptions import InvalidSignature
 
     try:
         raw = base64.b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
-        return False
+        return ""
     for key in keys:
         try:
             key.verify(raw, _CONTEXT + document)
         except InvalidSignature:
             continue
-        return True
-    return False
+        return name_of(key)
+    return ""
 
 
 def read_private(path: str) -> Ed25519PrivateKey:
@@ -106,10 +112,12 @@ def _need_cryptography() -> None:
         ) from None
 
 
-def check(document: bytes, annotations: dict[str, str], keys: list[Ed25519PublicKey]) -> None:
-    """An `ImageError` unless one of the trusted keys signed a document."""
+def check(document: bytes, annotations: dict[str, str], keys: list[Ed25519PublicKey]) -> str:
+    """The name of the trusted key that signed a document; an `ImageError` if none did."""
     signature = annotations.get(SIGNATURE, "")
     if not signature:
         raise ImageError("it is not signed, and only signed entries are trusted")
-    if not is_signed(document, signature, keys):
+    signer = signer_of(document, signature, keys)
+    if not signer:
         raise ImageError("it is signed by no key that is trusted")
+    return signer

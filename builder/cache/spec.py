@@ -87,6 +87,11 @@ class CacheSpec:
         return not at_once and not self.get("wait") and not self.get("sign")
 
     @property
+    def trusted(self) -> tuple[str, ...]:
+        """The files of the keys of which one must have signed what is read; none if it is taken unsigned."""
+        return tuple(path for path in self.get("trust").split(";") if path)
+
+    @property
     def fails(self) -> bool:
         """Whether an export that fails ends the build: only if that was asked for."""
         return self.get("ignore-error") == "false"
@@ -117,6 +122,10 @@ def check_cache_from(spec: CacheSpec) -> None:
             hint="write type=registry,ref=IMAGE",
         )
     _check(spec, "--cache-from", _PLACES.get(spec.type, frozenset()) | _FROM | {"src"}, _FROM)
+    if "trust" in spec.attributes and not spec.trusted:  # a variable that is not set must not open the door
+        raise UsageError(
+            "--cache-from: trust= names no key", hint="give the .pub file of a key, or leave it out"
+        )
     if spec.type == "local" and not spec.get("src"):
         raise UsageError("--cache-from: type=local needs src=FOLDER")
 
@@ -124,6 +133,8 @@ def check_cache_from(spec: CacheSpec) -> None:
 def check_cache_to(spec: CacheSpec) -> None:
     """A `UsageError` if a cache cannot be written to as it is written."""
     _check(spec, "--cache-to", _PLACES.get(spec.type, frozenset()) | _TO | {"dest"}, _TO)
+    if "sign" in spec.attributes and not spec.get("sign"):
+        raise UsageError("--cache-to: sign= names no key", hint="give the file of a key, or leave it out")
     if spec.type == "local" and not spec.get("dest"):
         raise UsageError("--cache-to: type=local needs dest=FOLDER")
     _choice(spec, "--cache-to", "mode", MODES)

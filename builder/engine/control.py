@@ -11,6 +11,9 @@ from builder.graph.stages import Stage
 from builder.graph.steps import Control, Step
 from builder.store.records import Record
 
+UNTRUSTED = "its record came from a remote cache that no trusted key signed"
+"""Why a record of the store is not taken by a build for which signatures count."""
+
 
 def refusal(session: Session, stage: Stage, step: Step) -> str:
     """Why the cache is not asked for a step of a stage, for people; empty if it is asked."""

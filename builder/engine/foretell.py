@@ -10,7 +10,7 @@ from functools import partial
 from builder.cache.explain import explain
 from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
-from builder.engine.control import decided_anew, expired, refusal
+from builder.engine.control import UNTRUSTED, decided_anew, expired, refusal
 from builder.engine.nearest import nearest_record
 from builder.engine.planning import PlannedStep, Verdict
 from builder.engine.reasons import Above, last_changed, why_another_base, why_missed
@@ -310,6 +310,8 @@ class Foretelling:
             )
             if remote is None:
                 return Verdict.MISS, miss.reasons, miss.compared, keys[-1], ""
+            if not remote.trusts(keys[-1]):
+                return Verdict.MISS, (Reason("no-cache", "", UNTRUSTED),), miss.compared, keys[-1], ""
             list_now = partial(work.save_shared_listing, remote.portables)
             miss = remote.complete(miss, slot, parts, shared, above, list_now)
             return Verdict.MISS, miss.reasons, miss.compared or remote.nearest(slot, shared), keys[-1], ""
@@ -349,7 +351,9 @@ class Foretelling:
     def _record(self, key: bytes) -> Record | None:
         """The store's own record of a key, if what it leads to can be had."""
         store = self._session.store
-        record = store.records.get(key)
+        record, remote = store.records.get(key), self._session.remote
+        if record is not None and remote is not None and not remote.trusts(key):
+            return None
         if record is None or record.state == SCRATCH or store.is_available(record.state):
             return record
         return None

@@ -57,6 +57,7 @@ class RemoteCache:
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
         self.sources = [_open(spec, request, platform, warn, store.meter) for spec in request.cache_from]
+        self._trusted = _trusted_names(request)
         if store.records.is_empty():
             self.begin()
         self.export: CacheExport | None = None
@@ -86,6 +87,13 @@ class RemoteCache:
     def slot(self, slot: str) -> str:
         """What a step's place is called on every machine."""
         return self._shared_slot + slot.removeprefix(self._own_slot)
+
+    def trusts(self, key: bytes) -> bool:
+        """Whether a record of the store may be taken: where signatures count, what came from a cache needs one here too."""
+        if self._trusted is None:
+            return True
+        signer = self._store.records.signer(key)
+        return signer is None or signer in self._trusted
 
     @staticmethod
     def shared_key(parts: tuple[Part, ...]) -> SharedKey:
@@ -121,7 +129,7 @@ class RemoteCache:
             )
             *cheap, last = found.keys
             keys = (*(SharedKey(text, ()) for text in cheap), SharedKey(last, found.parts, found.listing))
-            return RemoteHit(record, str(source.spec), keys)
+            return RemoteHit(record, str(source.spec), source.signer, keys)
         return None
 
     def spared(self, record: Record) -> None:
@@ -360,6 +368,18 @@ def shared_slot(slot: str, context: str) -> str:
     return (os.path.basename(first) if inside.startswith("..") else inside) + mark + rest
 
 
+def _trusted_names(request: BuildRequest) -> frozenset[str] | None:
+    """The names of the keys that a build trusts, its own among them; None if signatures do not count for it."""
+    trusted = [path for spec in request.cache_from for path in spec.trusted]
+    own = [spec.get("sign") for spec in request.cache_to if spec.get("sign")]
+    if not trusted and not own:
+        return None
+    from builder.cache.signing import name_of, read_private, read_public
+
+    keys = [*(read_public(path) for path in trusted), *(read_private(path).public_key() for path in own)]
+    return frozenset(name_of(key) for key in keys)
+
+
 def _open(
     spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn, meter: Meter
 ) -> ImportedCache:
@@ -369,10 +389,10 @@ def _open(
 
     check_place(spec)
     trusted = None
-    if spec.get("trust"):
+    if spec.trusted:
         from builder.cache.signing import read_public
 
-        trusted = [read_public(path) for path in spec.get("trust").split(";") if path]
+        trusted = [read_public(path) for path in spec.trusted]
 
     def opened() -> Place:
         place = open_place(spec, docker_config=request.docker_config, auth_config=request.auth_config)

@@ -51,10 +51,13 @@ class DoneStep:
 
 @dataclass(frozen=True, slots=True)
 class RemoteHit:
-    """A record that a remote cache had: as one of this store, the cache, and all keys that it is kept under there."""
+    """A record that a remote cache had: as one of this store, the cache, who signed that (empty for nobody), and all keys that it
+    is kept under there.
+    """
 
     record: Record
     origin: str
+    signer: str
     shared: tuple[SharedKey, ...]
 
 

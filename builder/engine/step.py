@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 from builder.cache.key import SCRATCH, Part, key_of, state_after
-from builder.engine.control import decided_anew, expired
+from builder.engine.control import UNTRUSTED, decided_anew, expired
 from builder.engine.reasons import Above, Miss, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
@@ -113,12 +113,12 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
                 listing = store.listing_file(place.slot, keys[-1].hex())
                 if work.save_listing(listing):  # so that the next change here names its files
                     record = replace(record, listing=os.path.basename(listing))
-                store.records.put(record)
+                store.records.put(record, signer=found.signer)
         elif remote is not None and record is not None:
             remote.spared(record)
         if record is not None:
             for key in keys[:-1]:  # next time the cheap key is enough
-                store.records.put(replace(record, key=key))
+                store.records.put(replace(record, key=key), signer=store.records.signer(keys[-1]))
             _note(session, work, place, parent, record, keys, shared)
             return _hit(session, reporter, record, origin)
     with _held(reporter, store.step_lock(keys[-1], session.check)):
@@ -170,6 +170,8 @@ def _look_up(session: Session, place: Place, key: bytes) -> Record | None:
     store = session.store
     record = store.records.get(key) if place.asked else None
     if record is None or expired(place.control, record):
+        return None
+    if session.remote is not None and not session.remote.trusts(key):
         return None
     if record.state == SCRATCH or store.is_available(record.state):
         return record
@@ -234,7 +236,12 @@ def _beginning(
 
     if not place.cached or not isinstance(work, CopyWork):
         return None
-    records = [record for record in session.store.records.nearest(place.slot, _COMPARED) if record.listing]
+    remote = session.remote
+    records = [
+        record
+        for record in session.store.records.nearest(place.slot, _COMPARED)
+        if record.listing and (remote is None or remote.trusts(record.key))
+    ]
     wanted = [part.value for part in parts if part.kind == "destination"]
     for record in records:
         if [value for kind, _, value in record.parts if kind == "destination"] == wanted:
@@ -320,6 +327,8 @@ def _why(
             return Miss((Reason("expired", "", why),), own)
     if session.remote is None:
         return miss
+    if not session.remote.trusts(keys[-1]):
+        return Miss((Reason("no-cache", "", UNTRUSTED),), miss.compared)
     list_now = partial(work.save_shared_listing, session.remote.portables)
     return session.remote.complete(miss, place.slot, parts, shared, place.above, list_now)
 

@@ -15,6 +15,8 @@ from builder.store.listings import sweep, unlink
 from builder.store.store import Store
 from builder.store.survey import Item, digest_or_none, layer_digests
 
+_RETURNED = "DELETE FROM borrowed WHERE key IN (SELECT key FROM records WHERE state = ?)"
+
 
 class _InUse(Exception):
     """Somebody needs it after all."""
@@ -96,6 +98,7 @@ class Evictor:
         """Drop all rows about a state, its blobs and its listings, whose bytes come back; call it in a transaction."""
         records = self._database.all("SELECT key, slot, listing FROM records WHERE state = ?", (state,))
         self._store.evictions.note(row[0] for row in records)
+        self._database.run(_RETURNED, (state,))
         self._database.run("DELETE FROM records WHERE state = ?", (state,))
         freed = self._unlink_listings(records)
         digests = self._database.all("SELECT digest FROM layers WHERE state = ?", (state,))
@@ -169,6 +172,7 @@ class Evictor:
             for state in states:
                 rows = self._database.all("SELECT key, slot, listing FROM records WHERE state = ?", (state,))
                 self._store.evictions.note(row[0] for row in rows)
+                self._database.run(_RETURNED, (state,))
                 self._database.run("DELETE FROM records WHERE state = ?", (state,))
                 self._unlink_listings(rows)
                 count += len(rows)

@@ -77,8 +77,15 @@ class Records:
         )
         return None if row is None else _record(row)
 
-    def put(self, record: Record) -> None:
-        """Keep a record, in place of an earlier one of the same key."""
+    def put(self, record: Record, *, signer: str | None = None) -> None:
+        """Keep a record, in place of an earlier one of the same key.
+
+        `signer` tells that it is not of this store: who signed the remote cache that it comes from, empty for nobody.
+        """
+        if signer is not None:  # before the record: nobody may take it for one of this store
+            self._database.run(
+                "INSERT OR REPLACE INTO borrowed (key, signer) VALUES (?,?)", (record.key, signer)
+            )
         self._database.run(
             f"INSERT OR REPLACE INTO records ({_COLUMNS}, boot, durable) VALUES (?,?,?,?,?,?,?,?,?,0)",
             (
@@ -93,6 +100,13 @@ class Records:
                 self._boot,
             ),
         )
+        if signer is None:
+            self._database.run("DELETE FROM borrowed WHERE key = ?", (record.key,))
+
+    def signer(self, key: bytes) -> str | None:
+        """Who signed the remote cache that the record of a key comes from, empty for nobody; None if it is of this store."""
+        row = self._database.one("SELECT signer FROM borrowed WHERE key = ?", (key,))
+        return None if row is None else str(row[0])
 
     def drop_listing(self, slot: str, name: str) -> None:
         """Forget that records of a slot, pruned ones too, have a listing that is about to be removed."""

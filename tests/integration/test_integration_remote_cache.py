@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import shutil
 import subprocess
@@ -482,11 +483,56 @@ def test_only_records_that_a_trusted_key_signed_are_taken(machine: NewMachine, t
     assert set(fourth.build("--cache-from", both).outcomes()) == {"hit"}
 
 
+def test_what_came_from_an_unsigned_cache_stays_out_of_builds_that_want_signatures(
+    machine: NewMachine, tmp_path: Path
+) -> None:
+    """On a machine that builds pull requests and main with one store."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    attacker, main, runner = machine(), machine(), machine()
+    main.command("cache", "keygen", tmp_path / "key")
+    signed = f"type=local,dest={good},mode=max,sign={tmp_path / 'key'}"
+    main.build("--cache-to", signed, "-o", "type=cacheonly")
+    # The attacker offers its own layer as what the step of main leads to.
+    attacker.write("Buildfile", BUILDFILE.replace("echo done", "echo evil"))
+    attacker.build("--cache-to", f"type=local,dest={bad},mode=max", "-o", "type=cacheonly")
+    evil: list[dict[str, object]] = []
+    rewrite_records(bad, lambda document: evil.extend(document["records"]))
+    (theirs,) = [record for record in evil if "echo evil" in str(record["parts"])]
+    attacker.write("Buildfile", BUILDFILE)
+    attacker.build("--cache-to", f"type=local,dest={bad},mode=max", "-o", "type=cacheonly")
+
+    def poison(document: dict[str, list[dict[str, object]]]) -> None:
+        (own,) = [record for record in document["records"] if "echo done" in str(record["parts"])]
+        own.update(layer=theirs["layer"], changes=theirs["changes"])
+
+    rewrite_records(bad, poison)
+
+    def made(*args: str) -> str:
+        runner.build(*args, "-o", tmp_path / "out")
+        return (tmp_path / "out" / "done").read_text()
+
+    assert made("--cache-from", f"type=local,src={bad}") == "evil\n"  # who reads it trusts it
+    trusting = ("--cache-from", f"type=local,src={good},trust={tmp_path / 'key.pub'}")
+    built = runner.build(
+        "--cache-to", signed.replace(str(good), str(tmp_path / "again")), "-o", "type=cacheonly"
+    )
+    assert built.reasons("WORKDIR") == ["its record came from a remote cache that no trusted key signed"]
+    assert theirs["layer"]["digest"] not in json.dumps(manifest_of(tmp_path / "again"))  # type: ignore[index]
+    assert made(*trusting) == "done\n"
+    assert made() == "done\n"  # what was carried out here has taken its place
+    # What was signed counts in the next build, too, as long as that trusts the key.
+    other = machine()
+    assert set(other.build(*trusting).outcomes()) == {"hit"}
+    assert set(other.build(*trusting).outcomes()) == {"hit"}
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
         ("type=local,src=x,trust=nosuch.pub", 'the key "nosuch.pub" cannot be read'),
         ("type=local,src=x,trust=/etc/hostname", "is no public ed25519 key"),
+        ("type=local,src=x,trust=", "trust= names no key"),
+        ("type=local,src=x,trust=;", "trust= names no key"),
         ("type=local", "type=local needs src=FOLDER"),
         ("type=gha", "is not supported"),
         ("type=inline", "an inline cache is read from its image"),
