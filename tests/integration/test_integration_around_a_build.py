@@ -85,3 +85,21 @@ def test_the_limits_of_a_process_are_those_of_the_builder(pybuild: Run, context:
     pybuild("build", context)
     (context / "Buildfile").write_text('FROM base\nRUN test "$(ulimit -Sn) $(ulimit -Hn)" = "100 200"\n')
     pybuild("build", "--ulimit", "nofile=100:200", context)
+
+
+def test_named_contexts_that_are_images(pybuild: Run, context: Path, bases: Path, tmp_path: Path) -> None:
+    layout = bases / "base2"
+    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    (context / "Buildfile").write_text("FROM base2\n")
+    pybuild("build", "-t", "example/one:2", context)
+    (context / "Buildfile").write_text("FROM scratch\nCOPY --from=other /srv/data/readme /\n")
+    sources = [f"oci-layout://{layout}", f"oci-layout://{layout}:latest", f"oci-layout://{layout}@{digest}"]
+    for number, source in enumerate([*sources, "docker-image://example/one:2"]):
+        out = tmp_path / f"out-{number}"
+        pybuild("build", "-o", out, "--build-context", f"other={source}", context)
+        assert (out / "readme").read_text() == "from base2\n"
+    for wrong in (":nosuch", "@sha256:" + "0" * 64):
+        failed = pybuild("build", "--build-context", f"other=oci-layout://{layout}{wrong}", context, ok=False)
+        assert failed.returncode == 1
+        assert "has no such image" in failed.stderr
+        assert "it has: latest" in failed.stderr
