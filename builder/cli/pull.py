@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from builder.cli import interruption
 from builder.cli.command import ISOLATION, QUIET, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
@@ -17,7 +18,7 @@ def run(args: Arguments, around: Surroundings) -> int:
     chosen = args.text("--platform") or around.setting("DOCKER_DEFAULT_PLATFORM")
     platform = parse_platform(chosen) if chosen and chosen != "local" else None
     references = [parse_reference(name) for name in args.words]
-    with around.open_store(args.text("--store")) as store:
+    with around.open_store(args.text("--store")) as store, interruption.stoppable() as cancelled:
         for reference in references:
             image = pull_image(
                 store,
@@ -26,6 +27,7 @@ def run(args: Arguments, around: Surroundings) -> int:
                 docker_config=around.docker_config(),
                 auth_config=around.setting("DOCKER_AUTH_CONFIG"),
                 on_progress=Transfer(around, quiet=args.switch("--quiet")).progress,
+                cancelled=cancelled,
             )
             pinned = Reference(reference.registry, reference.repository, None, image.manifest)
             around.out.write(f"{pinned.familiar}\n")

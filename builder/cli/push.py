@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from builder.cli import interruption
 from builder.cli.command import QUIET, STORE, Command
 from builder.cli.flags import Arguments
 from builder.cli.surroundings import Surroundings
@@ -14,7 +15,7 @@ def run(args: Arguments, around: Surroundings) -> int:
     from builder.image.reference import Reference, parse_reference
 
     references = [parse_reference(name) for name in args.words]
-    with around.open_store(args.text("--store")) as store:
+    with around.open_store(args.text("--store")) as store, interruption.stoppable() as cancelled:
         images = [require_image(store, str(reference)) for reference in references]
         for reference, image in zip(references, images, strict=True):
             push_image(
@@ -24,6 +25,7 @@ def run(args: Arguments, around: Surroundings) -> int:
                 docker_config=around.docker_config(),
                 auth_config=around.setting("DOCKER_AUTH_CONFIG"),
                 on_progress=Transfer(around, quiet=args.switch("--quiet")).progress,
+                cancelled=cancelled,
             )
             pinned = Reference(reference.registry, reference.repository, None, image.manifest)
             around.out.write(f"{pinned.familiar}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from builder.cli import values
+from builder.cli import interruption, values
 from builder.cli.command import ISOLATION, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.message import error_text
@@ -78,14 +78,16 @@ def _image(args: Arguments, around: Surroundings, store: Store, pull: str) -> St
         return found
     if pull == "never":
         return require_image(store, name)
-    return pull_image(
-        store,
-        name,
-        platform=platform,
-        docker_config=around.docker_config(),
-        auth_config=around.setting("DOCKER_AUTH_CONFIG"),
-        on_progress=Transfer(around, quiet=False).progress,
-    )
+    with interruption.stoppable() as cancelled:
+        return pull_image(
+            store,
+            name,
+            platform=platform,
+            docker_config=around.docker_config(),
+            auth_config=around.setting("DOCKER_AUTH_CONFIG"),
+            on_progress=Transfer(around, quiet=False).progress,
+            cancelled=cancelled,
+        )
 
 
 COMMAND = Command(

@@ -184,6 +184,7 @@ def _push(session: Session, image: StoredImage, names: tuple[str, ...], reporter
             docker_config=session.request.docker_config,
             auth_config=session.request.auth_config,
             on_progress=reporter.progress,
+            cancelled=session.cancelled,
         )
 
 

@@ -37,4 +37,5 @@ def fetch_image(session: Session, reference: str, platform: Platform, reporter: 
         docker_config=session.request.docker_config,
         auth_config=session.request.auth_config,
         on_progress=reporter.progress,
+        cancelled=session.cancelled,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,13 +31,17 @@ def require_image(store: Store, name: str) -> StoredImage:
     return image
 
 
-def _client(name: str, docker_config: str | None, auth_config: str | None) -> Client:
+def _client(
+    name: str, docker_config: str | None, auth_config: str | None, cancelled: threading.Event | None = None
+) -> Client:
     # Late: HTTP is for those who need it.
     from builder.registry.auth import find_credentials
     from builder.registry.client import Client
 
     reference = parse_reference(name)
-    return Client(reference, find_credentials(reference.registry, docker_config, auth_config))
+    credentials = find_credentials(reference.registry, docker_config, auth_config)
+    sleep: Callable[[float], object] = time.sleep if cancelled is None else cancelled.wait
+    return Client(reference, credentials, sleep=sleep)
 
 
 def pull_image(
@@ -46,16 +52,21 @@ def pull_image(
     docker_config: str | None = None,
     auth_config: str | None = None,
     on_progress: Progress | None = None,
+    cancelled: threading.Event | None = None,
 ) -> StoredImage:
-    """Fetch an image by its name; layers that the store has are not fetched. It gets the name in the store."""
+    """Fetch an image by its name; layers that the store has are not fetched. It gets the name in the store. Setting `cancelled`
+    ends it with `Cancelled`.
+    """
+    from builder.registry.breaking import broken_off_by
     from builder.registry.pull import RegistrySource
     from builder.store.importing import import_image
 
-    client = _client(name, docker_config, auth_config)
+    client = _client(name, docker_config, auth_config, cancelled)
     try:
-        image = import_image(
-            store, RegistrySource(client), platform=platform or host_platform(), on_progress=on_progress
-        )
+        with broken_off_by(cancelled, client):
+            image = import_image(
+                store, RegistrySource(client), platform=platform or host_platform(), on_progress=on_progress
+            )
     finally:
         client.close()
     store.images.tag(image, name)
@@ -69,17 +80,20 @@ def promise_image(
     platform: Platform,
     docker_config: str | None = None,
     auth_config: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> tuple[StoredImage, Client, ImageSource]:
     """The image of a name without layers that the store lacks: those are promised, and come from the source that goes with
-    it. The caller closes the client. Only an image that is all here gets the name in the store.
+    it. The caller closes the client. Only an image that is all here gets the name in the store. Setting `cancelled` ends it.
     """
+    from builder.registry.breaking import broken_off_by
     from builder.registry.pull import RegistrySource
     from builder.store.importing import import_image
 
-    client = _client(name, docker_config, auth_config)
+    client = _client(name, docker_config, auth_config, cancelled)
     source = RegistrySource(client)
     try:
-        image = import_image(store, source, platform=platform, lazy=True)
+        with broken_off_by(cancelled, client):
+            image = import_image(store, source, platform=platform, lazy=True)
     except BaseException:
         client.close()
         raise
@@ -96,23 +110,26 @@ def push_image(
     docker_config: str | None = None,
     auth_config: str | None = None,
     on_progress: Progress | None = None,
+    cancelled: threading.Event | None = None,
 ) -> PushResult:
-    """Send an image by a name: only the blobs that the registry lacks."""
+    """Send an image by a name: only the blobs that the registry lacks. Setting `cancelled` ends it with `Cancelled`."""
     from builder.registry import push
+    from builder.registry.breaking import broken_off_by
 
     manifest = store.manifest_of(image)
     document = store.read_blob(image.manifest)
-    client = _client(name, docker_config, auth_config)
+    client = _client(name, docker_config, auth_config, cancelled)
     blobs = [(blob, _opener(store, image, blob)) for blob in (manifest.config, *manifest.layers)]
     try:
-        return push.push_image(
-            client,
-            document,
-            Descriptor(manifest.media_type, image.manifest, len(document)),
-            blobs,
-            mount_from=_mounts(store, image, client),
-            on_progress=on_progress,
-        )
+        with broken_off_by(cancelled, client):
+            return push.push_image(
+                client,
+                document,
+                Descriptor(manifest.media_type, image.manifest, len(document)),
+                blobs,
+                mount_from=_mounts(store, image, client),
+                on_progress=on_progress,
+            )
     finally:
         client.close()
 

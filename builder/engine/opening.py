@@ -53,7 +53,7 @@ def open_session(
         # Late: most builds have no remote cache.
         from builder.engine.remote_cache import RemoteCache
 
-        remote = RemoteCache(store, request, graph.platform, inputs.slot, events)
+        remote = RemoteCache(store, request, graph.platform, inputs.slot, events, cancelled)
         for late in store.sendings.untold() if request.cache_to else ():
             build = f" (of build {late.build})" if late.build else ""
             events.warn(f"an earlier cache export failed{build}: {late.place}: {late.failure}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from builder.cache.document import RemoteMount, RemoteRecord, portable_key
@@ -49,9 +49,15 @@ class RemoteCache:
     """See the module. It is also what the store asks for promised layers (`builder.store.arrival.Supplier`)."""
 
     def __init__(
-        self, store: Store, request: BuildRequest, platform: Platform, slot: str, events: Events
+        self,
+        store: Store,
+        request: BuildRequest,
+        platform: Platform,
+        slot: str,
+        events: Events,
+        cancelled: threading.Event | None = None,
     ) -> None:
-        self._store, self._events = store, events
+        self._store, self._events, self._cancelled = store, events, cancelled
         warn = events.warn
         self._rows = store.portables
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
@@ -269,6 +275,7 @@ class RemoteCache:
                     platform=platform,
                     docker_config=self._docker_config,
                     auth_config=self._auth_config,
+                    cancelled=self._cancelled,
                 )
                 layers = self._store.manifest_of(image).layers
                 self._bases.append(_Base(client, source, frozenset(layer.digest for layer in layers)))
@@ -300,13 +307,17 @@ class RemoteCache:
     def watch(self, place: ImageSource) -> Iterator[Progress]:
         """Show how far the layers are that come from a cache or a base's registry."""
         source = next((source for source in self.sources if source.source is place), None)
-        base = next((str(base.client.reference) for base in self._bases if base.source is place), "")
-        reporter = self._events.start(
-            f"fetching layers from {source.spec if source is not None else base}", ""
-        )
+        base = next((base for base in self._bases if base.source is place), None)
+        name = source.spec if source is not None else base.client.reference if base is not None else ""
+        reporter = self._events.start(f"fetching layers from {name}", "")
         try:
-            # What a cache gives is counted where it comes in.
-            yield reporter.local_progress if source is not None else reporter.progress
+            with ExitStack() as stack:
+                if base is not None:
+                    from builder.registry.breaking import broken_off_by
+
+                    stack.enter_context(broken_off_by(self._cancelled, base.client))
+                # What a cache gives is counted where it comes in.
+                yield reporter.local_progress if source is not None else reporter.progress
         except BaseException:
             reporter.finish(Outcome.CANCELLED)
             raise

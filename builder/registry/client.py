@@ -56,7 +56,7 @@ class Client:
         *,
         timeout: float | None = None,
         waits: tuple[float, ...] = _WAITS,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         scheme = "http" if is_local(reference.api_host) else "https"
         self.reference = reference

@@ -48,12 +48,17 @@ def push_image(
     unique = {blob.digest: (blob, opener) for blob, opener in blobs}
     known = mount_from or {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
-        results = list(
-            pool.map(
-                lambda item: push_blob(client, item[0], item[1], known.get(item[0].digest, ()), on_progress),
-                unique.values(),
-            )
-        )
+        futures = [
+            pool.submit(push_blob, client, blob, opener, known.get(blob.digest, ()), on_progress)
+            for blob, opener in unique.values()
+        ]
+        try:
+            results = [future.result() for future in futures]
+        except BaseException:  # what others send is needed no more, and nobody waits for it
+            client.abort()
+            for future in futures:
+                future.cancel()
+            raise
     put_manifest(client, manifest, descriptor)
     by_kind = {
         kind: tuple(digest for digest, result in zip(unique, results, strict=True) if result == kind)

@@ -68,12 +68,20 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            self._remove()
+        except KeyboardInterrupt:  # it came while this was going on: what is left goes, too
+            self._remove()
+            raise
+        finally:
+            os.close(self.lock)
+
+    def _remove(self) -> None:
         runs = os.open("runs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.store_fd)
         try:
             remove_tree(runs, self.name.encode())
         finally:
             os.close(runs)
-            os.close(self.lock)
 
 
 def new_run(store_fd: int, store_path: str) -> Run:

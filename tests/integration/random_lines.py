@@ -125,7 +125,10 @@ class Lines:
             )
         else:
             source = self._source()
-        flags += self._owner() + dice.choice(["", "", "", " --link"])
+        owner = self._owner()
+        flags += owner + (
+            "" if "app" in owner else dice.choice(["", "", "", " --link"])
+        )  # it sees nobody's name
         flags += dice.choice(["", "", "", "", " --exclude=**/b", "" if source == "." else " --parents"])
         return f"COPY{flags} {source} {dice.choice(PLACES)}/"
 
