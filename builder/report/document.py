@@ -87,6 +87,11 @@ class Report:
         return tuple(condition for condition in self.conditions if not condition.met)
 
 
+def made_by(report: Report) -> dict[str, ReportStep]:
+    """The step that made each state: of several that led to one, those that change nothing among them, the first."""
+    return {step.state: step for step in reversed(report.steps) if step.state}
+
+
 def report_object(report: Report) -> dict[str, Any]:
     """The report as JSON has it."""
     return {

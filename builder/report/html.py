@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from builder.events import Outcome, Reason
-from builder.report.document import Report, ReportStep
+from builder.report.document import Report, ReportStep, made_by
 from builder.report.harmless import harmless
 from builder.report.stagegraph import HEIGHT, WIDTH, draw
 from builder.report.summary import one_line
@@ -107,7 +107,7 @@ def _misses(report: Report) -> list[Miss]:
 def _layers(report: Report) -> list[dict[str, Any]]:
     """Each layer with its share of the largest, and the step that made it."""
     largest = max((layer.size for layer in report.layers), default=0) or 1
-    steps = {step.state: step for step in report.steps if step.state}
+    steps = made_by(report)
     return [
         {"layer": layer, "share": round(100 * layer.size / largest, 2), "step": steps.get(layer.state)}
         for layer in report.layers

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from builder.events import BuildFinished, StepFinished
-from builder.report.document import Report
+from builder.report.document import Report, made_by
 from builder.report.lines import last_lines
 from builder.report.summary import one_line, render_summary, shorten
 from builder.report.text import counted, human, seconds
@@ -111,10 +111,11 @@ def _report_lines(report: Report, width: int | None) -> Iterator[str]:
         f"{human(moved.fetched)} fetched, {human(moved.pushed)} pushed"
     )
     if report.layers:
-        titles = {step.state: step.title for step in report.steps if step.state}
+        makers = made_by(report)
         yield f"layers: {len(report.layers)}, {human(report.size)}"
         for layer in report.layers:
-            title = titles.get(layer.state) or ("with the base" if layer.pulled else "an earlier step")
+            maker = makers.get(layer.state)
+            title = maker.title if maker else "with the base" if layer.pulled else "an earlier step"
             yield f"  {human(layer.size):>9}  {shorten(one_line(title), _TITLE)}"
     for condition in report.conditions:
         met = "met" if condition.met else "not met"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from builder.events import Outcome
-from builder.report.document import Report, ReportStep
+from builder.report.document import Report, ReportStep, made_by
 from builder.report.summary import one_line, shorten
 from builder.report.text import human, seconds
 
@@ -147,11 +147,11 @@ def _others(steps: Sequence[ReportStep]) -> Iterator[str]:
 
 
 def _layers(report: Report) -> Iterator[str]:
-    titles = {step.state: step.title for step in report.steps if step.state}
+    makers = made_by(report)
     yield f"<details><summary>{len(report.layers)} layers, {human(report.size)}</summary>"
     yield from ("", "| layer | size | made by |", "| --- | ---: | --- |")
     for layer in report.layers[:_STEPS]:
-        title = titles.get(layer.state)
-        by = code(title) if title else "base" if layer.pulled else ""
+        maker = makers.get(layer.state)
+        by = code(maker.title) if maker else "base" if layer.pulled else ""
         yield f"| {code(layer.digest[:19])} | {human(layer.size)} | {by} |"
     yield from ("", "</details>")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from builder.events import Outcome
+from builder.graph.naming import read_title
 from builder.store.history import Build, BuildStep
 from builder.store.store import Store
 from builder.value import dataclass
@@ -99,7 +100,7 @@ def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
         if step.slot and step.outcome in (Outcome.HIT, Outcome.MISS):
             runs.setdefault((step.slot, text_of(step.title)), []).append(step)
     found = []
-    for (slot, text), all_runs in _of_one_place(runs).items():
+    for (_, text), all_runs in _of_one_place(runs).items():
         told = [step for step in all_runs if not _tells_nothing(step)]
         missed = [step for step in told if step.outcome is Outcome.MISS]
         if len(missed) < 2:
@@ -109,7 +110,8 @@ def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
             for cause in root_causes(step, builds[step.build]):
                 counts[cause] = counts.get(cause, 0) + 1
         causes = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        stage = slot.split("\n")[-2] if slot.count("\n") >= 2 else ""
+        name = read_title(max(all_runs, key=lambda step: step.build).title)
+        stage = name.stage if name is not None else ""
         found.append(
             Flaky(stage, text, len(told), len(missed), tuple(causes), sum(step.seconds for step in missed))
         )
