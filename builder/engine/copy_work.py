@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
@@ -16,7 +17,15 @@ from builder.engine.normal import AS_THEY_ARE
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import StepError
-from builder.execute.sources import Exclusion, MissingSource, Source, find_sources, is_below
+from builder.execute.sources import (
+    Exclusion,
+    MissingSource,
+    Source,
+    check_required,
+    find_sources,
+    is_below,
+    makes_folder,
+)
 from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
 from builder.store.records import Record
@@ -108,12 +117,22 @@ class CopyWork:
                 yield from (self._remotes[address].part for address in group)
             else:
                 yield from (self._file_part(source, names) for source in next(sources))
-        if self._step.parents and self._tree is not None and (links := links_of(self._tree, 0)):
-            yield Part("links", "", links)  # which are kept from one source to another then
+        if self._step.parents and self._tree is not None:
+            yield from self._parents_parts(self._tree)
+
+    def _parents_parts(self, tree: Tree) -> Iterator[Part]:
+        """What else counts with `--parents`: which sources share hard links, and whether the destination is made."""
+        if links := links_of(tree, 0):
+            groups = Counter(source.group for group in self._sources for source in group)
+            yield Part("links", "", f"{links} {' '.join(map(str, groups.values()))}")
+        if not any(makes_folder(tree, word) for word in self._step.sources):
+            yield Part("parents", "", "no folder to look in")
 
     def _file_part(self, source: Source, names: Names) -> Part:
         assert self._tree is not None
         exclude = self._exclusion.of(source)
+        if exclude is not None and source.required:
+            check_required(self._tree, source, exclude)
         value = names.files(self._tree, source.node, exclude=exclude, without_owner=self._without_owner)
         for folder in source.parents:  # their modes are recreated, their other contents are not
             entry = self._tree.entry(self._tree.find(os.fsencode(folder)))

@@ -137,12 +137,6 @@ def _copy_bundle(step: CopyStep, root_fd: int, bundle: Bundle, exclude: Exclude,
                     copier = stack.enter_context(Copier(root_fd, options))
                 rules = exclude(source)
                 if step.parents and rules and not tree.measure(source.node, exclude=rules)[0]:
-                    if source.required:
-                        raise StepError(
-                            f'--exclude leaves nothing of "{source.path}", which is named without a pattern',
-                            hint="leave the source out, or change --exclude",
-                            about=("--exclude",),
-                        )
                     continue  # nor are folders made for what is left out
                 target = _make_parents(copier, tree, step, source, made) if step.parents else destination
                 copier.add(tree, source.node, target, base=os.fsencode(source.name), exclude=rules)

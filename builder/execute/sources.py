@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import takewhile
 
 from builder.core.tree import Ignore, Tree
 from builder.errors import CoreError, StepError
@@ -90,7 +91,8 @@ def find_sources(
 ) -> tuple[Source, ...]:
     """The nodes that the source words of one instruction name, in the order of the words.
 
-    A pattern may match nothing; a plain path that is not there is a `StepError`.
+    A pattern may match nothing, but its folder has to be there, as has a plain path: a `StepError` else. With `parents`
+    any pattern may.
     """
     found: list[Source] = []
     for written in patterns:
@@ -102,9 +104,21 @@ def find_sources(
         if _PATTERN.isdisjoint(pattern):
             found.append(Source(_follow(tree, pattern, written, place), pattern, posixpath.basename(pattern)))
             continue
+        if folder := _plain_beginning(pattern):
+            _follow(tree, folder, written, place)
         for path in _glob(tree, pattern):
             found.append(Source(_follow(tree, path, written, place), path, posixpath.basename(path)))
     return tuple(found)
+
+
+def check_required(tree: Tree, source: Source, rules: Ignore) -> None:
+    """Refuse a source of `--parents` that no pattern names and of which `--exclude` leaves nothing."""
+    if not tree.measure(source.node, exclude=rules)[0]:
+        raise StepError(
+            f'--exclude leaves nothing of "{source.path}", which is named without a pattern',
+            hint="leave the source out, or change --exclude",
+            about=("--exclude",),
+        )
 
 
 def _glob(tree: Tree, pattern: str, *, double_star: bool = False) -> Iterator[str]:
@@ -155,9 +169,22 @@ def _with_parents(tree: Tree, written: str, place: str) -> Iterator[tuple[Source
 def _matching(tree: Tree, top: str, pattern: str) -> Iterator[Source]:
     """What a pattern matches below a folder."""
     cut = len(top) + 1 if top else 0
+    folder = f"{top}/{_plain_beginning(pattern)}".strip("/")
+    try:
+        if _text(tree.entry(tree.find(_raw(folder), follow=True)).path) != folder:
+            return  # it leads through a link
+    except CoreError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return
+        raise
     for path in _glob(tree, f"{_as_pattern(top)}/{pattern}".lstrip("/"), double_star=True):
         if len(path) > len(top):
             yield _below(tree.find(_raw(path), follow=False), path, cut)
+
+
+def _plain_beginning(pattern: str) -> str:
+    """The folder that is named in front of the first part of a pattern that is none itself."""
+    return "/".join(takewhile(_PATTERN.isdisjoint, posixpath.dirname(pattern).split("/")))
 
 
 def _as_pattern(path: str) -> str:

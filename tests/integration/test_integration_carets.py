@@ -54,6 +54,10 @@ CASES = {
         "FROM scratch\nCOPY --parents --exclude=*.py --exclude=src/* src/main.py /x/\n",
         ('2:16: error: --exclude leaves nothing of "src/main.py"', "--exclude", "leave the source out"),
     ),
+    "a pattern in a folder that is not there": (
+        "FROM scratch\nCOPY scr/*.py /x/\n",
+        ('2:6: error: "scr/*.py" is not in the build context', "scr/*.py", "did you mean src?"),
+    ),
     "a link to nothing": (
         "FROM scratch\nCOPY gone /x/\n",
         ('2:6: error: "gone" is a link that leads to nothing', "gone", ""),
