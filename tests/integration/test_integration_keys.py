@@ -38,6 +38,10 @@ class Builds:
 
     def last(self, text: str, **options: Any) -> str:
         """How the last step of a build file ended."""
+        return self.all(text, **options)[-1]
+
+    def all(self, text: str, **options: Any) -> list[str]:
+        """How the steps of a build file ended."""
         (self.folder / "Buildfile").write_text(text)
         result = builder.build(
             str(self.folder / "context"),
@@ -46,7 +50,7 @@ class Builds:
             build_contexts=self._base,
             **options,
         )
-        return [step.outcome.value for step in result.steps if step.slot][-1]
+        return [step.outcome.value for step in result.steps if step.slot]
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +180,15 @@ def test_what_of_a_file_counts(
     builds.last(COPY)
     change(builds.folder / "context" / "f")
     assert builds.last(COPY) == outcome
+
+
+def test_a_stage_that_is_mounted_counts_as_a_whole_but_no_further(builds: Builds) -> None:
+    text = (
+        "FROM base AS s\nRUN mkdir /d && echo {} > /beside\nFROM base\n"
+        "RUN --mount=from=s,source=/d,target=/m ls /m > /seen\nRUN true\n"
+    )
+    builds.all(text.format("one"))
+    assert builds.all(text.format("two"))[-2:] == ["miss", "hit"]
 
 
 def test_a_step_that_fails_is_not_kept_but_its_cache_mount_is(pybuild: Any, context: Path) -> None:
