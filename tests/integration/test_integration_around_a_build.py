@@ -16,7 +16,7 @@ def config(pybuild: Run, name: str = "app") -> dict[str, object]:
 
 
 def test_the_names_of_build_files_in_their_order(pybuild: Run, context: Path) -> None:
-    names = ["Buildfile", "Dockerfile", "Containerfile"]
+    names = ["Buildfile", "Dockerfile", "Containerfile", "dockerfile"]
     for name in names:
         (context / name).write_text(f"FROM scratch\nLABEL name={name}\n")
     for name in names:
