@@ -112,7 +112,7 @@ def _copy_advice(
         "move-copy" if alone else "split-copy",
         newest.title,
         newest.line,
-        f"missed {len(steps)} times for {names}, and {after} ran again each time",
+        f"missed {len(steps)} times for {names}, and {after} ran again for nothing else",
         f"copy {names} below the steps that do not need {'it' if len(often) == 1 else 'them'}"
         + ("" if alone else ", and leave the rest of this COPY above"),
         bytes=size,
@@ -188,6 +188,7 @@ def _arguments(store: Store, builds: Mapping[int, Mapping[int, BuildStep]]) -> I
             found[-1].line,
             f"missed {times} because ARG {name} changed, which its command does not name: {text}",
             f"put ARG {name} below this step",
+            bytes=max(step.size for step in found),
             seconds=sum(step.seconds for step in found),
         )
 
