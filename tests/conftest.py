@@ -76,12 +76,14 @@ def pybuild(store: Path, bases: Path) -> Run:
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """For campaigns of many builds: a folder, in memory where that can be had. Small folders count as worth an incremental
-    copy, and nothing is brought to the disk: no power cut is coming.
+    copy and notes of their hashes, and nothing is brought to the disk: no power cut is coming.
     """
     from builder.engine import incremental
+    from builder.execute import rootfs
     from builder.store.store import Store
 
     monkeypatch.setattr(incremental, "WORTH_IT", 1)
+    monkeypatch.setattr(rootfs, "_WORTH_KNOWING", 1)
     monkeypatch.setattr(Store, "flush", lambda self, wait: None)
     if not os.access("/dev/shm", os.W_OK):
         yield tmp_path
