@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -409,6 +410,9 @@ def test_a_limit_is_kept_during_a_build_and_the_newest_stays(
         largest = max(largest, on_disk(store))
         assert du(pybuild)["total"] <= limit
     assert largest < limit + 200_000
+    # It was the oldest that went, each time.
+    there = {name for item in du(pybuild)["items"] for name in re.findall(r"of=/f(\d)", item["name"])}
+    assert sorted(map(int, there)) == list(range(8 - len(there), 8)) and 2 <= len(there) < 8
     last = pybuild("build", "--progress", "plain", "--target", "s7", "-o", "type=cacheonly", context).stderr
     assert "3 hits" in last
     first = pybuild("build", "--progress", "plain", "--target", "s0", "-o", "type=cacheonly", context).stderr
