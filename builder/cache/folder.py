@@ -21,10 +21,10 @@ _LIMIT = 16 << 20
 
 
 class FolderPlace:
-    """See `builder.cache.place.Place`; `tag` names the cache in the folder's index."""
+    """See `builder.cache.place.Place`; `tag` names the cache in the folder's index, or `digest` that of its manifest."""
 
-    def __init__(self, path: str, tag: str) -> None:
-        self._path, self._tag = path, tag
+    def __init__(self, path: str, tag: str, digest: str = "") -> None:
+        self._path, self._tag, self._digest = path, tag, digest
         self.repository: tuple[str, str] | None = None
         self.what = f"the folder {path}"
 
@@ -34,9 +34,10 @@ class FolderPlace:
         if not isinstance(index, Index):
             raise ImageError(f'the index of "{self._path}" is none')
         for entry in index.manifests:
-            if dict(entry.annotations).get(_REF_NAME) == self._tag:
+            name = str(entry.digest) if self._digest else dict(entry.annotations).get(_REF_NAME)
+            if name == (self._digest or self._tag):
                 return entry, self._read(_blob(entry.digest))
-        raise ImageError(f'the folder "{self._path}" has no cache named {self._tag}')
+        raise ImageError(f'the folder "{self._path}" has no cache named {self._digest or self._tag}')
 
     def read(self, descriptor: Descriptor) -> Iterator[bytes]:
         """The bytes of a blob."""

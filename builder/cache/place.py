@@ -134,7 +134,7 @@ def open_place(
     if spec.type == "local":
         from builder.cache.folder import FolderPlace
 
-        return FolderPlace(spec.get("dest") if write else spec.get("src"), spec.tag)
+        return FolderPlace(spec.get("dest") if write else spec.get("src"), spec.tag, spec.get("digest"))
     if spec.type == "registry":
         from builder.cache.breakable import BreakablePlace
         from builder.cache.registry import RegistryPlace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from builder.errors import UsageError
+from builder.errors import ImageError, UsageError
 from builder.value import dataclass, field
 
 MODES = ("min", "max")
@@ -24,6 +24,14 @@ _PLACES = {
 _FROM = frozenset({"scope", "timeout", "trust", "wait"})
 _TO = frozenset({"mode", "scope", "timeout", "wait", "compression", "ignore-error", "sign", "mounts"})
 _TO |= {"oci-mediatypes", "image-manifest"}
+# What buildx has and nothing here does, with what to do instead.
+_UNKNOWN = {
+    "compression-level": "layers are compressed at one level",
+    "force-compression": "layers that have a blob are sent as it is",
+    "registry.insecure": "registries on localhost and 127.0.0.0/8 may speak plain http",
+    "upload_parallelism": "several blobs are sent at once",
+    "touch_refresh": "objects are not touched: let the bucket keep them long enough",
+}
 _NEEDED = {"registry": "ref", "s3": "bucket"}
 _LONGEST_SCOPE = 64
 _TIMEOUT = 20.0
@@ -121,13 +129,20 @@ def check_cache_from(spec: CacheSpec) -> None:
             "--cache-from: an inline cache is read from its image",
             hint="write type=registry,ref=IMAGE",
         )
-    _check(spec, "--cache-from", _PLACES.get(spec.type, frozenset()) | _FROM | {"src"}, _FROM)
+    _check(spec, "--cache-from", _PLACES.get(spec.type, frozenset()) | _FROM | {"src", "digest"}, _FROM)
     if "trust" in spec.attributes and not spec.trusted:  # a variable that is not set must not open the door
         raise UsageError(
             "--cache-from: trust= names no key", hint="give the .pub file of a key, or leave it out"
         )
     if spec.type == "local" and not spec.get("src"):
         raise UsageError("--cache-from: type=local needs src=FOLDER")
+    if spec.get("digest"):
+        from builder.digest import parse_digest
+
+        try:
+            parse_digest(spec.get("digest"))
+        except ImageError as error:
+            raise UsageError(f"--cache-from: {error.message}") from None
 
 
 def check_cache_to(spec: CacheSpec) -> None:
@@ -159,8 +174,10 @@ def _check(spec: CacheSpec, flag: str, known: frozenset[str], common: frozenset[
         )
     if spec.type not in _TYPES:
         raise UsageError(f'{flag}: there is no type "{spec.type}"', hint=f"use one of {', '.join(_TYPES)}")
-    own = known - common if spec.type == "local" else known - common - {"src", "dest"}
+    own = known - common if spec.type == "local" else known - common - {"src", "dest", "digest"}
     for name in spec.attributes:
+        if name in _UNKNOWN:
+            raise UsageError(f"{flag}: {name} is not supported", hint=f"leave it out: {_UNKNOWN[name]}")
         if name not in own and name not in common:
             raise UsageError(
                 f'{flag}: type={spec.type} knows no "{name}"',

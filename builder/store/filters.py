@@ -31,7 +31,7 @@ _FLAGS = ("inuse", "shared", "private", "mutable", "immutable")
 _TEXTS = ("id", "parent", "parents", "description", "type")
 _DAYS = re.compile(r"([0-9]{1,6})(d|w)\Z")
 _DAY = 86400
-_HINT = f"the filters are until, {', '.join(_TEXTS)}, {', '.join(_FLAGS)}"
+_HINT = f"the filters are until (or unused-for), {', '.join(_TEXTS)}, {', '.join(_FLAGS)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _parse(text: str) -> Filter:
     if found is None:
         raise UsageError(f'--filter: "{text}" is no filter', hint=_HINT)
     name, operator, value = found[1], found[2] or "", found[3] or ""
-    if name == "until":
+    if name in ("until", "unused-for"):  # docker has both
         return Filter(text, _until(text, operator, value))
     if name in _FLAGS:
         return Filter(text, _flag(name, text, operator, value))

@@ -166,6 +166,7 @@ def test_until_spares_what_a_build_used_lately(pybuild: Run, context: Path, stor
     write(context)
     assert "3 hits" in pybuild("build", "--progress", "plain", context).stderr
     assert kinds(prune(pybuild, "--filter", "until=48h")) == {}
+    assert kinds(prune(pybuild, "--filter", "unused-for=1d", "--dry-run")) == {"step": 2, "image": 1}
     assert kinds(prune(pybuild, "--filter", "until=1d")) == {"step": 2, "image": 1}
     assert "3 hits" in pybuild("build", "--progress", "plain", context).stderr
 

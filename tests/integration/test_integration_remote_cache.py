@@ -247,6 +247,20 @@ def test_a_scope_sees_its_own_records_only(machine: NewMachine, tmp_path: Path) 
 # --- a registry ---
 
 
+def test_a_folder_is_read_by_the_digest_of_a_cache(machine: NewMachine, tmp_path: Path) -> None:
+    """Also of one whose name another has by now."""
+    first, second, third = machine(), machine(), machine()
+    cache = tmp_path / "cache"
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    digest = json.loads((cache / "index.json").read_text())["manifests"][0]["digest"]
+    rename_cache(cache, "older")
+    first.write("src/a", "another\n")
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    assert set(second.build("--cache-from", f"type=local,src={cache},digest={digest}").outcomes()) == {"hit"}
+    gone = third.build("--cache-from", f"type=local,src={cache},digest=sha256:{'0' * 64}")
+    assert "has no cache named sha256:000" in gone.text
+
+
 def test_no_layer_is_fetched_that_nothing_needs(machine: NewMachine, registry: Registry) -> None:
     ref = f"{registry.host}/app/cache:main"
     first, second, third = machine(), machine(), machine()
@@ -534,6 +548,8 @@ def test_what_came_from_an_unsigned_cache_stays_out_of_builds_that_want_signatur
         ("type=local,src=x,trust=", "trust= names no key"),
         ("type=local,src=x,trust=;", "trust= names no key"),
         ("type=local", "type=local needs src=FOLDER"),
+        ("type=local,src=x,digest=sha256:12", "digest"),
+        ("type=registry,ref=x,registry.insecure=true", "registry.insecure is not supported"),
         ("type=gha", "is not supported"),
         ("type=inline", "an inline cache is read from its image"),
         ("type=registry,ref=x,mode=max", 'type=registry knows no "mode"'),
