@@ -57,7 +57,7 @@ def open_session(
         for late in store.sendings.untold() if request.cache_to else ():
             build = f" (of build {late.build})" if late.build else ""
             events.warn(f"an earlier cache export failed{build}: {late.place}: {late.failure}")
-    return Session(
+    session = Session(
         request=request,
         inputs=inputs,
         store=store,
@@ -73,6 +73,8 @@ def open_session(
         remote=remote,
         workers=threading.BoundedSemaphore(request.jobs or os.cpu_count() or 1),
     )
+    store.check = session.check
+    return session
 
 
 def check_caches(request: BuildRequest) -> None:

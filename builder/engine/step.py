@@ -121,7 +121,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
                 store.records.put(replace(record, key=key), signer=store.records.signer(keys[-1]))
             _note(session, work, place, parent, record, keys, shared)
             return _hit(session, reporter, record, origin)
-    with _held(reporter, store.step_lock(keys[-1], session.check)):
+    with _held(reporter, store.step_lock(keys[-1])):
         # Another build, or stage, may have done it while this one waited.
         if record := _look_up(session, place, keys[-1]):
             _note(session, work, place, parent, record, keys, shared)

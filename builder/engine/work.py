@@ -190,7 +190,6 @@ class _RunWork:
             state_of=self._state_of,
             secrets=session.request.secrets,
             restore=session.remote.restore if session.remote is not None else None,
-            check=session.check,
         ) as mounts:
             prepared = mounts.prepare(self._step.mounts, self._step.scripts)
             run_command(

@@ -55,13 +55,10 @@ class Mounts:
         state_of: StateOf,
         secrets: Mapping[str, bytes],
         restore: Restore | None = None,
-        check: Callable[[], None] | None = None,
     ) -> None:
-        """`check` is called while it waits for a cache mount, and raises what is to end that."""
         self._store, self._run = store, run
         self._is_folder, self._copy_folder = is_folder, copy_folder
         self._state_of, self._secrets, self._restore = state_of, secrets, restore
-        self._check = check
         self._stack = ExitStack()
         self._count = 0
         self._caches: dict[str, str] = {}
@@ -199,7 +196,7 @@ class Mounts:
             lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._stack.callback(os.close, lock)
             if spec.sharing == "locked":
-                flock(lock, fcntl.LOCK_EX, self._check)
+                flock(lock, fcntl.LOCK_EX, self._store.check)
             elif spec.sharing == "private" and not alone(lock):
                 continue
             break

@@ -82,7 +82,7 @@ def bring(store: Store, missing: Sequence[State]) -> None:
     names = sorted({f"arrival-{state.id[0] % _LOCKS:02x}" for state in missing})
     with ExitStack() as stack:
         for name in names:  # in one order, so that no two wait for each other
-            stack.enter_context(locked(store.fd, name))
+            stack.enter_context(locked(store.fd, name, store.check))
         wanted = []
         for state in missing:
             now = store.states.get(state.id)
@@ -169,7 +169,7 @@ def need_blob(store: Store, layer: Layer | Descriptor) -> None:
     """Make sure that the blob of a layer is in the store, without unpacking it; a `CacheLostError` if it cannot be had."""
     if store.blobs.has(layer.digest):
         return
-    with locked(store.fd, f"arrival-{int(layer.digest.hex[:2], 16) % _LOCKS:02x}"):
+    with locked(store.fd, f"arrival-{int(layer.digest.hex[:2], 16) % _LOCKS:02x}", store.check):
         if store.blobs.has(layer.digest):
             return
         failure = ""

@@ -85,6 +85,8 @@ class Store:
         self.sizes = Sizes(database)
         self.supplier: Supplier | None = None
         """Where promised layers come from, if a build has remote caches."""
+        self.check: Callable[[], None] | None = None
+        """Called while something is waited for that other builds do; raises what is to end that."""
         self.images = Images(database, fd, self.blobs)
 
     def _open_blobs(self) -> Blobs:
@@ -189,9 +191,9 @@ class Store:
         """A private place to carry out a step in."""
         return new_run(self.fd, self.path)
 
-    def step_lock(self, key: bytes, check: Callable[[], None] | None = None) -> AbstractContextManager[None]:
-        """Held while a step is carried out, so that two builds do not do the same work at once; `check` may end the wait."""
-        return locked(self.fd, f"step-{int.from_bytes(key[:4], 'big') % _LOCKS:02x}", check)
+    def step_lock(self, key: bytes) -> AbstractContextManager[None]:
+        """Held while a step is carried out, so that two builds do not do the same work at once."""
+        return locked(self.fd, f"step-{int.from_bytes(key[:4], 'big') % _LOCKS:02x}", self.check)
 
     def index_path(self, name: str) -> str:
         """The file of a context's stat index."""
