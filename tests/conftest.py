@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,9 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("PYBUILD_", "GITHUB_", "BUILDKIT_", "DOCKER_", "SOURCE_DATE_EPOCH")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # The tests were started in the background, whose processes ignore it, as would all that they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from builder.store.checkup import (
     nameless,
     set_aside,
 )
+from builder.store.grounds import HINT, is_unfit, kind_of
 from builder.store.store import Store, default_store_path, open_store
 from builder.value import dataclass
 
@@ -74,6 +75,9 @@ def _machine(path: str, userxattr: bool) -> Iterator[Finding]:
     place = path
     while not os.path.isdir(place):
         place = os.path.dirname(place) or "/"
+    kind = kind_of(place)
+    if is_unfit(kind):
+        yield Finding("problem", "file system", f"the store is on {kind}, where no step can work", HINT)
     free = shutil.disk_usage(place).free
     state = "note" if free < _LITTLE else "ok"
     yield Finding(state, "room", f"{free / 1e9:.1f} GB are free", "pybuild prune" if state == "note" else "")

@@ -10,7 +10,9 @@ from builder.errors import CoreError, StoreError
 from builder.store.runs import Run
 from builder.store.store import Store
 
-_HINT = "keep the store on ext4, xfs, btrfs or tmpfs, in a container on a volume: set PYBUILD_STORE or give --store"
+HINT = "keep the store on ext4, xfs, btrfs or tmpfs, in a container on a volume: set PYBUILD_STORE or give --store"
+
+_UNFIT = frozenset({"overlay", "ramfs", "nfs", "nfs4", "9p", "cifs", "smb3", "vfat", "exfat"})
 
 
 def mount_run(store: Store, run: Run, lowers: list[str]) -> int:
@@ -53,20 +55,26 @@ def _mounts_none(store: Store, run: Run) -> bool:
 
 
 def _unfit(store: Store, reason: str) -> StoreError:
-    text = f"steps cannot work on the file system of the store{_kind(store.fd)}: {reason}"
-    return StoreError(f"{text}: {store.path}", hint=_HINT)
+    kind = kind_of(store.fd)
+    text = f"steps cannot work on the file system of the store{kind and f' ({kind})'}: {reason}"
+    return StoreError(f"{text}: {store.path}", hint=HINT)
 
 
-def _kind(fd: int) -> str:
-    """The name of a file system in brackets, empty if it cannot be told (proc(5), mountinfo)."""
-    device = os.fstat(fd).st_dev
+def is_unfit(kind: str) -> bool:
+    """Whether file systems of a kind are known to take no overlay, or none that works."""
+    return kind in _UNFIT or kind.startswith("fuse")
+
+
+def kind_of(place: int | str) -> str:
+    """The name of a file system by something on it, empty if it cannot be told (proc(5), mountinfo)."""
+    device = os.stat(place).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
             for line in stream:
                 words = line.split()
                 if words[2] == wanted:
-                    return f" ({words[words.index('-') + 1]})"
+                    return words[words.index("-") + 1]
     except (OSError, IndexError, ValueError):
         pass
     return ""

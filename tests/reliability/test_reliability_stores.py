@@ -133,6 +133,8 @@ def test_file_systems_that_steps_cannot_work_on(tmp_path: Path, kind: str) -> No
         assert f"steps cannot work on the file system of the store ({kind}): " in done.stderr, done.stderr
         assert "hint: keep the store on ext4, xfs, btrfs or tmpfs" in done.stderr
         assert list((store / "runs").iterdir()) == []
+        told = json.loads(call(store, "doctor", "--json").stdout)
+        assert [one["about"] for one in told if one["state"] == "problem"] == ["file system"], told
         # What needs no step works there: an image is loaded and saved.
         good = tmp_path / "good"
         assert call(good, "build", "-t", "app", str(context)).returncode == 0
