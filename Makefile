@@ -50,4 +50,4 @@ wheel: setup
 	$(VENV)/python -m build
 
 clean:
-	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c grammar/tables.json crash-* timeout-* oom-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info builder/core/_core*.so builder/core/_core.c grammar/tables.json builder/report/templates/translated.bin crash-* timeout-* oom-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Build the C core and the parsers' tables; everything else stands in pyproject.toml."""
+"""Build the C core, the parsers' tables and the report's template; everything else stands in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -37,5 +37,6 @@ if any(command.startswith(("build", "bdist", "install", "develop", "editable")) 
     if lacking is not None:
         sys.exit(f"pybuild cannot be built: {lacking}")
     runpy.run_path("grammar/build_tables.py", run_name="__main__")
+    runpy.run_path("builder/report/templates/build.py", run_name="__main__")
 
 setup(cffi_modules=["csrc/build_core.py:ffibuilder"])

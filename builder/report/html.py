@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from builder.events import Outcome, Reason
 from builder.report.document import Report, ReportStep, made_by
 from builder.report.harmless import harmless
+from builder.report.page import TEMPLATES, template
 from builder.report.stagegraph import HEIGHT, WIDTH, draw
 from builder.report.summary import one_line
 from builder.report.text import human, seconds
@@ -25,7 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.report.advice import Advised
 
-_TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
 _WORDS = {
     Outcome.HIT: "cached",
     Outcome.MISS: "rebuilt",
@@ -47,28 +48,10 @@ class Miss:
 def render_html(report: Report, trend: Trend | None = None, advised: Advised | None = None) -> str:
     """The page. `trend` is what earlier builds were like, `advised` what could be better."""
     # Late, for pages only.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "human": human,
-        "took": _took,
-        "line": one_line,
-        "plain": harmless,
-        "word": lambda outcome: _WORDS[Outcome(outcome)],
-        "percent": lambda share: f"{share:.0%}",
-        "moment": _moment,
-        "flaky": flaky_sentence,
-    }
     script, style = _read("report.js"), _read("report.css")
-    return environment.get_template("report.html").render(
+    return template(_FILTERS).render(
         report=report,
         counts={outcome.value: report.count(outcome) for outcome in Outcome},
         misses=_misses(report),
@@ -86,7 +69,7 @@ def render_html(report: Report, trend: Trend | None = None, advised: Advised | N
 
 
 def _read(name: str) -> str:
-    with open(os.path.join(_TEMPLATES, name), encoding="utf-8") as stream:
+    with open(os.path.join(TEMPLATES, name), encoding="utf-8") as stream:
         return stream.read()
 
 
@@ -129,3 +112,15 @@ def _took(value: float) -> str:
 def _moment(value: float) -> str:
     """Seconds since 1970 as a date and time that is the same wherever it is read."""
     return time.strftime("%-d %B %Y, %H:%M UTC", time.gmtime(max(value, 0.0)))
+
+
+_FILTERS: dict[str, Callable[..., object]] = {
+    "human": human,
+    "took": _took,
+    "line": one_line,
+    "plain": harmless,
+    "word": lambda outcome: _WORDS[Outcome(outcome)],
+    "percent": lambda share: f"{share:.0%}",
+    "moment": _moment,
+    "flaky": flaky_sentence,
+}
