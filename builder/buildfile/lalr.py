@@ -103,10 +103,12 @@ class Parser:
             del values[-length:], states[-length:]
             for place in kept:
                 part = parts[place]
-                if type(part) is Inlined:
-                    children += part.children
-                else:
+                if type(part) is not Inlined:
                     children.append(part)
+                elif children:
+                    children += part.children
+                else:  # nobody else has its list: repetitions grow in place
+                    children = part.children
         values.append(
             Inlined("", children)
             if name is None

@@ -104,7 +104,7 @@ class Line:
             if flag.name not in known:
                 length = flag.length if flag.value is None or not flag.plain else len(flag.name) + 2
                 raise self.error(
-                    f"unknown flag --{flag.name} for {self.keyword}",
+                    f"unknown flag --{flag.name[:80]} for {self.keyword}",
                     flag.at,
                     length,
                     self._flag_hint(flag.name, known),
@@ -135,7 +135,10 @@ class Line:
         given = self.values(flags, name)
         if len(given) > 1:
             raise self.error(
-                f"duplicate flag --{name}", given[1].at, given[1].length, "a step takes it once: remove one"
+                f"duplicate flag --{name[:80]}",
+                given[1].at,
+                given[1].length,
+                "a step takes it once: remove one",
             )
         return given[0] if given else None
 
@@ -167,7 +170,7 @@ class Line:
         """`--name`, `--name=true` or `--name=false`; None if it is not given."""
         given = flags.get(name, [])
         if len(given) > 1:
-            raise self.error(f"duplicate flag --{name}", given[1].at, given[1].length, "remove one")
+            raise self.error(f"duplicate flag --{name[:80]}", given[1].at, given[1].length, "remove one")
         if not given:
             return None
         value = given[0].value

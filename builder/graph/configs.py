@@ -52,20 +52,19 @@ def apply_arg(draft: Draft, line: Arg) -> None:
 def apply_env(draft: Draft, line: Env) -> None:
     """Set variables; all values see the variables as they were before the line."""
     pairs = _pairs(draft, "ENV", line.pairs)
-    env = dict(draft.config.env)
+    env = draft.adding("env")
     for pair, (name, value) in zip(line.pairs, pairs, strict=True):
         if "=" in name:  # a process sees only what is in front of it
             draft.warnings.append((f"a name of ENV has = in it: {name[:80]}", draft.place(pair.key.span)))
         draft.scope.set_env(name, value)
         env[name] = value
-    draft.set(env=tuple(env.items()))
     draft.record("ENV " + " ".join(f"{name}={value}" for name, value in pairs))
 
 
 def apply_label(draft: Draft, line: Label) -> None:
     """Add labels to those of the base."""
     pairs = _pairs(draft, "LABEL", line.pairs)
-    draft.set(labels=tuple({**dict(draft.config.labels), **dict(pairs)}.items()))
+    draft.adding("labels").update(pairs)
     draft.record("LABEL " + " ".join(f"{name}={value}" for name, value in pairs))
 
 
@@ -128,7 +127,7 @@ def apply_expose(draft: Draft, line: Expose) -> None:
                 ports.add(text)
             except BuildFileError as error:
                 raise draft.bad(word.span, error.message, error.hint) from None
-    draft.set(exposed_ports=tuple(sorted({*draft.config.exposed_ports, *ports.found})))
+    draft.adding("exposed_ports").update(dict.fromkeys(ports.found, ""))
     draft.record("EXPOSE " + created.list_text(ports.found))
 
 
@@ -140,7 +139,7 @@ def apply_volume(draft: Draft, line: Volume) -> None:
             raise draft.bad(
                 word.span, f"a path of VOLUME is empty: {word.text[:80]}", "name a path, such as /data"
             )
-    draft.set(volumes=tuple(sorted({*draft.config.volumes, *paths})))
+    draft.adding("volumes").update(dict.fromkeys(paths, ""))
     draft.record("VOLUME " + created.list_text(paths))
 
 

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_PAIRS = ("env", "labels")
+
 
 @dataclass(slots=True)
 class Draft:
@@ -35,6 +37,8 @@ class Draft:
     steps: list[Step] = field(default_factory=list)
     history: list[HistoryItem] = field(default_factory=list)
     warnings: list[tuple[str, Span]] = field(default_factory=list)
+    # Fields of the config that many lines add to, until the stage's end: each line costs what it adds.
+    added: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def place(self, span: Span) -> Span:
         """Where to point for something at `span`: a trigger's own text may not be in this file."""
@@ -74,6 +78,27 @@ class Draft:
     def set(self, **changes: Any) -> None:
         """Change fields of the config."""
         self.config = replace(self.config, **changes)
+
+    def adding(self, name: str) -> dict[str, str]:
+        """A field of the config to add to: `env` and `labels` by names, `exposed_ports` and `volumes` as keys."""
+        found = self.added.get(name)
+        if found is None:
+            before = getattr(self.config, name)
+            found = dict(before) if name in _PAIRS else dict.fromkeys(before, "")
+            self.added[name] = found
+        return found
+
+    def finished(self) -> ImageConfig:
+        """The config with all that lines added."""
+        if self.added:
+            self.set(
+                **{
+                    name: tuple(found.items()) if name in _PAIRS else tuple(sorted(found))
+                    for name, found in self.added.items()
+                }
+            )
+            self.added.clear()
+        return self.config
 
     def record(self, created_by: str) -> None:
         """Add a history entry of an instruction that changes no file."""

@@ -111,7 +111,7 @@ def plan_stage(
     _plan_lines(draft, stage.instructions)
     return StagePlan(
         steps=tuple(draft.steps),
-        config=draft.config,
+        config=draft.finished(),
         history=tuple(draft.history),
         args=tuple(draft.scope.declared.items()),
         warnings=tuple(draft.warnings),

@@ -43,7 +43,10 @@ class Comments:
                 if text.startswith("hadolint"):
                     self.everywhere |= _hadolint(text, "global")
                 # A lone # ends what belongs to the instruction, as BuildKit has it; an empty line does not.
-                found = [*found, text] if text else []
+                if text:
+                    found.append(text)
+                else:
+                    found = []
             if found:
                 self._above[first] = tuple(found)
             begin = instruction.span.end_line

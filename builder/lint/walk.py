@@ -141,7 +141,9 @@ class Facts:
             for item in line.items:
                 value = given.get(item.name)
                 if value is None and item.default is not None:
-                    value = expand(item.default, scope.lookup) if strict else value_of(item.default, scope)
+                    value = value_of(item.default, scope)
+                    if value is None and strict:
+                        raise BuildFileError(f"the default of {item.name} has no value")
                 scope.set_arg(item.name, value)
         return scope
 
