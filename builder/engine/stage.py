@@ -16,7 +16,7 @@ from builder.engine.step import Place, perform
 from builder.engine.work import work_for
 from builder.errors import BuilderError, Cancelled, ImageError, RegistryError, UsageError
 from builder.events import Outcome
-from builder.graph.places import locate, narrow
+from builder.graph.places import locate, narrow, suggest
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase, unknown_image_hint
 from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, HistoryItem, Step
@@ -27,6 +27,7 @@ from builder.value import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.buildfile.syntax import Span
     from builder.engine.copy_work import StateOf
     from builder.engine.work import Work
 
@@ -76,7 +77,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
         reporter = session.events.start(
             step.title, stage.name or "", step.span.line, slot=place.slot, of=index
         )
-        state_of = partial(_source, session, stage, partial(_waited, reporter, other), sources)
+        state_of = partial(_source, session, stage, step.span, partial(_waited, reporter, other), sources)
         try:
             work = work_for(session, reporter, step, state, str(stage.platform), state_of)
         except BuilderError as error:
@@ -233,11 +234,12 @@ def folder_slot(name: str) -> str:
 def _source(
     session: Session,
     stage: Stage,
+    span: Span,
     other: Callable[[int], StageResult],
     sources: dict[str, Above],
     origin: object,
 ) -> bytes:
-    """The files that `--from` names; what made them another than before goes into `sources`."""
+    """The files that `--from` names in the line at `span`; what made them another than before goes into `sources`."""
     if isinstance(origin, FromStage):
         result = other(origin.index)
         changed = last_changed(result.above)
@@ -262,6 +264,12 @@ def _source(
             assert found is not None, "folders are opened by the copy itself"
             image = found
     except BuilderError as error:
+        if error.location is None:
+            file = session.graph.file
+            error.location = locate(file, narrow(file, narrow(file, span, f"from={name}"), name))
+        if isinstance(error, ImageError | RegistryError | UsageError) and isinstance(origin, FromImage):
+            named = [other.name for other in session.graph.stages if other.name]
+            error.hint = suggest(name, [*named, *session.request.build_contexts]) or error.hint
         reporter.finish(Outcome.FAILED, error=error.message)
         raise
     reporter.digest = str(image.manifest)

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
+import builder
+from builder.errors import BuilderError
+
 CASES = {
+    "an image that files are taken from": (
+        "FROM scratch\nCOPY --chown=1 --from=127.0.0.1:9/x /a \\\n  /b\n",
+        ("2:23: error: cannot connect to 127.0.0.1:9", "127.0.0.1:9/x", "check the name"),
+    ),
+    "an image that is mounted": (
+        "FROM scratch\nRUN --mount=target=/x,from=127.0.0.1:9/x true\n",
+        ("2:28: error: cannot connect to 127.0.0.1:9", "127.0.0.1:9/x", "check the name"),
+    ),
     "a misspelt source": (
         "FROM scratch\nCOPY readme.md \\\n  src/mian.py /x/\n",
         ('3:3: error: "src/mian.py" is not in the build context', "src/mian.py", "did you mean src/main.py?"),
@@ -136,3 +147,14 @@ def test_a_base_in_capitals_names_the_stage_that_was_meant(tmp_path: Path) -> No
     assert done.returncode == 2
     assert "Buildfile:2:6: error: not an image name: 'Tools'" in done.stderr
     assert "hint: stage names are written in small letters after FROM: tools" in done.stderr
+
+
+def test_an_image_that_cannot_be_had_names_what_may_be_meant(tmp_path: Path) -> None:
+    (tmp_path / "Buildfile").write_text("FROM scratch\nCOPY --from=127.0.0.1:9/tolls /a /b\n")
+    with pytest.raises(BuilderError) as caught:
+        builder.build(
+            str(tmp_path),
+            store=str(tmp_path / "store"),
+            build_contexts={"127.0.0.1:9/tools": str(tmp_path)},
+        )
+    assert caught.value.hint == "did you mean 127.0.0.1:9/tools?"
