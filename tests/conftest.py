@@ -172,3 +172,22 @@ def machine(
         return made[-1]
 
     return new
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """Debian's registry, one for all tests of a module (tests/integration)."""
+    from registry_server import run_registry
+
+    with run_registry(tmp_path_factory.mktemp("registry") / "registry") as found:
+        yield found
+
+
+@pytest.fixture
+def flaky(registry: Any) -> Iterator[object]:
+    """A server before it that does what a test says."""
+    from flaky_server import FlakyServer
+
+    server = FlakyServer(registry.host)
+    yield server
+    server.stop()

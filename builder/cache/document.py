@@ -24,8 +24,8 @@ LARGEST = 16 << 20
 """Bytes that it may have."""
 LISTING = "application/vnd.pybuild.cache.listing.v1"
 """The media type of a listing: what the sources of a COPY were, to name the files that changed since."""
-LARGEST_LISTING = 16 << 20
-"""Bytes that one may have; what is larger does not travel."""
+LARGEST_LISTING = 128 << 20
+"""Bytes that one may have, of some three million files; what is larger does not travel."""
 
 _VERSION = 1
 _MOST_RECORDS = 100_000

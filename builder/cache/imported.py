@@ -4,6 +4,7 @@ is until somebody needs it.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -73,14 +74,21 @@ class ImportedCache:
         """All that it holds, None if it cannot be used."""
         return self._document if self._is_usable() else None
 
-    def listing(self, descriptor: Descriptor) -> bytes | None:
-        """What a record's sources were; None if that cannot be had, which is no reason to give the cache up."""
+    def save_listing(self, descriptor: Descriptor, path: str) -> bool:
+        """Write what a record's sources were to a new file; False if that cannot be had, which is no reason to give the cache
+        up.
+        """
         if not self._is_usable():
-            return None
+            return False
+        hashed = hashlib.sha256()
         try:
-            return self._read_small(descriptor, self.source)  # no longer than it is worth
+            with open(path, "xb") as stream:
+                for piece in bounded(self.source.read(descriptor), descriptor):  # no longer than it is worth
+                    hashed.update(piece)
+                    stream.write(piece)
         except Exception:  # a BuilderError, or whatever a place's library raises
-            return None
+            return False
+        return hashed.hexdigest() == descriptor.digest.hex
 
     def offers(self, digest: Digest) -> bool:
         """Whether it has a layer, as far as it says."""
@@ -170,10 +178,10 @@ class ImportedCache:
             raise ImageError(f"it is not there for {self._platform}")
         return chosen
 
-    def _read_small(self, descriptor: Descriptor, source: PatientSource | None = None) -> bytes:
+    def _read_small(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > LARGEST:
             raise ImageError(f"its records have more than {LARGEST >> 20} MiB")
-        data = b"".join(bounded((source or self.place).read(descriptor), descriptor))
+        data = b"".join(bounded(self.place.read(descriptor), descriptor))
         if digest_of(data) != descriptor.digest:
             raise ImageError(f"its records do not have the digest {descriptor.digest}")
         return data

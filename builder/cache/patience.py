@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from builder.cache.place import Place
 from builder.errors import ImageError
 from builder.image.manifest import Descriptor
+from builder.store.ahead import Coming
 
-# Bytes that may have arrived before somebody takes them.
-_MOST = 4 << 20
 # Seconds after which somebody who waits looks again whether it is worth it.
 _LOOK = 0.25
 
@@ -108,72 +106,32 @@ class PatientSource:
         return self._place.manifest()
 
     def read(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """The bytes of a blob in pieces; an `ImageError` when they are not worth the wait any more."""
-        flow = _Flow(self._place.read(descriptor), descriptor.size, self._patience)
+        """The bytes of a blob in pieces; an `ImageError` when they are not worth the wait any more.
+
+        A thread takes what comes, so that whoever waits for it can stop waiting. It is left to itself then.
+        """
+        coming, patience = Coming(), self._patience
+        patience.expect(descriptor.size)
+        pieces = self._place.read(descriptor)
+        threading.Thread(
+            target=coming.fill, args=(pieces, patience.came), name="cache-read", daemon=True
+        ).start()
         try:
-            yield from flow.pieces()
+            while (piece := self._next(coming)) is not None:
+                yield piece
         finally:
-            flow.stop()
+            coming.stop()
 
-
-class _Flow:
-    """A blob on its way: a thread takes what comes, so that whoever waits for it can stop waiting. It is left to itself then."""
-
-    def __init__(self, pieces: Iterator[bytes], size: int, patience: Patience) -> None:
-        self._coming, self._patience = pieces, patience
-        self._arrived: deque[bytes] = deque()
-        self._bytes = 0
-        self._done = self._stopped = False
-        self._error: BaseException | None = None
-        self._changed = threading.Condition()
-        patience.expect(size)
-        threading.Thread(target=self._take, name="cache-read", daemon=True).start()
-
-    def pieces(self) -> Iterator[bytes]:
-        while (piece := self._next()) is not None:
-            yield piece
-
-    def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def _next(self) -> bytes | None:
-        with self._changed:
-            if not self._arrived and not self._done:
-                self._wait()
-            if self._arrived:
-                piece = self._arrived.popleft()
-                self._bytes -= len(piece)
-                self._changed.notify_all()
-                return piece
-            if self._error is not None:
-                raise self._error
-            return None
-
-    def _wait(self) -> None:
+    def _next(self, coming: Coming) -> bytes | None:
+        if coming.is_there:
+            return coming.take()
         since = time.monotonic()
-        with self._patience.standing():
-            while not self._arrived and not self._done:
-                objection = self._patience.objection(since)
-                if objection:
-                    raise ImageError(objection)
-                self._changed.wait(min(max(self._patience.left(), 0.001), _LOOK))
 
-    def _take(self) -> None:
-        try:
-            for piece in self._coming:
-                self._patience.came(len(piece))
-                with self._changed:
-                    while self._bytes > _MOST and not self._stopped:
-                        self._changed.wait()
-                    if self._stopped:
-                        break
-                    self._arrived.append(piece)
-                    self._bytes += len(piece)
-                    self._changed.notify_all()
-        except BaseException as error:
-            self._error = error
-        with self._changed:
-            self._done = True
-            self._changed.notify_all()
+        def look() -> float:
+            objection = self._patience.objection(since)
+            if objection:
+                raise ImageError(objection)
+            return min(max(self._patience.left(), 0.001), _LOOK)
+
+        with self._patience.standing():
+            return coming.take(look)

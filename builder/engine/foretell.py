@@ -313,8 +313,14 @@ class Foretelling:
             if not remote.trusts(keys[-1]):
                 return Verdict.MISS, (Reason("no-cache", "", UNTRUSTED),), miss.compared, keys[-1], ""
             list_now = partial(work.save_shared_listing, remote.portables)
-            miss = remote.complete(miss, slot, parts, shared, above, list_now)
-            return Verdict.MISS, miss.reasons, miss.compared or remote.nearest(slot, shared), keys[-1], ""
+            miss = remote.reasons.complete(miss, slot, parts, shared, above, list_now)
+            return (
+                Verdict.MISS,
+                miss.reasons,
+                miss.compared or remote.reasons.nearest(slot, shared),
+                keys[-1],
+                "",
+            )
         except BuilderError as error:
             if error.location is None and not isinstance(error, _NotKnown | NotFetched):
                 error.location = locate(session.graph.file, step.span)
@@ -372,7 +378,7 @@ class Foretelling:
         before = None if record is None else _own(tuple(Part(*fields) for fields in record.parts))
         if before is not None and set(before) == set(own):
             return Verdict.DEPENDS, (_depends(waits_for),), record, b"", ""
-        there = remote.nearest(slot, shared, without="parent") if remote is not None else None
+        there = remote.reasons.nearest(slot, shared, without="parent") if remote is not None else None
         if there is not None:
             portable, known = _own(shared[-1].parts), _own(there.parts)
             if set(portable) == set(known):

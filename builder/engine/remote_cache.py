@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from builder.cache.document import RemoteMount, RemoteRecord, portable_key
-from builder.cache.explain import because, explain
 from builder.cache.key import Part, state_after
 from builder.cache.portable import Portables, step_digest
-from builder.cache.spec import CacheSpec
 from builder.digest import Digest
-from builder.engine.reasons import Above, Miss, changed_files, last_changed
+from builder.engine.remote_reasons import RemoteReasons
+from builder.engine.remote_sources import open_source, shared_slot, trusted_names
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
-from builder.engine.shared_steps import ListNow, RemoteHit, SharedKey, keys_of, keys_text
+from builder.engine.shared_steps import RemoteHit, SharedKey, keys_of, keys_text
 from builder.errors import BuilderError
-from builder.events import Outcome, Reason
+from builder.events import Outcome
 from builder.image.platform import Platform
 from builder.store.importing import ImageSource, Progress
-from builder.store.meter import Meter
 from builder.store.records import Record
 from builder.store.store import Store
-from builder.value import dataclass, replace
+from builder.value import dataclass
 
 if TYPE_CHECKING:
     from builder.cache.imported import ImportedCache
@@ -62,8 +59,11 @@ class RemoteCache:
         self._rows = store.portables
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
-        self.sources = [_open(spec, request, platform, warn, store.meter) for spec in request.cache_from]
-        self._trusted = _trusted_names(request)
+        self.sources = [
+            open_source(spec, request, platform, warn, store.meter) for spec in request.cache_from
+        ]
+        self.reasons = RemoteReasons(store, self.sources, self.slot)
+        self._trusted = trusted_names(request)
         if store.records.is_empty():
             self.begin()
         self.export: CacheExport | None = None
@@ -161,106 +161,6 @@ class RemoteCache:
             self._store.states.promise(state, parent, entries=found.entries, size=found.size)
         self.portables.set_state(state, digest, found.changes)
         return state
-
-    def failures(self) -> tuple[Reason, ...]:
-        """The caches that could not be read, as reasons for a miss."""
-        return tuple(
-            Reason("import-failed", "", f"cache import failed: {source.spec}: {source.failed}")
-            for source in self.sources
-            if source.failed
-        )
-
-    def complete(
-        self,
-        miss: Miss,
-        slot: str,
-        parts: Sequence[Part],
-        shared: Sequence[SharedKey],
-        above: Sequence[Above],
-        list_now: ListNow,
-    ) -> Miss:
-        """Why a step missed, as told by this store's records, with what the remote caches know: which of them failed, and what
-        differs from a record there if that is nearer.
-        """
-        here = miss.compared.parts if miss.compared is not None else ()
-        alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
-        failed = self.failures()
-        elsewhere = self.explain(slot, shared, above, alike, list_now)
-        if not elsewhere and failed and miss.compared is None:
-            return Miss(failed)
-        reasons = elsewhere or miss.reasons
-        if any(reason.step for reason in reasons):  # the step that is the cause tells of them
-            failed = ()
-        return replace(miss, reasons=(*reasons, *failed))
-
-    def explain(
-        self,
-        slot: str,
-        shared: Sequence[SharedKey],
-        above: Sequence[Above],
-        alike: int,
-        list_now: ListNow,
-    ) -> tuple[Reason, ...]:
-        """Why the remote caches have no record of a step: what differs from the nearest that they have of it.
-
-        Empty if they have none that shares more than `alike` parts; `above` is what the step stands on.
-        """
-        found = self._nearest(slot, shared)
-        if found is None:
-            return ()
-        closest, source = found
-        if len(set(shared[-1].parts).intersection(closest.parts)) <= alike:
-            return ()
-        parent = Reason("changed", "parent", "the base or an earlier step is another")
-        changed = last_changed(above)
-        if changed is not None:
-            parent = because(changed.step, changed.title)
-        return explain(
-            shared[-1].parts,
-            closest.parts,
-            parent=parent,
-            changed_files=lambda: self._changed_files(source, closest, list_now),
-        )
-
-    def nearest(self, slot: str, shared: Sequence[SharedKey], *, without: str = "") -> RemoteRecord | None:
-        """The record of a step that shares most parts with its last key, but for those of the kind `without`; None if no cache
-        has a record of that step.
-        """
-        found = self._nearest(slot, shared, without)
-        return None if found is None else found[0]
-
-    def _nearest(
-        self, slot: str, shared: Sequence[SharedKey], without: str = ""
-    ) -> tuple[RemoteRecord, ImportedCache] | None:
-        if not shared:
-            return None
-        records = [(record, source) for source in self.sources for record in source.of_slot(self.slot(slot))]
-        wanted = {part for part in shared[-1].parts if part.kind != without}
-        called = {(part.kind, part.name) for part in wanted}
-
-        def likeness(item: tuple[RemoteRecord, ImportedCache]) -> tuple[int, int]:
-            has = item[0].parts
-            return len(wanted.intersection(has)), len(
-                called.intersection((one.kind, one.name) for one in has)
-            )
-
-        return max(records, key=likeness, default=None)
-
-    def _changed_files(
-        self, source: ImportedCache, closest: RemoteRecord, list_now: ListNow
-    ) -> tuple[Reason, ...]:
-        """The files that are not as they were on the machine that made a record; none if nobody can tell."""
-        data = source.listing(closest.listing) if closest.listing is not None else None
-        if data is None:
-            return ()
-        with self._store.new_run() as run:
-            old, new = (os.path.join(run.scratch, name) for name in ("old", "new"))
-            with open(old, "xb") as stream:
-                stream.write(data)
-            try:
-                return changed_files(old, new, b"") if list_now(new) else ()
-            except BuilderError:  # files have changed since
-                return ()
 
     def base(self, reference: str, platform: Platform) -> StoredImage:
         """The image of a reference from its registry; its layers are fetched when something needs them."""
@@ -368,45 +268,3 @@ class RemoteCache:
     def remember_key(self, key: bytes, shared: Sequence[SharedKey]) -> None:
         """Keep the portable form of a local key."""
         self._rows.put_key(key, keys_text(shared))
-
-
-def shared_slot(slot: str, context: str) -> str:
-    """The name of a build file on every machine: its path inside the context, or else its last part."""
-    first, mark, rest = slot.partition("\n")
-    if not os.path.isdir(context) or not os.path.lexists(first):
-        return slot
-    inside = os.path.relpath(os.path.realpath(first), os.path.realpath(context))
-    return (os.path.basename(first) if inside.startswith("..") else inside) + mark + rest
-
-
-def _trusted_names(request: BuildRequest) -> frozenset[str] | None:
-    """The names of the keys that a build trusts, its own among them; None if signatures do not count for it."""
-    trusted = [path for spec in request.cache_from for path in spec.trusted]
-    own = [spec.get("sign") for spec in request.cache_to if spec.get("sign")]
-    if not trusted and not own:
-        return None
-    from builder.cache.signing import name_of, read_private, read_public
-
-    keys = [*(read_public(path) for path in trusted), *(read_private(path).public_key() for path in own)]
-    return frozenset(name_of(key) for key in keys)
-
-
-def _open(
-    spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn, meter: Meter
-) -> ImportedCache:
-    from builder.cache.imported import ImportedCache
-    from builder.cache.metered import MeteredPlace
-    from builder.cache.place import LatePlace, Place, check_place, open_place
-
-    check_place(spec)
-    trusted = None
-    if spec.trusted:
-        from builder.cache.signing import read_public
-
-        trusted = [read_public(path) for path in spec.trusted]
-
-    def opened() -> Place:
-        place = open_place(spec, docker_config=request.docker_config, auth_config=request.auth_config)
-        return place if spec.type == "local" else MeteredPlace(place, meter)
-
-    return ImportedCache(spec, LatePlace(opened), platform, warn, trusted)

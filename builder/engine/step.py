@@ -330,7 +330,7 @@ def _why(
     if not session.remote.trusts(keys[-1]):
         return Miss((Reason("no-cache", "", UNTRUSTED),), miss.compared)
     list_now = partial(work.save_shared_listing, session.remote.portables)
-    return session.remote.complete(miss, place.slot, parts, shared, place.above, list_now)
+    return session.remote.reasons.complete(miss, place.slot, parts, shared, place.above, list_now)
 
 
 def _from_core(error: CoreError) -> BuilderError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
+from registry_server import run_registry
 from remote_machines import Machine, NewMachine, blob, manifest_of, rewrite_records
 
 MOUNT = "--mount=type=cache,target=/cache"
@@ -69,6 +70,40 @@ def test_a_cache_mount_goes_from_machine_to_machine(fill: NewMachine, tmp_path: 
         assert large.read() == b"".join(b"%d\n" % number for number in range(1, 400001))
     # One that is there already stays.
     assert before(first, 4, "--cache-from", source) == ["deep", "link", "round-1"]
+
+
+def test_only_what_changed_in_a_mount_moves(fill: NewMachine, tmp_path: Path) -> None:
+    """Bytes on their way to a registry, and extended attributes on their way back."""
+    with run_registry(tmp_path / "registry") as registry:
+        cache = f"type=registry,ref={registry.host}/mounts/c:c"
+        to = f"{cache},mounts=true,compression=uncompressed"
+        first, second = fill(), fill()
+
+        def moved(number: int) -> int:
+            built = first.build("--build-arg", f"ROUND={number}", "-o", "type=cacheonly", "--cache-to", to)
+            pushed: int = built.report["traffic"]["pushed"]
+            return pushed
+
+        moved(1)
+        (deep,) = (first.store / "caches").glob("*/deep")
+        for number in range(60):
+            (deep / f"{number}").write_bytes(os.urandom(300_000))
+        assert moved(2) > 18_000_000
+        # One file, and the one that the step adds: two of eight packs at most, however many files there are.
+        (deep / "7").write_bytes(os.urandom(300_000))
+        assert 300_000 < moved(3) < 9_000_000
+        # Attributes, owners and modes are changes, too, and come back.
+        os.setxattr(deep / "8", "user.told", b"so")
+        os.chown(deep / "8", 7, 8)
+        (deep / "8").chmod(0o4711)
+        assert 300_000 < moved(4) < 9_000_000
+        second.build("--build-arg", "ROUND=5", "-o", "type=cacheonly", "--cache-from", cache)
+        (there,) = (second.store / "caches").glob("*/deep")
+        for number in range(60):
+            assert (there / f"{number}").read_bytes() == (deep / f"{number}").read_bytes()
+        seen = (there / "8").stat()
+        assert (seen.st_uid, seen.st_gid, seen.st_mode & 0o7777) == (7, 8, 0o4711)
+        assert os.getxattr(there / "8", "user.told") == b"so"
 
 
 def test_a_mount_of_steps_that_were_cached_is_not_lost(fill: NewMachine, tmp_path: Path) -> None:

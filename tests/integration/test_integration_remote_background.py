@@ -7,31 +7,18 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flaky_server import FlakyServer
-from registry_server import Registry, run_registry
+from registry_server import Registry
 from remote_machines import Machine, NewMachine, is_right
 
 from builder.store.sendings import Sending
 from builder.store.store import open_store
 
 NEVER = 3600
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with run_registry(tmp_path_factory.mktemp("registry") / "registry") as found:
-        yield found
-
-
-@pytest.fixture
-def flaky(registry: Registry) -> Iterator[FlakyServer]:
-    server = FlakyServer(registry.host)
-    yield server
-    server.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -7,30 +7,17 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import PYBUILD, ROOT
 from flaky_server import FlakyServer
-from registry_server import Registry, run_registry
+from registry_server import Registry
 from remote_machines import NewMachine, blob, is_right, put, rewrite_records, write_project
 
 Document = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with run_registry(tmp_path_factory.mktemp("registry") / "registry") as found:
-        yield found
-
-
-@pytest.fixture
-def flaky(registry: Registry) -> Iterator[FlakyServer]:
-    server = FlakyServer(registry.host)
-    yield server
-    server.stop()
 
 
 # --- a server that fails ---

@@ -16,25 +16,12 @@ from pathlib import Path
 
 import pytest
 from flaky_server import FlakyServer
-from registry_server import Registry, run_registry
+from registry_server import Registry
 from remote_machines import Machine, NewMachine, is_right, rewrite_records
 from s3_server import run_s3
 
 NEVER = 3600
 # Never the limit where the other one is tried.
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with run_registry(tmp_path_factory.mktemp("registry") / "registry") as found:
-        yield found
-
-
-@pytest.fixture
-def flaky(registry: Registry) -> Iterator[FlakyServer]:
-    server = FlakyServer(registry.host)
-    yield server
-    server.stop()
 
 
 def only_layers(how: str, flaky: FlakyServer) -> None:
