@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import PYBUILD, ROOT
 from flaky_server import FlakyServer
 from registry_server import Registry
 from remote_machines import Machine, NewMachine, is_right
@@ -123,6 +125,35 @@ def test_a_cached_build_asks_a_cache_for_nothing_and_waits_for_nothing(
     settled(one, 2)
     # All that the process behind it asks is what is there.
     assert flaky.seen == ["GET /v2/cached/c/manifests/c"]
+
+
+def test_a_cached_build_speaks_no_http(machine: NewMachine, registry: Registry, bases: Path) -> None:
+    """What it costs to have both flags where the store has everything: no module that speaks with a registry or a bucket."""
+    one = machine()
+    cache = f"type=registry,ref={registry.host}/modules/c:c"
+    bucket = "type=s3,bucket=cache,region=us-east-1,endpoint_url=http://127.0.0.1:9,access_key_id=a,secret_access_key=b"
+    words = [
+        "build",
+        "--store",
+        str(one.store),
+        "--build-context",
+        f"base=oci-layout://{bases / 'base'}",
+        "--progress",
+        "plain",
+    ]
+    subprocess.run(
+        [*PYBUILD, *words, "--cache-to", cache, str(one.project)], check=True, cwd=ROOT, capture_output=True
+    )
+    settled(one)
+    words += ["--cache-from", cache, "--cache-from", bucket, "--cache-to", cache, str(one.project)]
+    program = f"import sys\nfrom builder.cli.main import main\nstatus = main({words!r})\nprint(*sorted(sys.modules))\nsys.exit(status)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    assert "0 misses" in done.stderr, done.stderr
+    modules = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not modules & {"urllib3", "http", "ssl", "boto3", "botocore", "cryptography"}
+    settled(one, 2)
 
 
 def test_what_fails_is_told_by_the_report_and_the_next_build(machine: NewMachine, flaky: FlakyServer) -> None:
