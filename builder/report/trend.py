@@ -100,6 +100,7 @@ def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
         if step.slot and step.outcome in (Outcome.HIT, Outcome.MISS):
             runs.setdefault((step.slot, text_of(step.title)), []).append(step)
     found = []
+    blamed = {number: causes_of_build(of_build) for number, of_build in builds.items()}
     for (_, text), all_runs in _of_one_place(runs).items():
         told = [step for step in all_runs if not _tells_nothing(step)]
         missed = [step for step in told if step.outcome is Outcome.MISS]
@@ -107,7 +108,7 @@ def flaky_steps(steps: Sequence[BuildStep]) -> tuple[Flaky, ...]:
             continue
         counts: dict[str, int] = {}
         for step in missed:
-            for cause in root_causes(step, builds[step.build]):
+            for cause in blamed[step.build][step.number]:
                 counts[cause] = counts.get(cause, 0) + 1
         causes = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         name = read_title(max(all_runs, key=lambda step: step.build).title)
@@ -156,20 +157,43 @@ def root_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> set[str]:
     left = [step]
     while left:
         current = left.pop()
-        if current.number in seen:
-            continue
-        seen.add(current.number)
-        above = [others.get(reason.step) for reason in current.reasons]
-        followed = [one for one in above if one is not None and one.outcome is Outcome.MISS]
-        left += followed
-        # Files of a stage that was built anew are no cause of their own.
-        came = any(reason.part == "from" and reason.step for reason in current.reasons) and followed
-        for reason, one in zip(current.reasons, above, strict=True):
-            if one in followed or (came and reason.part.startswith("file ")):
-                continue
-            if reason.part and reason.kind not in _NO_CAUSE:
-                found.add(reason.part)
+        if current.number not in seen:
+            seen.add(current.number)
+            own, followed = _own_causes(current, others)
+            found |= own
+            left += followed
     return found
+
+
+def causes_of_build(steps: Mapping[int, BuildStep]) -> dict[int, set[str]]:
+    """The root causes of all steps of a build that missed, by their numbers."""
+    found: dict[int, set[str]] = {}
+    # Nearly all follow a step that began before them, so that what is to blame for that is known by then.
+    for number, step in sorted(steps.items()):
+        if step.outcome is not Outcome.MISS:
+            continue
+        own, followed = _own_causes(step, steps)
+        if all(one.number in found for one in followed):
+            found[number] = own.union(*(found[one.number] for one in followed))
+        else:
+            found[number] = root_causes(step, steps)
+    return found
+
+
+def _own_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> tuple[set[str], list[BuildStep]]:
+    """What is to blame for a miss beside the steps that it followed, and these."""
+    above = [others.get(reason.step) if reason.step else None for reason in step.reasons]
+    missed = [one is not None and one.outcome is Outcome.MISS for one in above]
+    # Files of a stage that was built anew are no cause of their own.
+    came = any(missed) and any(reason.part == "from" and reason.step for reason in step.reasons)
+    own = {
+        reason.part
+        for reason, followed in zip(step.reasons, missed, strict=True)
+        if not (followed or (came and reason.part.startswith("file ")))
+        and reason.part
+        and reason.kind not in _NO_CAUSE
+    }
+    return own, [one for one, followed in zip(above, missed, strict=True) if followed and one is not None]
 
 
 def flaky_sentence(flaky: Flaky) -> str:

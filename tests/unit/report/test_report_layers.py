@@ -48,3 +48,43 @@ def test_a_stage_without_a_name_is_called_as_titles_call_it() -> None:
         for build in (1, 2)
     ]
     assert [one.stage for one in flaky_steps(steps)] == ["stage-1"]
+
+
+def test_the_causes_of_a_build_are_those_of_its_steps() -> None:
+    """Whichever way steps follow one another, in circles too, as a damaged database may have them."""
+    import random
+
+    from builder.events import Reason
+    from builder.report.trend import causes_of_build, root_causes
+    from builder.store.history import BuildStep
+
+    chance = random.Random(5)
+    for _ in range(60):
+        steps = {
+            number: BuildStep(
+                *(
+                    number,
+                    "s",
+                    "t",
+                    "",
+                    1,
+                    chance.choice([Outcome.MISS, Outcome.MISS, Outcome.HIT]),
+                    0.0,
+                    0.0,
+                ),
+                reasons=tuple(
+                    Reason(
+                        "changed",
+                        chance.choice(["parent", "from", "file a", "arg B"]),
+                        "",
+                        chance.choice([0, chance.randrange(9)]),
+                    )
+                    for _ in range(chance.randrange(3))
+                ),
+            )
+            for number in range(1, 8)
+        }
+        found = causes_of_build(steps)
+        assert found == {
+            number: root_causes(step, steps) for number, step in steps.items() if step.outcome is Outcome.MISS
+        }
