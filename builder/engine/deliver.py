@@ -10,7 +10,7 @@ from builder.engine.reporter import StepReporter
 from builder.engine.request import Output
 from builder.engine.session import Session
 from builder.engine.stage import StageResult
-from builder.errors import BuilderError, CacheLostError, DamageError, UsageError
+from builder.errors import BuilderError, CacheLostError, Cancelled, DamageError, UsageError
 from builder.events import Outcome
 from builder.store.images import StoredImage
 
@@ -72,7 +72,7 @@ def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) 
                 first = first or made
             _write(session, result, output, made, reporter)
         except BuilderError as error:
-            outcome = Outcome.CANCELLED if isinstance(error, CacheLostError) else Outcome.FAILED
+            outcome = Outcome.CANCELLED if isinstance(error, (CacheLostError, Cancelled)) else Outcome.FAILED
             reporter.finish(outcome, error=error.message)
             raise
         except OSError as error:
@@ -135,7 +135,7 @@ def _write(
 
         assert output.dest is not None
         _prove(session, made)
-        write_layout(session.store, image, output.dest, names=names)
+        write_layout(session.store, image, output.dest, names=names, check=session.check)
     else:
         _write_archive(session, output, made, names)
 
@@ -167,7 +167,7 @@ def _write_archive(session: Session, output: Output, made: Assembled, names: tup
     from builder.store.archives import save_archive
 
     with open_destination(output.dest, session.request.stdout) as stream:
-        save_archive(session.store, [(image, names)], stream, form=output.type)
+        save_archive(session.store, [(image, names)], stream, form=output.type, check=session.check)
     session.store.outputs.put(output.dest, content)
 
 
@@ -205,7 +205,7 @@ def _write_files(session: Session, result: StageResult, output: Output) -> None:
             from builder.output.tarball import write_rootfs_tar
 
             with open_destination(output.dest, session.request.stdout) as stream:
-                write_rootfs_tar(root, stream, max_mtime=-1 if epoch is None else epoch)
+                write_rootfs_tar(root, stream, max_mtime=-1 if epoch is None else epoch, check=session.check)
     finally:
         if root >= 0:
             os.close(root)

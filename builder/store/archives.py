@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from builder.digest import Digest, digest_of, parse_digest
@@ -37,6 +37,8 @@ _FULL_NAME = "io.containerd.image.name"
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 _DOCUMENT_LIMIT = 16 << 20
 _MOST_MEMBERS = 100_000
+# Bytes that the kernel copies before anybody can say stop.
+_AT_ONCE = 64 << 20
 
 Named = tuple[StoredImage, tuple[str, ...]]
 
@@ -83,8 +85,17 @@ def _docker_manifest(store: Store, images: Sequence[Named]) -> bytes:
     return json.dumps(entries).encode()
 
 
-def save_archive(store: Store, images: Sequence[Named], out: BinaryIO, *, form: str) -> None:
-    """Write images with their names as a tar; `form` is `oci` or `docker`. The same images give the same bytes."""
+def _go_on() -> None:
+    pass
+
+
+def save_archive(
+    store: Store, images: Sequence[Named], out: BinaryIO, *, form: str, check: Callable[[], None] = _go_on
+) -> None:
+    """Write images with their names as a tar; `form` is `oci` or `docker`. The same images give the same bytes.
+
+    `check` is called again and again, and ends it by raising an error.
+    """
     written = 0
 
     def begin(name: str, size: int) -> None:
@@ -110,7 +121,7 @@ def save_archive(store: Store, images: Sequence[Named], out: BinaryIO, *, form: 
         with store.blobs.open(digest) as stream:
             size = os.fstat(stream.fileno()).st_size
             begin(f"blobs/sha256/{digest.hex}", size)
-            _copy_blob(stream, out, size, digest)
+            _copy_blob(stream, out, size, digest, check)
             end()
     add_bytes("index.json", _index(store, images))
     if form == "docker":
@@ -119,39 +130,59 @@ def save_archive(store: Store, images: Sequence[Named], out: BinaryIO, *, form: 
     out.write(bytes(2 * tarfile.BLOCKSIZE + -(written + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE))
 
 
-def _copy_blob(source: BinaryIO, out: BinaryIO, size: int, digest: Digest) -> None:
+def _copy_blob(source: BinaryIO, out: BinaryIO, size: int, digest: Digest, check: Callable[[], None]) -> None:
     """Copy a blob, within the kernel where both are files."""
     left = size
     try:
         out.flush()
-        while left and (count := os.copy_file_range(source.fileno(), out.fileno(), left)):
+        while left and (count := os.copy_file_range(source.fileno(), out.fileno(), min(left, _AT_ONCE))):
             left -= count
+            check()
     except OSError:  # a pipe, another file system, an old kernel, or no file at all
         pass
     while left and (chunk := os.read(source.fileno(), min(left, CHUNK))):
         out.write(chunk)
         left -= len(chunk)
+        check()
     if left:
         raise ImageError(f"the blob {digest} in the store is cut short", hint="build again with --no-cache")
 
 
-def write_layout(store: Store, image: StoredImage, dest: str, *, names: tuple[str, ...] = ()) -> None:
-    """Write an image as a layout folder; blobs that are there already are not written again."""
+def write_layout(
+    store: Store,
+    image: StoredImage,
+    dest: str,
+    *,
+    names: tuple[str, ...] = (),
+    check: Callable[[], None] = _go_on,
+) -> None:
+    """Write an image as a layout folder; blobs that are there are not written again. `check` is that of `save_archive`."""
     folder = os.path.join(dest, "blobs", "sha256")
     os.makedirs(folder, exist_ok=True)
     for digest in _blobs(store, [(image, names)]):
         path = os.path.join(folder, digest.hex)
         with store.blobs.open(digest) as stream:
-            if os.path.exists(path) and os.path.getsize(path) == os.fstat(stream.fileno()).st_size:
+            size = os.fstat(stream.fileno()).st_size
+            if os.path.exists(path) and os.path.getsize(path) == size:
                 continue
-            with open(f"{path}.tmp", "wb") as copy:
-                shutil.copyfileobj(stream, copy, CHUNK)
-        os.replace(f"{path}.tmp", path)
+            with _appearing(path) as copy:
+                _copy_blob(stream, copy, size, digest, check)
     for name, data in (("oci-layout", _LAYOUT), ("index.json", _index(store, [(image, names)]))):
-        path = os.path.join(dest, name)
-        with open(f"{path}.tmp", "wb") as copy:
+        with _appearing(os.path.join(dest, name)) as copy:
             copy.write(data)
+
+
+@contextmanager
+def _appearing(path: str) -> Iterator[BinaryIO]:
+    """A file to write that is there when it is whole, and not at all if the block fails."""
+    try:
+        with open(f"{path}.tmp", "wb") as stream:
+            yield stream
         os.replace(f"{path}.tmp", path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(f"{path}.tmp")
+        raise
 
 
 # --- reading ---------------------------------------------------------------------------------------

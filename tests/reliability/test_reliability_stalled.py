@@ -149,3 +149,27 @@ def test_ctrl_c_while_the_other_side_says_nothing(
         assert said.endswith("interrupted: what was finished is kept\n")
         for place in (store, tmp_path / "other"):
             assert not (place / "runs").is_dir() or list((place / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["tar", "oci"])
+def test_ctrl_c_while_an_output_is_written(
+    pybuild: Run, context: Path, store: Path, tmp_path: Path, kind: str
+) -> None:
+    """To a pipe that is read slowly: what is written is not brought to its end."""
+    (context / "Buildfile").write_text("FROM scratch\nCOPY f /f\n")
+    (context / "f").write_bytes(os.urandom(16 << 20))
+    pybuild("build", context)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    env = {**os.environ, "PYBUILD_STORE": str(store), "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-m", "builder", "build", "-o", f"type={kind},dest={pipe}", str(context)]
+    child = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with pipe.open("rb") as stream:
+        size = len(stream.read(1 << 20))
+        child.send_signal(signal.SIGINT)
+        while chunk := stream.read(1 << 20):
+            size += len(chunk)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert said.endswith("interrupted: what was finished is kept\n")
+    assert size < 12 << 20
