@@ -60,16 +60,19 @@ def _lines(report: ContextReport, *, files: bool) -> Iterator[str]:
             yield f"  {harmless(step.error)}\n"
         else:
             yield from _files(step) if files else ()
-            yield f"  {_total(step)}\n"
+            yield f"  {_total(step)}\n" if step.files or not step.elsewhere else ""
+        for source in step.elsewhere:
+            yield f"  from {harmless(source)}: only a build knows\n"
     if not report.steps:
-        yield "\nno step takes files of the context\n"
+        yield "\nno step takes files\n"
 
 
 def _files(step: TakenStep) -> Iterator[str]:
     for file in step.files:
         if file.kind != "d":
-            size = human(file.size) if file.kind == "f" else _KINDS.get(file.kind, "")
-            yield f"  {size:>9}  {harmless(file.path)}\n"
+            size = _KINDS.get(file.kind) or human(file.size)
+            note = " (a here-document)" if file.kind == "here-document" else ""
+            yield f"  {size:>9}  {harmless(file.path)}{note}\n"
 
 
 def _total(step: TakenStep) -> str:
@@ -105,6 +108,7 @@ def _plain(report: ContextReport) -> dict[str, Any]:
                 "context": step.context or None,
                 "bytes": step.size,
                 "error": step.error or None,
+                "elsewhere": list(step.elsewhere),
                 "entries": [
                     {"kind": file.kind, "bytes": file.size, "path": file.path} for file in step.files
                 ],

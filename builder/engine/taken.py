@@ -20,15 +20,18 @@ from builder.execute.sources import Exclusion, find_sources
 from builder.graph.places import locate
 from builder.graph.plan import PlanOptions
 from builder.graph.stages import Graph
-from builder.graph.steps import CopyStep, FromNamed
-from builder.remote.addresses import is_remote
+from builder.graph.steps import CopyStep, FromImage, FromNamed, FromStage, Origin
+from builder.remote.addresses import is_remote, without_password
 from builder.store.store import Store, default_store_path, open_store
 from builder.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TakenFile:
-    """An entry of a context: `kind` is `f`ile, `d`irectory, `l`ink, …; `size` is in bytes."""
+    """An entry of a context: `kind` is `f`ile, `d`irectory, `l`ink, …; `size` is in bytes.
+
+    Of kind `here-document` is a file whose text stands in the build file.
+    """
 
     kind: str
     size: int
@@ -37,13 +40,17 @@ class TakenFile:
 
 @dataclass(frozen=True, slots=True)
 class TakenStep:
-    """What one COPY or ADD takes of a context: the main one, or that called `context`. `error` says what is wrong."""
+    """What one COPY or ADD takes of a context: the main one, or that called `context`. `error` says what is wrong.
+
+    `elsewhere` are sources that only a build can look into: other stages, images, URLs and git repositories.
+    """
 
     title: str
     location: Location
     context: str
     files: tuple[TakenFile, ...]
     error: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -87,11 +94,7 @@ def taken_files(request: BuildRequest, paths: tuple[str, ...] = ()) -> ContextRe
         graph = graph_of(request, inputs)
         contexts = Contexts(store, inputs.folders, lambda name, address: fetcher.fetch(address, name).path)
         try:
-            steps = tuple(
-                _taken(graph, contexts, step)
-                for step in _copies(store, graph)
-                if contexts.is_folder(step.origin)
-            )
+            steps = tuple(_taken(graph, contexts, step) for step in _copies(store, graph))
         finally:
             contexts.close()
         return ContextReport(*_rules(inputs), steps, _verdicts(inputs, paths, steps))
@@ -108,9 +111,14 @@ def _copies(store: Store, graph: Graph) -> list[CopyStep]:
 def _taken(graph: Graph, contexts: Contexts, step: CopyStep) -> TakenStep:
     location = locate(graph.file, step.span)
     name = step.origin.name if isinstance(step.origin, FromNamed) else ""
-    sources = tuple(source for source in step.sources if step.keyword == "COPY" or not is_remote(source))
+    if not contexts.is_folder(step.origin):
+        return TakenStep(step.title, location, name, (), elsewhere=(_origin(graph, step.origin),))
+    remote = tuple(source for source in step.sources if step.keyword == "ADD" and is_remote(source))
+    sources = tuple(source for source in step.sources if source not in remote)
+    inline = [TakenFile("here-document", len(file.content), file.name) for file in step.inline]
+    shown = tuple(without_password(address) for address in remote)
     if not sources:
-        return TakenStep(step.title, location, name, ())
+        return TakenStep(step.title, location, name, tuple(inline), elsewhere=shown)
     folder = contexts.of(step.origin)
     files: dict[str, TakenFile] = {}
     try:
@@ -120,8 +128,19 @@ def _taken(graph: Graph, contexts: Contexts, step: CopyStep) -> TakenStep:
                 for kind, size, path in folder.tree.list(source.node, exclude=exclusion.of(source)):
                     files[path] = TakenFile(kind, size, path or ".")
     except BuilderError as error:
-        return TakenStep(step.title, location, name, (), error.message)
-    return TakenStep(step.title, location, name, tuple(files[path] for path in sorted(files)))
+        return TakenStep(step.title, location, name, (), error.message, shown)
+    found = (*inline, *(files[path] for path in sorted(files)))
+    return TakenStep(step.title, location, name, found, elsewhere=shown)
+
+
+def _origin(graph: Graph, origin: Origin) -> str:
+    """How an origin that is no folder is called."""
+    if isinstance(origin, FromStage):
+        stage = graph.stages[origin.index]
+        return f"stage {stage.name or origin.index}"
+    if isinstance(origin, FromImage):
+        return f"image {origin.reference}"
+    return f"image of the context {origin.name}" if isinstance(origin, FromNamed) else "nothing"
 
 
 def _rules(inputs: Inputs) -> tuple[str, int]:
@@ -148,7 +167,8 @@ def _verdicts(inputs: Inputs, paths: tuple[str, ...], steps: tuple[TakenStep, ..
         takers = tuple(
             step.title
             for step in steps
-            if not step.context and any(path in (file.path, ".") for file in step.files)
+            if not step.context
+            and any(path in (file.path, ".") for file in step.files if file.kind != "here-document")
         )
         found.append(Verdict(path, exists, ignored, name, rules[number] if number >= 0 else None, takers))
     return tuple(found)
