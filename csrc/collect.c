@@ -27,7 +27,7 @@ static int judge(const pb_tree *tree, uint32_t top, uint32_t node, const pb_igno
     }
     if (!pb_ignore_match(exclude, judged, &rule))
         return KEPT;
-    return S_ISDIR(tree->nodes[node].mode) && pb_ignore_may_keep_below(exclude, judged, rule) ? IN_DOUBT : LEFT_OUT;
+    return S_ISDIR(tree->nodes[node].mode) && pb_ignore_may_keep_below(exclude, judged) ? IN_DOUBT : LEFT_OUT;
 }
 
 /* Whether anything below a folder in doubt is kept: 1 or 0. */

@@ -156,7 +156,7 @@ static int add_nodes(pb_directory *directory, int fd, pb_error *error)
         pb_node *child;
         if (ignored < 0)
             return pb_fail(error, -ignored, "walk", "%s", path);
-        if (ignored && !pb_scope_may_keep_below(directory->scope, name, rule))
+        if (ignored && !pb_scope_may_keep_below(directory->scope, name))
             continue;
         added = add_node(directory, fd, name, &earlier, earlier_end);
         if (added < 0)

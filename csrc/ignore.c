@@ -1,4 +1,6 @@
-/* Ignore rules as moby/patternmatcher has them: the last rule that matches a path, or a folder above it, decides. */
+/* Ignore rules as BuildKit applies them: the last rule that matches a path decides, or that matched a folder above it and
+ * changed something there. So `!logs` brings nothing back in a folder that was not left out, whatever rules before it say of
+ * what is in there. */
 #include "ignore.h"
 #include "error.h"
 #include "rule.h"
@@ -18,27 +20,60 @@ const char *pb_ignore_below(const pb_ignore *ignore)
     return ignore->below;
 }
 
-int pb_ignore_match(const pb_ignore *ignore, const char *path, int *deciding)
+/* Of a folder, whether what decided on it leaves it out. */
+static int left_out(const pb_ignore *ignore, int decided)
 {
-    int deeper;
-
-    if (deciding)
-        *deciding = -1;
-    for (size_t i = ignore->count; i-- > 0;) {
-        if (pb_rule_matches(&ignore->rules[i], path, &deeper)) {
-            if (deciding)
-                *deciding = (int)i;
-            return !ignore->rules[i].exception;
-        }
-    }
-    return 0;
+    return decided >= 0 && !ignore->rules[decided].exception;
 }
 
-int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path, int deciding)
+/* What of the rules passes from a folder, the first `size` bytes of a path, to what is in it: `decided` is what the folder
+ * above it passed on. A rule counts for what is below only where it changed what was so far. */
+static int settle(const pb_ignore *ignore, const char *path, size_t size, int decided)
 {
-    for (size_t i = (size_t)(deciding + 1); i < ignore->count; i++) {
+    for (size_t i = (size_t)(decided + 1); i < ignore->count; i++) {
         int deeper;
-        if (ignore->rules[i].exception && !pb_rule_matches(&ignore->rules[i], path, &deeper) && deeper)
+        if (ignore->rules[i].exception == left_out(ignore, decided) &&
+            pb_rule_matches(&ignore->rules[i], path, size, &deeper))
+            decided = (int)i;
+    }
+    return decided;
+}
+
+/* The same for all folders above a path. */
+static int settle_above(const pb_ignore *ignore, const char *path)
+{
+    int decided = -1;
+
+    for (const char *end = strchr(path, '/'); end; end = strchr(end + 1, '/'))
+        decided = settle(ignore, path, (size_t)(end - path), decided);
+    return decided;
+}
+
+int pb_ignore_match(const pb_ignore *ignore, const char *path, int *deciding)
+{
+    int decided = settle_above(ignore, path);
+    size_t size = strlen(path);
+
+    for (size_t i = ignore->count; i-- > (size_t)(decided + 1);) {
+        int deeper;
+        if (pb_rule_matches(&ignore->rules[i], path, size, &deeper)) {
+            decided = (int)i;
+            break;
+        }
+    }
+    if (deciding)
+        *deciding = decided;
+    return left_out(ignore, decided);
+}
+
+int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path)
+{
+    size_t size = strlen(path);
+    int decided = settle(ignore, path, size, settle_above(ignore, path));
+
+    for (size_t i = (size_t)(decided + 1); i < ignore->count; i++) {
+        int deeper;
+        if (ignore->rules[i].exception && !pb_rule_matches(&ignore->rules[i], path, size, &deeper) && deeper)
             return 1;
     }
     return 0;
@@ -54,7 +89,7 @@ typedef struct {
 
 struct pb_scope {
     const pb_ignore *ignore;
-    int decided; /* on the folder: the last rule that matched it or one above it, or -1 */
+    int decided; /* the last rule that counts for all in the folder, see settle(); or -1 */
     char *path;  /* with a slash at its end, if whole_paths */
     size_t path_length;
     /* The rules that names in the folder may match, by bytes that such names have: chains in a hash table,
@@ -108,11 +143,9 @@ static int try_rule(const pb_scope *scope, const live_rule *live, const char *na
     int deeper, matched;
 
     if (of->components) {
-        if (pb_rule_ends(of, live->set, name, length))
-            return 1;
         if (next)
             *next = pb_rule_behind(of, live->set, name, length);
-        return 0;
+        return pb_rule_ends(of, live->set, name, length);
     }
     if (scope->path_length + length >= sizeof small && !(path = malloc(scope->path_length + length + 1)))
         return -ENOMEM;
@@ -190,19 +223,25 @@ pb_scope *pb_scope_enter(const pb_scope *above, const char *name)
     if (!scope)
         return NULL;
     scope->decided = above->decided;
-    for (size_t i = 0; i < above->count; i++) {
+    for (size_t i = above->count; i-- > 0;) { /* the first rule first */
         uint64_t set = 0;
+        const pb_rule *of = &above->ignore->rules[above->live[i].rule];
         int matched = try_rule(above, &above->live[i], name, length, &set);
         if (matched < 0) {
             pb_scope_free(scope);
             return NULL;
         }
-        if (matched) {
+        if (matched && of->exception == left_out(above->ignore, scope->decided)) {
             scope->decided = (int)above->live[i].rule;
-            break; /* the rules before it have no say any more */
-        }
-        if (set)
+            scope->count = 0; /* the rules before it have no say any more */
+        } else if (set || (matched && !of->components)) {
             scope->live[scope->count++] = (live_rule){above->live[i].rule, 0, set};
+        }
+    }
+    for (size_t i = 0, j = scope->count; i + 1 < j--; i++) {
+        live_rule other = scope->live[i];
+        scope->live[i] = scope->live[j];
+        scope->live[j] = other;
     }
     return chain_rules(scope);
 }
@@ -285,18 +324,22 @@ int pb_scope_match(const pb_scope *scope, const char *bytes, int *deciding)
     return *deciding >= 0 && !scope->ignore->rules[*deciding].exception;
 }
 
-int pb_scope_may_keep_below(const pb_scope *scope, const char *name, int deciding)
+int pb_scope_may_keep_below(const pb_scope *scope, const char *name)
 {
     size_t length = strlen(name);
+    int decided = scope->decided, deeper = 0;
 
-    for (size_t i = 0; i < scope->count && (int)scope->live[i].rule > deciding; i++) {
+    for (size_t i = scope->count; i-- > 0;) { /* the first rule first */
         uint64_t set = 0;
-        if (!scope->ignore->rules[scope->live[i].rule].exception)
-            continue;
-        if (try_rule(scope, &scope->live[i], name, length, &set) == 0 && set)
-            return 1;
+        int exception = scope->ignore->rules[scope->live[i].rule].exception;
+        int matched = try_rule(scope, &scope->live[i], name, length, &set);
+        if (matched > 0 && exception == left_out(scope->ignore, decided)) {
+            decided = (int)scope->live[i].rule;
+            deeper = 0;
+        }
+        deeper |= matched < 0 || (exception && !matched && set);
     }
-    return 0;
+    return deeper;
 }
 
 /* --- handles ------------------------------------------------------------------------------------------------------ */

@@ -4,8 +4,8 @@
 
 #include "pybuild.h"
 
-/* What is left of the rules inside a folder: the rule that decided on the folder itself, and those behind it that may still
- * match something in it. So a name is asked for against few rules, and never again against the folders above it. */
+/* What is left of the rules inside a folder: the rule that counts for all in it, and those behind it that may still match
+ * something in it. So a name is asked for against few rules, and never again against the folders above it. */
 typedef struct pb_scope pb_scope;
 
 /* The scope of the root; of a folder in the scope of the one above it. NULL without memory. */
@@ -14,13 +14,13 @@ pb_scope *pb_scope_enter(const pb_scope *above, const char *name);
 void pb_scope_free(pb_scope *scope);
 /* As pb_ignore_match, for a name in the folder. */
 int pb_scope_match(const pb_scope *scope, const char *name, int *rule);
-/* Whether an exception behind a rule may match something in the folder `name`. */
-int pb_scope_may_keep_below(const pb_scope *scope, const char *name, int rule);
+/* Whether an exception may bring something back in the folder `name`, which is left out. */
+int pb_scope_may_keep_below(const pb_scope *scope, const char *name);
 
 /* What stands in front of the paths of a selection. */
 const char *pb_ignore_below(const pb_ignore *ignore);
 
 /* The same for a path. */
-int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path, int rule);
+int pb_ignore_may_keep_below(const pb_ignore *ignore, const char *path);
 
 #endif

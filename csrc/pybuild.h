@@ -50,7 +50,8 @@ typedef struct pb_ignore pb_ignore;
  * cannot be compiled. */
 int pb_ignore_new(const char *patterns, size_t size, const char *below, pb_ignore **ret, pb_error *error);
 void pb_ignore_free(pb_ignore *ignore);
-/* 1 if `path` (relative, no leading slash) is left out, 0 if not. *rule is the index of the deciding rule or -1. */
+/* 1 if `path` (relative, no leading slash) is left out, 0 if not. *rule is the index of the deciding rule or -1: the last
+ * that matches the path, or that matched a folder above it and changed something there. */
 int pb_ignore_match(const pb_ignore *ignore, const char *path, int *rule);
 
 /* --- trees (tree.c, walk.c, lookup.c, glob.c, select.c; index.c, save.c; listing.c, treediff.c) ------------------ */

@@ -16,7 +16,7 @@ static size_t count_components(const pb_pattern *pattern)
         const pb_token *now = &pattern->tokens[i], *before = i ? now - 1 : NULL;
         int starts = !before || before->kind == PB_TOKEN_DEEP_FOLDER ||
                      (before->kind == PB_TOKEN_RUNE && before->rune == '/');
-        if (now->kind == PB_TOKEN_DEEP_FOLDER && !starts)
+        if ((now->kind == PB_TOKEN_DEEP_FOLDER || now->kind == PB_TOKEN_DEEP) && !starts)
             return 0;
         if (now->kind == PB_TOKEN_CLASS && pb_token_holds(pattern, now, '/'))
             return 0;
@@ -162,8 +162,6 @@ static int separate(pb_rule *ret, size_t most)
                 break;
             continue;
         }
-        if (at < end && now->kind == PB_TOKEN_DEEP) /* `a**`: what is below a match is covered anyhow */
-            now->kind = PB_TOKEN_STAR;
         if (at < end && !(now->kind == PB_TOKEN_RUNE && now->rune == '/'))
             continue;
         piece.tokens = ret->pattern.tokens + start;
@@ -226,7 +224,8 @@ int pb_rule_ends(const pb_rule *of, uint64_t set, const char *name, size_t lengt
 
 uint64_t pb_rule_behind(const pb_rule *of, uint64_t set, const char *name, size_t length)
 {
-    uint64_t next = 0;
+    int endless = of->components[of->count - 1].kind == PB_COMPONENT_DEEP;
+    uint64_t next = endless ? set & of->ends : 0; /* what is below matches, too */
     for (uint64_t left = set & ~of->ends; left; left &= left - 1) {
         size_t at = (size_t)__builtin_ctzll(left);
         if (of->components[at].kind == PB_COMPONENT_DEEP)
@@ -247,32 +246,26 @@ static size_t name_length(const char *path)
     return (size_t)(strchrnul(path, '/') - path);
 }
 
-int pb_rule_matches(const pb_rule *of, const char *path, int *deeper)
+int pb_rule_matches(const pb_rule *of, const char *path, size_t size, int *deeper)
 {
     uint64_t set;
 
     *deeper = 0;
     if (!of->pattern.count)
         return 0;
-    if (!of->components) {
-        for (const char *end = strchrnul(path, '/');; end = strchrnul(end + 1, '/')) {
-            if (end > path && pb_pattern_match(&of->pattern, path, (size_t)(end - path), deeper))
-                return 1;
-            if (!*end)
-                return 0;
-        }
-    }
+    if (!of->components)
+        return size && pb_pattern_match(&of->pattern, path, size, deeper);
     set = pb_rule_start(of);
-    for (const char *name = path; set;) {
+    for (const char *name = path; set; name++) {
         size_t length = name_length(name);
-        if (length && pb_rule_ends(of, set, name, length))
-            return 1;
+        if ((size_t)(name - path) + length >= size) {
+            length = size - (size_t)(name - path);
+            *deeper = pb_rule_behind(of, set, name, length) != 0;
+            return length && pb_rule_ends(of, set, name, length);
+        }
         set = pb_rule_behind(of, set, name, length);
-        if (!name[length])
-            break;
-        name += length + 1;
+        name += length;
     }
-    *deeper = set != 0;
     return 0;
 }
 

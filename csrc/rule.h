@@ -1,7 +1,7 @@
 /* One ignore rule, taken apart at its slashes.
  *
  * How far a path has come in a rule is a set of components, which the contents of its folder share, and most components are
- * compared as bytes. The few rules that cannot be taken apart (`a**b`, `[^a]`, which holds a slash too) have no components
+ * compared as bytes. The few rules that cannot be taken apart (`a**`, `a**b`, `[^a]`, which holds a slash too) have no components
  * and are matched against whole paths.
  */
 #ifndef PB_RULE_H
@@ -62,8 +62,8 @@ typedef struct {
 /* -EINVAL, -E2BIG or -ENOMEM. To be cleaned up in any case. */
 int pb_rule_compile(const char *text, pb_rule *ret);
 void pb_rule_cleanup(pb_rule *of);
-/* Whether a rule matches a path or a folder above it; if not, *deeper says whether it could match something below. */
-int pb_rule_matches(const pb_rule *of, const char *path, int *deeper);
+/* Whether a rule matches the first `size` bytes of a path; *deeper says whether it could match something below. */
+int pb_rule_matches(const pb_rule *of, const char *path, size_t size, int *deeper);
 
 /* The same step by step, for rules with components. Where a rule stands before the first name of a path; */
 uint64_t pb_rule_start(const pb_rule *of);

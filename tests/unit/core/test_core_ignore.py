@@ -122,13 +122,50 @@ def _to_regex(pattern: str) -> re.Pattern[str]:
 
 
 def _model(patterns: list[str], path: str) -> tuple[bool, int]:
+    """As `MatchesUsingParentResults` of moby/patternmatcher, from folder to folder; and the last rule with a say."""
     parts = path.split("/")
-    above = ["/".join(parts[: i + 1]) for i in range(len(parts))]
-    for index in reversed(range(len(patterns))):
-        regex = _to_regex(patterns[index].removeprefix("!"))
-        if any(regex.fullmatch(folder) for folder in above):
-            return not patterns[index].startswith("!"), index
-    return False, -1
+    passed = [False] * len(patterns)  # which rules count for all in the folder
+    left_out, deciding = False, -1
+    for depth in range(1, len(parts) + 1):
+        left_out, deciding = False, -1
+        for index, pattern in enumerate(patterns):
+            exception = pattern.startswith("!")
+            if not passed[index]:
+                regex = _to_regex(pattern.removeprefix("!"))
+                matches = bool(regex.fullmatch("/".join(parts[:depth])))
+                passed[index] = matches and exception == left_out
+                if depth == len(parts) and matches:
+                    deciding = index
+            else:
+                deciding = index
+            if passed[index]:
+                left_out = not exception
+    return left_out, deciding
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "expected"),
+    [
+        (["**/*.log", "!logs"], "logs/a.log", (True, 0)),  # the folder was not left out
+        (["**/*.log", "!logs/**"], "logs/sub/a.log", (False, 1)),
+        (["**/*.log", "!logs*"], "logs/a.log", (True, 0)),
+        (["**/*.log", "!logs**"], "logs/sub/a.log", (False, 1)),
+        (["logs", "!logs", "**/*.log"], "logs/a.log", (True, 2)),
+        (["*", "!logs"], "logs/sub/a.log", (False, 1)),  # it was
+        (
+            ["*", "!logs/sub", "logs"],
+            "logs/sub/a.log",
+            (False, 1),
+        ),  # the last rule changed nothing for the folder
+        (["*", "!logs/sub", "logs/**"], "logs/sub/a.log", (True, 2)),
+    ],
+)
+def test_rules_pass_on_what_they_changed(
+    patterns: list[str], path: str, expected: tuple[bool, int], tmp_path: Path
+) -> None:
+    assert Ignore(patterns).match(path) == expected == _model(patterns, path)
+    _write(tmp_path, [path])
+    assert (path in _seen(tmp_path, patterns)) is not expected[0]
 
 
 _pieces = st.sampled_from(
