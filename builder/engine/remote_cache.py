@@ -12,7 +12,7 @@ from builder.cache.key import Part, state_after
 from builder.cache.portable import Portables, step_digest
 from builder.digest import Digest
 from builder.engine.remote_reasons import RemoteReasons
-from builder.engine.remote_sources import open_source, shared_slot, trusted_names
+from builder.engine.remote_sources import open_sources, shared_slot
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.engine.shared_steps import RemoteHit, SharedKey, keys_of, keys_text
@@ -59,11 +59,8 @@ class RemoteCache:
         self._rows = store.portables
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
-        self.sources = [
-            open_source(spec, request, platform, warn, store.meter) for spec in request.cache_from
-        ]
+        self.sources, self._trusted = open_sources(request, platform, warn, store.meter)
         self.reasons = RemoteReasons(store, self.sources, self.slot)
-        self._trusted = trusted_names(request)
         if store.records.is_empty():
             self.begin()
         self.export: CacheExport | None = None

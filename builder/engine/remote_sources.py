@@ -12,6 +12,8 @@ from builder.image.platform import Platform
 from builder.store.meter import Meter
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from builder.cache.imported import ImportedCache
 
 Warn = Callable[[str], None]
@@ -26,28 +28,46 @@ def shared_slot(slot: str, context: str) -> str:
     return (os.path.basename(first) if inside.startswith("..") else inside) + mark + rest
 
 
-def trusted_names(request: BuildRequest) -> frozenset[str] | None:
-    """The names of the keys that a build trusts, its own among them; None if signatures do not count for it."""
+def open_sources(
+    request: BuildRequest, platform: Platform, warn: Warn, meter: Meter
+) -> tuple[list[ImportedCache], frozenset[str] | None]:
+    """The caches to read from, which are asked nothing yet, and the names of the keys that a build trusts, its own among them;
+    None if signatures do not count for it. Where they do, one of these keys must have signed a cache that names none itself.
+    A `UsageError` if what a cache needs is not there.
+    """
+    keys = _trusted_keys(request)
+    sources = [_open_source(spec, request, platform, warn, meter, keys) for spec in request.cache_from]
+    if keys is None:
+        return sources, None
+    from builder.cache.signing import name_of
+
+    return sources, frozenset(map(name_of, keys))
+
+
+def _trusted_keys(request: BuildRequest) -> list[Ed25519PublicKey] | None:
     trusted = [path for spec in request.cache_from for path in spec.trusted]
     own = [spec.get("sign") for spec in request.cache_to if spec.get("sign")]
     if not trusted and not own:
         return None
-    from builder.cache.signing import name_of, read_private, read_public
+    from builder.cache.signing import read_private, read_public
 
-    keys = [*(read_public(path) for path in trusted), *(read_private(path).public_key() for path in own)]
-    return frozenset(name_of(key) for key in keys)
+    return [*(read_public(path) for path in trusted), *(read_private(path).public_key() for path in own)]
 
 
-def open_source(
-    spec: CacheSpec, request: BuildRequest, platform: Platform, warn: Warn, meter: Meter
+def _open_source(
+    spec: CacheSpec,
+    request: BuildRequest,
+    platform: Platform,
+    warn: Warn,
+    meter: Meter,
+    trusted: list[Ed25519PublicKey] | None,
 ) -> ImportedCache:
-    """A cache to read from; it is asked nothing yet. A `UsageError` if what it needs is not there."""
+    """A cache to read from; `trusted` are the keys that count if it names none."""
     from builder.cache.imported import ImportedCache
     from builder.cache.metered import MeteredPlace
     from builder.cache.place import LatePlace, Place, check_place, open_place
 
     check_place(spec)
-    trusted = None
     if spec.trusted:
         from builder.cache.signing import read_public
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import collections
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _MASK = b"****"
 # Lines of a secret that are shorter stand in any text; as a whole it is masked however short it is.
 _SHORTEST = 4
+_LONG = 1024
 
 
 class Tail:
@@ -41,17 +41,36 @@ class Tail:
         return b"".join(self._pieces(kept, begin))[-self._limit :]
 
     def _pieces(self, data: bytes, begin: int) -> Iterable[bytes]:
-        """The text from `begin` on, with a mask for each secret, also for one that begins before that."""
-        if not self._words:
-            yield data[begin:]
-            return
-        at = 0
-        for found in re.finditer(b"|".join(map(re.escape, self._words)), data):
-            yield data[max(at, begin) : max(found.start(), begin)]
-            if found.end() > begin:
-                yield _MASK
-            at = found.end()
-        yield data[max(at, begin) :]
+        """The text from `begin` on, with a mask for what secrets cover, also for one that begins before that."""
+        at = begin
+        for first, last in self._covered(data):
+            if last <= begin:
+                continue
+            yield data[at : max(first, begin)]
+            yield _MASK
+            at = last
+        yield data[at:]
+
+    def _covered(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Where secrets begin and end, in order; those that overlap, as they may where one ends as another begins, are one."""
+        first, last = 0, 0
+        for at, end in sorted(found for word in self._words for found in _places(data, word)):
+            if at >= last:
+                if last:
+                    yield first, last
+                first = at
+            last = max(last, end)
+        if last:
+            yield first, last
+
+
+def _places(data: bytes, word: bytes) -> Iterator[tuple[int, int]]:
+    """Where a word stands in a text, also within itself unless it is so long that looking for that would take long."""
+    step = 1 if len(word) <= _LONG else len(word)
+    at = data.find(word)
+    while at >= 0:
+        yield at, at + len(word)
+        at = data.find(word, at + step)
 
 
 def _words(secrets: Iterable[bytes]) -> set[bytes]:

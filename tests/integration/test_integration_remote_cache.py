@@ -534,6 +534,12 @@ def test_what_came_from_an_unsigned_cache_stays_out_of_builds_that_want_signatur
     assert theirs["layer"]["digest"] not in json.dumps(manifest_of(tmp_path / "again"))  # type: ignore[index]
     assert made(*trusting) == "done\n"
     assert made() == "done\n"  # what was carried out here has taken its place
+    # Nor is it taken from the cache itself then, to be signed with the rest.
+    for spec in (trusting[1], signed.replace(str(good), str(tmp_path / "more"))):
+        flag = "--cache-from" if spec == trusting[1] else "--cache-to"
+        built = machine().build(flag, spec, "--cache-from", f"type=local,src={bad}", "-o", "type=cacheonly")
+        assert not [step for step in built.report["steps"] if str(bad) in step.get("origin", "")]
+        assert any("not signed" in warning["message"] for warning in built.report["warnings"])
     # What was signed counts in the next build, too, as long as that trusts the key.
     other = machine()
     assert set(other.build(*trusting).outcomes()) == {"hit"}

@@ -32,6 +32,13 @@ def test_a_secret_is_masked_whole_and_line_by_line() -> None:
     assert kept(99, [b"pass", b"password"], b"password") == b"****"
 
 
+def test_of_secrets_that_overlap_nothing_is_left() -> None:
+    host, path = b"https://user@host", b"host/token-of-the-host"
+    assert kept(99, [host, path], b"GET https://user@host/token-of-the-host now") == b"GET **** now"
+    assert kept(99, [b"abab"], b"xabababx") == b"x****x"
+    assert kept(99, [b"first", b"second"], b"firstsecond") == b"********"
+
+
 def test_no_part_of_a_secret_is_left_where_the_output_is_cut() -> None:
     secret = b"0123456789"
     chance = random.Random(3)
