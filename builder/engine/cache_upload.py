@@ -14,6 +14,8 @@ from builder.value import dataclass
 # The lowest priority there is: layers are packed when no step of the build wants the processor.
 _POLITENESS = 19
 _AT_ONCE = 4
+# Seconds that a build has for itself: a short one has its outputs before anything is packed beside it.
+_HEAD_START = 3.0
 _LOOK = 0.05
 
 
@@ -47,6 +49,8 @@ class Upload:
         """Set when what is being packed is not wanted any more."""
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
+        # What nobody will wait for goes at once, or never.
+        self._begin = time.monotonic() + (_HEAD_START if target.spec.last_wait else 0.0)
 
     def put(self, job: Callable[[], object]) -> None:
         """Something to be sent, in its turn."""
@@ -55,13 +59,20 @@ class Upload:
                 return
             self._waiting.append(job)
             if len(self._threads) < (_AT_ONCE if self.ending else 1):
-                self._threads.append(threading.Thread(target=self._work, name="cache-export", daemon=True))
-                self._threads[-1].start()
+                self._start()
             self._changed.notify()
+
+    def _start(self) -> None:
+        self._threads.append(threading.Thread(target=self._work, name="cache-export", daemon=True))
+        self._threads[-1].start()
 
     def end(self) -> None:
         """The build is done: from now on people wait, and several jobs go on at once."""
-        self.ending = True
+        with self._changed:
+            self.ending = True
+            while len(self._threads) < min(_AT_ONCE, len(self._waiting)) and not self._stopped:
+                self._start()
+            self._changed.notify_all()
 
     def settle(self, check: Callable[[], object], limits: Limits = AT_THE_END) -> bool:
         """Wait until all is sent; False if that is not worth the time, and then nothing is sent any more.
@@ -113,6 +124,9 @@ class Upload:
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
             except OSError:
                 pass
+        with self._changed:
+            while not (self.ending or self._stopped) and (left := self._begin - time.monotonic()) > 0:
+                self._changed.wait(left)
         while True:
             with self._changed:
                 while not self._waiting and not self._stopped:
