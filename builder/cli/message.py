@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 from builder.errors import BuilderError, BuildFileError, CommandError, Location
@@ -31,11 +32,18 @@ def error_text(error: BuilderError, *, output: bool = True) -> str:
 
 def _one(error: BuilderError) -> Iterator[str]:
     place = error.location
-    yield f"{_place(place)}error: {harmless(error.message)}"
+    yield f"{_place(place)}error: {_words(error.message)}"
     if place is not None and place.source:
         yield from marked_line(place)
     if error.hint:
-        yield f"  hint: {harmless(error.hint)}"
+        yield f"  hint: {_words(error.hint)}"
+
+
+def _words(text: str) -> str:
+    """A text for people. In one that was quoted, bytes that are no UTF-8 are written as bytes, not as Python's stand-ins."""
+    if "\\udc" in text:
+        text = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", text)
+    return harmless(text)
 
 
 def _place(place: Location | None) -> str:

@@ -218,6 +218,8 @@ def test_what_is_no_context(
 def test_bytes_that_are_no_text_are_shown_as_bytes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "Dockerfile").write_bytes(b"FR\xc5OM scratch\n")
     assert "unknown instruction: FR\\xc5OM\n" in failure(capsys, "build", ".")
+    (folder / "Dockerfile").write_text(TEXT)
+    assert "not an image name: 'a\\xff':" in failure(capsys, "build", "-t", "a\udcff", ".")
 
 
 # --- waiting ---
