@@ -61,7 +61,16 @@ class Exclusion:
             return None
         rules = self._rules.get(source.below)
         if rules is None:
-            rules = self._stack.enter_context(Ignore(self._patterns, below=source.below))
+            try:
+                rules = self._stack.enter_context(Ignore(self._patterns, below=source.below))
+            except CoreError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                raise StepError(
+                    f"--exclude={error.path} cannot be understood: syntax error in pattern",
+                    hint=r"close every [ with a ], write ranges upwards as in [a-z], and \[ for the character itself",
+                    about=(f"--exclude={error.path}",),
+                ) from None
             self._rules[source.below] = rules
         return rules
 

@@ -69,6 +69,10 @@ CASES = {
         "FROM scratch\nCOPY scr/*.py /x/\n",
         ('2:6: error: "scr/*.py" is not in the build context', "scr/*.py", "did you mean src?"),
     ),
+    "a pattern of --exclude": (
+        "FROM scratch\nCOPY --exclude=a --exclude=![b src /x/\n",
+        ("2:18: error: --exclude=![b cannot be understood", "--exclude=![b", "close every [ with a ]"),
+    ),
     "a link to nothing": (
         "FROM scratch\nCOPY gone /x/\n",
         ('2:6: error: "gone" is a link that leads to nothing', "gone", ""),
