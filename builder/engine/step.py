@@ -99,7 +99,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     remote = session.remote
     keys: list[bytes] = []
     shared: list[SharedKey] = []
-    parts: tuple[Part, ...] = ()
+    parts, too_old = tuple[Part, ...](), ""
     for parts in work.key_parts():
         keys.append(key_of(parts, store.secret))
         record, origin = _look_up(session, place, keys[-1]), ""
@@ -108,7 +108,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
                 remote.begin()
             shared.append(remote.shared_key(work.portable_parts(remote.portables)))
             found = remote.look_up(shared[-1], keys[-1], place.slot, parts, parent) if place.asked else None
-            if found is not None and not expired(place.control, found.record):
+            too_old = expired(place.control, found.record) if found is not None else ""
+            if found is not None and not too_old:
                 record, origin, shared = found.record, found.origin, list(found.shared)
                 listing = store.listing_file(place.slot, keys[-1].hex())
                 if work.save_listing(listing):  # so that the next change here names its files
@@ -132,7 +133,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             has_listing = work.save_listing(listing)
             reporter.key = keys[-1]
             miss = _why(
-                session, reporter.title, place, work, parts, keys, listing if has_listing else "", shared
+                *(session, reporter.title, place, work, parts, keys, listing if has_listing else ""),
+                *(shared, too_old),
             )
             reporter.reasons = miss.reasons
             reporter.compared = miss.compared.key if miss.compared is not None else b""
@@ -311,8 +313,9 @@ def _why(
     keys: Sequence[bytes],
     listing: str,
     shared: Sequence[SharedKey],
+    too_old: str,
 ) -> Miss:
-    """Why the step is carried out."""
+    """Why the step is carried out; `too_old` says that of a record that a remote cache has."""
     if not place.cached:
         return Miss((Reason("no-cache", "", place.refusal),))
     miss = why_missed(
@@ -329,6 +332,8 @@ def _why(
         return miss
     if not session.remote.trusts(keys[-1]):
         return Miss((Reason("no-cache", "", UNTRUSTED),), miss.compared)
+    if too_old:
+        return Miss((Reason("expired", "", too_old),), miss.compared)
     list_now = partial(work.save_shared_listing, session.remote.portables)
     return session.remote.reasons.complete(miss, place.slot, parts, shared, place.above, list_now)
 

@@ -244,6 +244,23 @@ def test_a_scope_sees_its_own_records_only(machine: NewMachine, tmp_path: Path) 
     assert set(found.outcomes()) == {"hit"}
 
 
+def test_a_record_of_another_machine_expires_too(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    for one in (first, second):
+        one.write("Buildfile", "FROM base\n# pybuild: expires=24h\nRUN echo x > /x\n")
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+
+    def older(document: dict[str, Any]) -> None:
+        for record in document["records"]:
+            record["created"] -= 86401
+
+    rewrite_records(cache, older)
+    (reason,) = second.build("--cache-from", f"type=local,src={cache}").reasons("RUN echo x")
+    assert reason.startswith("expired: made ") and reason.endswith(", and expires=1d stands above it")
+    assert second.build("--cache-from", f"type=local,src={cache}").outcomes() == ["hit"]
+
+
 # --- a registry ---
 
 
