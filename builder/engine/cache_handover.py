@@ -41,7 +41,11 @@ def hand_over(session: Session, export: CacheExport, chain: frozenset[bytes]) ->
 
 def _start(export: CacheExport, document: bytes) -> bool:
     # In memory alone: it may hold credentials.
-    with open(os.memfd_create("pybuild-sender"), "r+b", buffering=0) as stream:
+    try:
+        fd = os.memfd_create("pybuild-sender")
+    except OSError:
+        return False
+    with open(fd, "r+b", buffering=0) as stream:
         stream.write(document)
         stream.seek(0)
         return background.start(

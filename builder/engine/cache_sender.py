@@ -38,11 +38,14 @@ def send() -> None:
     os.nice(_POLITENESS)
     handed = json.load(sys.stdin.buffer)
     try:
-        with open_store(handed["store"], userxattr=handed["userxattr"]) as store:
+        with open_store(handed["store"], userxattr=handed["userxattr"], make=False) as store:
             failure = ""
             try:
+                states = {bytes.fromhex(fields["state"]) for fields in handed["steps"]}
+                held = frozenset(state for state in states if _hold(store, state))
                 if _own_turn(store, handed["target"], handed["number"]):
-                    _send(store, handed)
+                    _send(store, handed, held)
+                    _require_held(held, states)
             except Exception as error:  # whatever a place's library raises
                 failure = failure_of(error)
             store.sendings.end(handed["number"], failure)
@@ -63,7 +66,15 @@ def _own_turn(store: Store, target: str, number: int) -> bool:
     return False
 
 
-def _send(store: Store, handed: Mapping[str, Any]) -> None:
+def _require_held(held: frozenset[bytes], states: set[bytes]) -> None:
+    if missing := len(states - held):
+        raise BuilderError(
+            f"the files of {missing} of {len(states)} steps were removed from the store before they could be sent"
+        )
+
+
+def _send(store: Store, handed: Mapping[str, Any], held: frozenset[bytes]) -> None:
+    """Write the records of the steps whose states are held."""
     request = BuildRequest(
         cache_from=tuple(CacheSpec(kind, attributes) for kind, attributes in handed["from"]),
         cache_to=(CacheSpec(handed["to"][0], handed["to"][1]),),
@@ -76,11 +87,10 @@ def _send(store: Store, handed: Mapping[str, Any]) -> None:
     try:
         export.records.files.update({parse_digest(digest): path for digest, path in handed["files"].items()})
         steps = [_step(remote, fields) for fields in handed["steps"]]
-        chain = frozenset(step.record.state for step in steps if _hold(store, step.record.state))
         for step in steps:
-            if step.record.state in chain:
+            if step.record.state in held:
                 export.add(step)
-        _finish(export, chain)
+        _finish(export, held)
     finally:
         remote.close()
 

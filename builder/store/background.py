@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def start(
     # Late: few commands are here.
     import subprocess
     import sys
+    import threading
 
     if not sys.executable:
         return False
     try:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CALL, _PACKAGE, module, name, *arguments],
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL,
@@ -50,4 +52,7 @@ def start(
         )
     except OSError:
         return False
+    with suppress(RuntimeError):  # no thread can be started
+        # Nobody who goes on longer than it is left with a dead child.
+        threading.Thread(target=process.wait, name="background", daemon=True).start()
     return True

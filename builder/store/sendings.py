@@ -68,12 +68,16 @@ class Sendings:
         )
 
     def untold(self) -> list[Sending]:
-        """Those that failed since this was last asked."""
+        """Those that failed since this was last asked, by whichever process."""
         rows = self._database.all(
             "SELECT number, build, place, begun, ended, failure FROM sendings WHERE failure != '' AND NOT told"
         )
-        self._database.many("UPDATE sendings SET told = 1 WHERE number = ?", [(row[0],) for row in rows])
-        return [_sending(row) for row in rows]
+        return [_sending(row) for row in rows if self._is_first_to_tell(row[0])]
+
+    def _is_first_to_tell(self, number: object) -> bool:
+        return bool(
+            self._database.run("UPDATE sendings SET told = 1 WHERE number = ? AND NOT told", (number,))
+        )
 
     def of_build(self, build: int) -> list[Sending]:
         """Those of a build."""

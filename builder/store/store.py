@@ -265,15 +265,17 @@ class Store:
         return parsed
 
 
-def open_store(path: str, *, userxattr: bool = False, reading: bool = False, aside: bool = False) -> Store:
-    """Open a store, or make a new one where there is none.
+def open_store(
+    path: str, *, userxattr: bool = False, reading: bool = False, aside: bool = False, make: bool = True
+) -> Store:
+    """Open a store, or make a new one where there is none; without `make` that is a `StoreError`.
 
     With `reading` nothing is made, swept or changed: what would write to the database is a `StoreError`, or, `aside`, is kept
     in memory as long as the store is open (see `builder.store.aside`).
     A `StoreError` says what is in the way: a folder that is something else, no right to write, a newer version.
     """
     path = os.path.abspath(path)
-    if reading and not os.path.exists(os.path.join(path, "secret")):
+    if (reading or not make) and not os.path.exists(os.path.join(path, "secret")):
         raise StoreError(f'there is no store at "{path}"', hint="the first build makes one")
     try:
         new = reading or _prepare(path)

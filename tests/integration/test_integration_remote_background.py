@@ -241,6 +241,34 @@ def test_prune_leaves_what_is_being_sent(machine: NewMachine, registry: Registry
     assert one.layers() == 0
 
 
+def test_prune_leaves_what_waits_to_be_sent(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer
+) -> None:
+    one, other = machine(), machine()
+    gate = Gate(flaky)
+    cache = f"type=registry,ref={flaky.host}/waits/c:c,mode=max,timeout={NEVER}"
+    one.build("--cache-to", cache, "-o", "type=cacheonly")
+    sender(one)
+    one.write("src/a", "other\n")
+    one.build("--cache-to", cache, "-o", "type=cacheonly")
+    until = time.monotonic() + 60
+    while len(list(filter(holds_states, senders(one)))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    before = one.layers()
+    one.command("prune", "--all", "--force")
+    assert one.layers() == before > 0
+    gate.open()
+    assert [sent.failure for sent in settled(one, 2)] == ["", ""]
+    other.write("src/a", "other\n")
+    assert set(other.build("--cache-from", f"type=registry,ref={registry.host}/waits/c:c").outcomes()) == {
+        "hit"
+    }
+
+
+def holds_states(pid: int) -> bool:
+    return any("/snapshots/" in os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def test_what_came_from_one_cache_goes_on_to_another(
     machine: NewMachine, registry: Registry, tmp_path: Path
 ) -> None:
