@@ -114,7 +114,7 @@ _ATTESTATIONS = ("--provenance", "--sbom")
 def refuse_later(args: Arguments) -> None:
     """A `UsageError` for what this version cannot do: a flag never does nothing in silence."""
     for flag in _unsupported(args):
-        raise UsageError(f"{flag} is not supported yet: {NOT_YET[flag]}", hint="leave the flag out")
+        raise UsageError(f"{flag} is not supported yet ({NOT_YET[flag]})", hint="leave the flag out")
     for entitlement in args.texts("--allow"):
         if entitlement != "network.host":
             raise UsageError(f"--allow {entitlement} is not supported yet", hint="leave the flag out")

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import BinaryIO
 
-from builder.cli.command import ISOLATION, STORE, Command
-from builder.cli.flags import Arguments, Flag
+from builder.cli import values
+from builder.cli.command import ISOLATION, JSON, STORE, Command
+from builder.cli.flags import Arguments
 from builder.cli.surroundings import Surroundings
 from builder.errors import UsageError
 
@@ -43,7 +44,7 @@ def _list(args: Arguments, around: Surroundings) -> int:
 
     with around.open_store(args.text("--store")) as store:
         mounts = cache_mounts(store)
-    if args.switch("--json"):
+    if values.wants_json(args):
         import json
         from dataclasses import asdict
 
@@ -127,7 +128,7 @@ def _handles_files(args: Arguments) -> bool:
 COMMAND = Command(
     name="cache",
     usage="mounts [ls | rm ID… | export ID [FILE] | import ID [FILE]] | keygen NAME",
-    flags=(Flag("--json", "", "Print JSON (mounts ls)"), ISOLATION, STORE),
+    flags=(*JSON, ISOLATION, STORE),
     run=run,
     text="mounts looks after the folders of RUN --mount=type=cache: lists them, removes them, writes one to a tar or fills "
     "one from a tar. ID is that of the mount (its id=, or its target), or the beginning of its name. keygen makes a key "

@@ -15,6 +15,10 @@ STORE = Flag(
 ISOLATION = Flag(
     "--isolation", "WAY", "How processes are isolated: root or rootless (default: what works here)"
 )
+JSON = (
+    Flag("--format", "FORMAT", "text (default) or json"),
+    Flag("--json", "", "The same as --format json"),
+)
 QUIET = Flag("--quiet", "", "Print only what scripts need", short="-q")
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from builder.cli import values
-from builder.cli.command import STORE, Command
+from builder.cli.command import JSON, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.report.harmless import harmless
@@ -37,7 +37,7 @@ def run(args: Arguments, around: Surroundings) -> int:
         stdin=sys.stdin.buffer,
     )
     report = taken_files(request, tuple(paths))
-    if args.switch("--json"):
+    if values.wants_json(args):
         around.out.write(json.dumps(_plain(report), indent=2) + "\n")
     elif paths:
         around.out.write("".join(_verdict(verdict) for verdict in report.verdicts))
@@ -140,7 +140,7 @@ COMMAND = Command(
         Flag("--build-arg", "NAME[=VALUE]", "Value of an ARG", many=True),
         Flag("--build-context", "NAME=SOURCE", "Named context, as for a build", many=True),
         Flag("--summary", "", "Only count the files of each step"),
-        Flag("--json", "", "Print JSON"),
+        *JSON,
         STORE,
     ),
     run=run,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from builder.cli.command import ISOLATION, STORE, Command
+from builder.cli import values
+from builder.cli.command import ISOLATION, JSON, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.report.harmless import harmless
@@ -23,7 +24,7 @@ def run(args: Arguments, around: Surroundings) -> int:
         mend=args.switch("--mend"),
         userxattr=around.in_user_namespace(),
     )
-    if args.switch("--json"):
+    if values.wants_json(args):
         rows = [{"state": one.state, "about": one.about, "text": one.text, "hint": one.hint} for one in found]
         around.out.write(json.dumps(rows, indent=2) + "\n")
     else:
@@ -41,7 +42,7 @@ COMMAND = Command(
     usage="",
     flags=(
         Flag("--mend", "", "Put right what can be"),
-        Flag("--json", "", "Print JSON"),
+        *JSON,
         ISOLATION,
         STORE,
     ),

@@ -164,8 +164,8 @@ class _Reader:
         # `-tag` is most likely `--tag`.
         if whole and self.slip:
             guess = self.slip
-        hint = f"did you mean {guess}? " if guess else ""
-        return UsageError(f"unknown flag: {name}", hint=f"{hint}See pybuild {self._command} --help")
+        hint = f"did you mean {guess}? See" if guess else "see"
+        return UsageError(f"unknown flag: {name}", hint=f"{hint} pybuild {self._command} --help")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

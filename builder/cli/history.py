@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 
-from builder.cli.command import STORE, Command
+from builder.cli import values
+from builder.cli.command import JSON, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.cli.table import moment, since, table
@@ -20,7 +21,7 @@ def run(args: Arguments, around: Surroundings) -> int:
 
     with around.open_store(args.text("--store")) as store:
         entries = image_history(store, args.words[0])
-    if args.switch("--json"):
+    if values.wants_json(args):
         around.out.write(json.dumps(entries, indent=2) + "\n")
         return 0
     now = time.time()
@@ -38,7 +39,7 @@ def run(args: Arguments, around: Surroundings) -> int:
 COMMAND = Command(
     name="history",
     usage="IMAGE",
-    flags=(Flag("--no-trunc", "", "Show instructions in full"), Flag("--json", "", "Print JSON"), STORE),
+    flags=(Flag("--no-trunc", "", "Show instructions in full"), *JSON, STORE),
     run=run,
     fewest=1,
     most=1,

@@ -6,7 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from builder.cli.command import QUIET, STORE, Command
+from builder.cli import values
+from builder.cli.command import JSON, QUIET, STORE, Command
 from builder.cli.flags import Arguments, Flag
 from builder.cli.surroundings import Surroundings
 from builder.cli.table import since, table
@@ -53,7 +54,7 @@ def run(args: Arguments, around: Surroundings) -> int:
                     "Stored": int(image.created),
                 }
             )
-    if args.switch("--json"):
+    if values.wants_json(args):
         around.out.write(json.dumps(documents, indent=2) + "\n")
     elif args.switch("--quiet"):
         ids = [
@@ -80,7 +81,7 @@ COMMAND = Command(
     flags=(
         QUIET,
         Flag("--no-trunc", "", "Show ids in full"),
-        Flag("--json", "", "Print JSON"),
+        *JSON,
         STORE,
     ),
     run=run,

@@ -182,10 +182,12 @@ def _check_word(word: str) -> None:
         return
     from builder.cli.command import COMMANDS
     from builder.cli.flags import nearest
+    from builder.cli.others import OTHERS
     from builder.errors import UsageError
 
     guess = nearest(word, COMMANDS)
     hint = f"did you mean pybuild {guess}?" if guess else "pybuild --help lists the commands"
+    hint = OTHERS.get(word, hint)
     raise UsageError(f'"{word}" is neither a command nor a folder', hint=hint)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from builder.cli.flags import Arguments
 from builder.errors import UsageError
 
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -29,6 +30,12 @@ _LIMITS = frozenset(
         "stack",
     ]
 )
+
+
+def wants_json(args: Arguments) -> bool:
+    """Whether a command with the flags `JSON` shall print JSON."""
+    chosen = choice("--format", args.text("--format") or "text", ("text", "table", "json"))
+    return chosen == "json" or args.switch("--json")
 
 
 def pairs(flag: str, texts: Iterable[str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def run_build(
     traffic = Traffic()
     try:
         outputs = outputs_of(request)
-        check_outputs(outputs)
+        check_outputs(outputs, request.tags)
         required = required_by(request)
         check_caches(request)
         with (

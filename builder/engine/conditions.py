@@ -121,18 +121,19 @@ def _parse(text: str) -> Requirement:
     metric, compare, value = found.groups()
     if metric not in _METRICS:
         raise UsageError(
-            f'there is nothing called "{metric}" to set conditions on', hint=_guess(metric, METRICS)
+            f'there is nothing called "{metric}" to set conditions on',
+            hint=_guess(metric, METRICS, "conditions are about"),
         )
     return Requirement(text, metric=metric, compare=compare, bound=_bound(text, _METRICS[metric][0], value))
 
 
-def _guess(word: str, known: Sequence[str]) -> str:
+def _guess(word: str, known: Sequence[str], lead: str) -> str:
     # Late: only a mistake needs it.
     from difflib import get_close_matches
 
     near = get_close_matches(word, known, n=1)
-    listed = f"there are {', '.join(known)}" if known else ""
-    return f"did you mean {near[0]}? {listed.capitalize()}" if near else listed
+    listed = f"{lead} {', '.join(known)}" if known else ""
+    return f"did you mean {near[0]}? {listed[:1].upper()}{listed[1:]}".rstrip() if near else listed
 
 
 def _bound(text: str, kind: str, value: str) -> float:
@@ -143,6 +144,11 @@ def _bound(text: str, kind: str, value: str) -> float:
     if number is None or unit not in units:
         example = {"share": "0.8 or 80%", "count": "3", "size": "200MB"}[kind]
         raise UsageError(f'the condition "{text}" needs a value such as {example}, not "{value}"')
+    if kind == "share" and number * units[unit] > 1:
+        raise UsageError(
+            f'the condition "{text}" needs a share between 0 and 1, not "{value}"',
+            hint=f"write {number:g}%" if number <= 100 else "write 0.8 or 80%",
+        )
     return number * units[unit]
 
 
@@ -168,7 +174,11 @@ def check_stages(requirements: Iterable[Requirement], stages: Sequence[StageNode
         if requirement.stage and not _stages(requirement, stages):
             raise UsageError(
                 f'the condition "{requirement.text}" names a stage that is not built: "{requirement.stage}"',
-                hint=_guess(requirement.stage, [stage.name or str(stage.index) for stage in stages]),
+                hint=_guess(
+                    requirement.stage,
+                    [stage.name or str(stage.index) for stage in stages],
+                    "the stages that are built:",
+                ),
             )
 
 

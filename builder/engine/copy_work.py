@@ -23,8 +23,8 @@ from builder.execute.sources import (
     Source,
     check_required,
     find_sources,
-    is_below,
     makes_folder,
+    see_why,
 )
 from builder.graph.steps import CopyStep, FromNamed
 from builder.remote.addresses import is_remote
@@ -167,13 +167,9 @@ class CopyWork:
                 try:
                     self._sources.append(find_sources(self._tree, group, parents=step.parents, place=place))
                 except MissingSource as error:
-                    self._see_why(error)
+                    if self._origin_state is None:
+                        see_why(error, self._tree_fd)
                     raise
-
-    def _see_why(self, error: MissingSource) -> None:
-        """A source that cannot be found may be there, but left out."""
-        if self._origin_state is None and error.about and is_below(self._tree_fd, error.about[0]):
-            error.hint = "it is there, but an ignore file leaves it out: pybuild context says by which rule"
 
     def _open_tree(self) -> str:
         """Open the tree of the sources; how messages call it."""

@@ -15,6 +15,7 @@ from builder.events import Outcome
 from builder.store.images import StoredImage
 
 IMAGE_TYPES = frozenset({"image", "oci", "docker", "registry"})
+_PLACED = ("local", "oci", "docker", "tar")
 _KNOWN_ATTRIBUTES = {
     "image": {"name", "push", "compression", "store", "oci-mediatypes", "rewrite-timestamp"},
     "registry": {"name", "compression", "oci-mediatypes", "rewrite-timestamp"},
@@ -27,8 +28,10 @@ _KNOWN_ATTRIBUTES = {
 COMPRESSIONS = ("gzip", "zstd", "uncompressed")
 
 
-def check_outputs(outputs: tuple[Output, ...]) -> None:
-    """Refuse what cannot be delivered before anything is built."""
+def check_outputs(outputs: tuple[Output, ...], tags: tuple[str, ...] = ()) -> None:
+    """Refuse what cannot be delivered, and names that no image can have, before anything is built."""
+    if tags:
+        _check_names(tags)
     for output in outputs:
         known = _KNOWN_ATTRIBUTES.get(output.type)
         if known is None:
@@ -37,17 +40,39 @@ def check_outputs(outputs: tuple[Output, ...]) -> None:
             )
         for name in output.attributes:
             if name not in known:
-                raise UsageError(f'the output type {output.type} does not support "{name}" yet')
+                raise _no_attribute(output.type, name, known)
         compression = output.attributes.get("compression", "gzip")
         if compression not in COMPRESSIONS:
             raise UsageError(
                 f'there is no compression "{compression}"', hint=f"use one of {', '.join(COMPRESSIONS)}"
             )
         folder = output.type == "local" or output.attributes.get("tar") == "false"
-        if output.type in ("local", "oci", "docker", "tar") and not output.dest:
+        if output.type in _PLACED and not output.dest:
             raise UsageError(f"the output type {output.type} needs dest=")
         if folder and output.dest == "-":
             raise UsageError("a folder cannot be written to standard output")
+        if output.type in IMAGE_TYPES and not tags:
+            names = _named(output)
+            _check_names(names)
+            if not names and (output.type == "registry" or output.attributes.get("push") == "true"):
+                raise UsageError("an image without a name cannot be pushed", hint="name it with -t")
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    from builder.image.reference import parse_reference
+
+    for name in names:
+        parse_reference(name)
+
+
+def _no_attribute(kind: str, name: str, known: set[str]) -> UsageError:
+    # Late: only a mistake needs it.
+    from difflib import get_close_matches
+
+    listed = [*(["dest"] if kind in _PLACED else []), *sorted(known)]
+    near = get_close_matches(name, listed, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(listed) or 'nothing'}"
+    return UsageError(f'the output type {kind} does not take "{name}"', hint=hint)
 
 
 def deliver(session: Session, result: StageResult, outputs: tuple[Output, ...]) -> Assembled | None:
@@ -112,8 +137,12 @@ def _describe(output: Output) -> str:
 
 
 def _names(session: Session, output: Output) -> tuple[str, ...]:
-    named = output.attributes.get("name", "")
-    return session.request.tags or tuple(name for name in named.split(",") if name)
+    return session.request.tags or _named(output)
+
+
+def _named(output: Output) -> tuple[str, ...]:
+    """The names that an output gives its image itself."""
+    return tuple(name for name in output.attributes.get("name", "").split(",") if name)
 
 
 def _write(
@@ -174,8 +203,6 @@ def _write_archive(session: Session, output: Output, made: Assembled, names: tup
 def _push(session: Session, image: StoredImage, names: tuple[str, ...], reporter: StepReporter) -> None:
     from builder.engine.images import push_image
 
-    if not names:
-        raise UsageError("an image without a name cannot be pushed", hint="name it with -t")
     for name in names:
         push_image(
             session.store,

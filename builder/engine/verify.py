@@ -56,7 +56,8 @@ def check_names(wanted: Sequence[str], stood: Sequence[Stand]) -> None:
     for name in wanted:
         if not any(_is_meant(name, stand) for stand in stood):
             known = "; ".join(stand.step.title for stand in stood[:8])
-            raise UsageError(f'the build has no step "{name}" to verify', hint=f"its steps are: {known}")
+            hint = f"its steps are: {known}" if known else "it has no step that is carried out"
+            raise UsageError(f'the build has no step "{name}" to verify', hint=hint)
 
 
 def verify_step(session: Session, stand: Stand, make_work: Callable[[StepReporter], Work]) -> VerifiedStep:

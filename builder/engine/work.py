@@ -228,11 +228,15 @@ class _RunWork:
         if mount.kind not in ("bind", "cache") or isinstance(origin, FromScratch):
             return mount_part(mount)
         if contexts.is_folder(origin):
-            from builder.execute.sources import find_sources
+            from builder.execute.sources import MissingSource, find_sources, see_why
 
             folder = contexts.of(origin)
             with folder.lock:
-                (found,) = find_sources(folder.tree, [mount.source], place="the build context")
+                try:
+                    (found,) = find_sources(folder.tree, [mount.source], place="the build context")
+                except MissingSource as error:
+                    see_why(error, folder.fd)
+                    raise
                 content = names.files(folder.tree, found.node, exclude=None, without_owner=True)
                 content += links_of(folder.tree, found.node)
         else:

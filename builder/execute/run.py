@@ -51,7 +51,7 @@ def run_command(
     if step.security == "insecure":
         raise StepError(
             "security.insecure is not allowed: RUN --security=insecure needs the caller's consent",
-            hint="--allow security.insecure is not supported yet",
+            hint="and pybuild has no way to give it yet: leave the flag out",
             about=("--security=insecure",),
         )
     if step.network == "host" and not {surroundings.network, *surroundings.allow} & {"host", "network.host"}:

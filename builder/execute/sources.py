@@ -86,6 +86,12 @@ def clamp(path: str) -> str:
     return posixpath.normpath("/" + path).lstrip("/")
 
 
+def see_why(error: MissingSource, folder_fd: int) -> None:
+    """A source that a context's tree does not have may be in the folder, but left out: its hint says so."""
+    if error.about and is_below(folder_fd, error.about[0]):
+        error.hint = "it is there, but an ignore file leaves it out: pybuild context says by which rule"
+
+
 def is_below(folder_fd: int, path: str) -> bool:
     """Whether a folder has something at a path, whatever ignore rules say."""
     try:
@@ -268,10 +274,16 @@ def _missing(tree: Tree, written: str, path: str, place: str) -> MissingSource:
         beside = []
     near = nearest(name, [posixpath.basename(other) for other in beside])
     root = "/" if written.startswith("/") else ""
+    if near:
+        hint = f"did you mean {root}{posixpath.join(folder, near)}?"
+    elif written.split("/", 1)[0] == "..":
+        hint = "nothing outside is taken: .. of its root is the root; --build-context gives another folder a name"
+    elif "context" in place:
+        hint = "check the spelling, and whether an ignore file leaves it out"
+    else:
+        hint = "check the spelling, and which stage makes it"
     return MissingSource(
         f'"{written}" is not in {place}',
-        hint=f"did you mean {root}{posixpath.join(folder, near)}?"
-        if near
-        else "check the spelling, and whether an ignore file leaves it out",
+        hint=hint,
         about=(written, written.lstrip("/")),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from builder.buildfile.syntax import Arg, BuildFile, Instruction, Onbuild
 from builder.errors import UsageError
@@ -84,11 +84,25 @@ def unused_arguments(
     build_args: Mapping[str, str], predefined: Mapping[str, str], instructions: Iterable[Instruction]
 ) -> tuple[str, ...]:
     """The names that the caller gave and that no ARG line takes."""
-    declared = set(predefined) | _PREDEFINED
-    for instruction in instructions:
-        inner = instruction.instruction if isinstance(instruction, Onbuild) else instruction
-        if isinstance(inner, Arg):
-            declared.update(item.name for item in inner.items)
+    declared = {*predefined, *_PREDEFINED, *_declared(instructions)}
     return tuple(
         sorted(name for name in build_args if name not in declared and name.lower() not in PROXY_NAMES)
     )
+
+
+def unused_text(unused: Iterable[str], instructions: Iterable[Instruction]) -> str:
+    """The warning about arguments that nothing takes, with the ARG that each may have meant."""
+    from builder.graph.places import nearest  # late: only a mistake needs it
+
+    declared = sorted(_declared(instructions))
+    guesses = ((name, nearest(name, declared)) for name in unused)
+    listed = ", ".join(f"{name} (did you mean {near}?)" if near else name for name, near in guesses)
+    return f"one or more build arguments were not consumed: {listed}"
+
+
+def _declared(instructions: Iterable[Instruction]) -> Iterator[str]:
+    """The names that ARG lines take, those of triggers among them."""
+    for instruction in instructions:
+        inner = instruction.instruction if isinstance(instruction, Onbuild) else instruction
+        if isinstance(inner, Arg):
+            yield from (item.name for item in inner.items)

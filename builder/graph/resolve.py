@@ -12,6 +12,7 @@ from builder.graph.arguments import (
     platform_arguments,
     read_epoch,
     unused_arguments,
+    unused_text,
 )
 from builder.graph.names import SCRATCH, StageNames, make_contexts, number_stages
 from builder.graph.places import mistake, narrow, nearest, together
@@ -105,7 +106,7 @@ def _resolve(
     used: list[Instruction] = [*before, *(line for number in needed for line in stages[number].instructions)]
     unused = unused_arguments(given, predefined, used)
     if unused:
-        warnings.append((f"one or more build arguments were not consumed: {', '.join(unused)}", None))
+        warnings.append((unused_text(unused, used), None))
     known = [name for name in names_in_order if name] + list(named_contexts)
     chosen = given.get(EPOCH, "")
     if chosen.lower() in names_in_order and chosen not in named_contexts:
@@ -123,7 +124,6 @@ def _resolve(
         build_args=given,
         global_args=global_args,
         epoch=_epoch(file, before, given, global_args, known),
-        unused_build_args=unused,
         warnings=tuple(warnings),
     )
 

@@ -66,8 +66,7 @@ class Stage:
 class Graph:
     """All stages of a build file, and those that `target` needs, in an order in which they can be built.
 
-    `epoch` is SOURCE_DATE_EPOCH in seconds. `unused_build_args` are arguments of the caller that no ARG
-    takes; `warnings` say so and more, with a place where there is one.
+    `epoch` is SOURCE_DATE_EPOCH in seconds; `warnings` have a place where there is one.
     """
 
     file: BuildFile
@@ -80,7 +79,6 @@ class Graph:
     build_args: Mapping[str, str]
     global_args: Mapping[str, str]
     epoch: int | None
-    unused_build_args: tuple[str, ...]
     warnings: tuple[tuple[str, Span | None], ...]
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from errno import EACCES, ENOENT, ENOTDIR
+from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR
 
 from builder.core.process import Child, LaunchMount, LaunchSpec, launch, mount_points
 from builder.errors import Cancelled, CommandError, CoreError, SandboxError, StepError, UsageError
@@ -164,6 +164,15 @@ def _limit_number(name: str) -> int:
     return _LIMIT_NUMBERS[name] if number is None else int(number)
 
 
+def _why_not(program: str, number: int) -> str | None:
+    """What may be behind it that the kernel does not start a program."""
+    if number == ENOENT and "/" in program:
+        return "the image has no such program, or lacks the interpreter or loader that it names"
+    if number == ENOEXEC:
+        return "it is for another processor, or a script without a first line of #!"
+    return None
+
+
 def _bounds(soft: int, hard: int) -> tuple[int, int]:
     return (_UNLIMITED if soft < 0 else soft, _UNLIMITED if hard < 0 else hard)
 
@@ -176,7 +185,11 @@ def _explained(process: Process) -> Iterator[None]:
     except CoreError as error:
         if error.operation == "exec" and process.argv:
             status = 126 if error.errno == EACCES else 127
-            raise CommandError(f"cannot run {process.argv[0]!r}: {error.message}", status=status) from None
+            raise CommandError(
+                f"cannot run {process.argv[0]!r}: {error.message}",
+                status=status,
+                hint=_why_not(process.argv[0], error.errno),
+            ) from None
         if error.operation in ("enter directory", "make directory") and error.errno in (
             ENOTDIR,
             ENOENT,

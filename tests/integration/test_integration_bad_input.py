@@ -23,6 +23,14 @@ GOOD = "FROM base\nRUN echo x > /x\n"
         ("FROM base\nCOPY --from=nowhere /a /a\n", 1, "nowhere"),
         ("FROM base\nCOPY gone /x\n", 1, '"gone" is not in the build context'),
         ("FROM base\nCOPY ../../etc/passwd /x\n", 1, "is not in the build context"),
+        ("FROM base\nCOPY ../other /x\n", 1, "nothing outside is taken"),
+        ("FROM base AS b\nFROM base\nCOPY --from=b /gone /x\n", 1, "and which stage makes it"),
+        (
+            "FROM base\nRUN --mount=type=bind,source=left-out,target=/x true\n",
+            1,
+            "an ignore file leaves it out",
+        ),
+        ("FROM scratch\nRUN true\n", 1, "the image has no such program"),
         ("FROM base\nRUN echo last words && exit 7\n", 1, "exit code: 7"),
         ("FROM base\nRUN sleep 9 & kill -9 $!; wait $!\n", 1, "exit code: 137"),
         ("FROM base\nENV A=${B\n", 2, "closing brace"),
@@ -34,6 +42,8 @@ def test_a_bad_build_file_is_answered_in_words(
     pybuild: Run, context: Path, file: str, status: int, words: str
 ) -> None:
     (context / "Buildfile").write_text(file)
+    (context / ".dockerignore").write_text("left-out\n")
+    (context / "left-out").write_text("x\n")
     failed = pybuild("build", context, ok=False)
     assert failed.returncode == status, failed.stderr
     assert words in failed.stderr

@@ -79,7 +79,7 @@ def test_a_short_flag_takes_the_rest_of_its_word() -> None:
     [
         (["--fil", "x"], "unknown flag: --fil", "did you mean --file? See pybuild test --help"),
         (["-quiet"], "unknown flag: -u", "did you mean --quiet? See pybuild test --help"),
-        (["-z"], "unknown flag: -z", "See pybuild test --help"),
+        (["-z"], "unknown flag: -z", "see pybuild test --help"),
         (["--file"], "--file needs a value", "write --file FILE; see pybuild test --help"),
         (["-f"], "-f needs a value", "write -f FILE; see pybuild test --help"),
     ],

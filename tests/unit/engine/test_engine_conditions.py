@@ -85,7 +85,7 @@ def test_a_build_without_steps_hits_everything() -> None:
     ("text", "message", "hint"),
     [
         ("hitrate>=1", 'there is nothing called "hitrate"', "did you mean hit-rate?"),
-        ("zzz>=1", 'there is nothing called "zzz"', "there are hit-rate"),
+        ("zzz>=1", 'there is nothing called "zzz"', "conditions are about hit-rate"),
         ("", 'the condition "" cannot be understood', "for example"),
         ("time", "cannot be understood", "for example"),
         ("time<", 'needs a value such as 60s or 1m30s, not ""', None),

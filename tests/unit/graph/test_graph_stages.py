@@ -234,8 +234,13 @@ def test_arguments_that_nothing_declares_are_warned_about():
             "BUILDKIT_SYNTAX": "z",
         },
     )
-    assert found.unused_build_args == ("C",)
     assert found.warnings == (("one or more build arguments were not consumed: C", None),)
+
+
+def test_an_argument_that_nothing_declares_may_be_meant_for_one_that_is():
+    found = graph(from_("base"), line("ARG", "VERSION"), build_args={"VERSOIN": "1", "OTHER": "2"})
+    ((text, _),) = found.warnings
+    assert text == "one or more build arguments were not consumed: OTHER, VERSOIN (did you mean VERSION?)"
 
 
 @pytest.mark.parametrize(
