@@ -50,6 +50,13 @@ def explain(
         key for key in (*new, *(key for key in old if key not in new)) if old.get(key) != new.get(key)
     ]
     reasons: list[Reason] = []
+    if _known_otherwise(old, new):
+        # One record names the files, the other the stage that has them: what tells of both is that stage.
+        told = (sources or {}).values()
+        reasons += [Reason("changed", "from", one.detail, one.step) for one in told] or [
+            Reason("changed", "from", "what it takes files from is another")
+        ]
+        differing = [key for key in differing if key[0] not in ("file", "from")]
     if any(kind == "argument" for kind, _ in differing):
         reasons.append(_command(old, new, next(key for key in differing if key[0] == "argument")))
     for key in differing:
@@ -69,6 +76,12 @@ def explain(
     if any(kind == "parent" for kind, _ in differing):
         reasons.append(parent or Reason("changed", "parent", "an earlier step changed"))
     return tuple(reasons) or (Reason("broken-record", "", "its record could not be used"),)
+
+
+def _known_otherwise(old: _Values, new: _Values) -> bool:
+    """Whether one list of parts has files by their content and the other by the state that they are of."""
+    kinds = [{kind for kind, _ in values} & {"file", "from"} for values in (old, new)]
+    return {"file"} in kinds and {"from"} in kinds
 
 
 def _source(value: str | None, sources: Mapping[str, Reason] | None) -> Reason | None:

@@ -113,6 +113,8 @@ def _read(store: Store, state: bytes, path: str) -> bytes | str | None:
     except BuilderError:
         return None
     for one in reversed(chain):
+        if not one.snapshot:
+            return "not here: only a remote cache has it"
         root = os.open(store.states.path(one), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
         try:
             fd = open_in_root(root, path.encode("utf-8", "surrogateescape"), os.O_PATH)

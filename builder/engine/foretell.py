@@ -74,6 +74,7 @@ class Foretelling:
         self._missed: dict[bytes, PlannedStep] = {}
         self._stages: dict[int, _Foreseen] = {}
         self._images: dict[tuple[str, str], StoredImage | PlannedStep] = {}
+        self._unreachable: set[str] = set()
 
     def steps(self) -> tuple[PlannedStep, ...]:
         """Every step of the stages that are needed."""
@@ -195,9 +196,12 @@ class Foretelling:
     def _far_image(self, reference: str, stage: Stage) -> StoredImage | None:
         """An image by the documents that its registry has, which is asked because steps on it may be in a remote cache."""
         assert self._session.remote is not None
+        if reference in self._unreachable:
+            return None
         try:
             return self._session.remote.base(reference, stage.platform)
         except BuilderError as error:
+            self._unreachable.add(reference)
             self._session.events.warn(f"the image {reference} cannot be asked for: {error.message}")
             return None
 

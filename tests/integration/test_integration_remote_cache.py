@@ -45,6 +45,20 @@ def sent(registry: Registry, start: int = 0) -> list[str]:
 # --- between machines ---
 
 
+def test_what_only_a_cache_has_is_explained_in_the_same_words(machine: NewMachine, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    second.build("--cache-from", f"type=local,src={cache}", "-o", "type=cacheonly")
+    second.write("src/a", "another\n")
+    two = second.build("-o", "type=cacheonly")
+    # The records that are compared came without files: of the first COPY a listing has them, of the last one its stage.
+    for title in ("COPY src", "COPY --from=build"):
+        assert not any("gone" in text or "added" in text for text in two.reasons(title)), two.reasons(title)
+    told = second.command("explain", "--diff")
+    assert "src/a: not here: only a remote cache has it" in told
+
+
 def test_a_folder_takes_a_whole_build_to_another_machine(machine: NewMachine, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first, second = machine(), machine()
