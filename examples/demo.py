@@ -2,7 +2,8 @@
 
     python examples/demo.py [PYBUILD…]
 
-Shows the cache report of each build, then which layers a server that has the old image would have to fetch.
+Shows the cache report of each build, why the last one built anything, and which layers a server that has the old image would have
+to fetch.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ def main() -> int:
         page.write_text(page.read_text().replace("Hello from", "Greetings from"))
         build("app")
         after = layers(command, "example/app")
+
+        say("Why was it built? A plan, had it been asked before, would have said the same")
+        print("$ pybuild explain --diff", flush=True)
+        subprocess.run([*command, "explain", "--diff"], check=True)
 
         say("What a server that has the old image has to fetch")
         known = {layer["digest"] for layer in before}

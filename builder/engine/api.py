@@ -69,7 +69,7 @@ def build(
         outputs: Where results go; default is an image in the store.
         platform: `os/architecture[/variant]`; default is this machine's.
         no_cache: Look nothing up in the cache; results are kept all the same.
-        no_cache_filter: Names of stages for which nothing is looked up.
+        no_cache_filter: Stages and steps (`build/2`, or the text of a line) for which nothing is looked up.
         pull: Ask registries what a base's name stands for, even if the store has an image of that name.
         push: Push the image by each of its names.
         load: Keep the image in the store, whatever the other outputs.

@@ -71,7 +71,9 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
         )
     path, name, text = _read_build_file(request, fetcher)
     folders[""] = ContextSource(path=request.context, ignore_file=ignore_file_of(path))
-    return Inputs(_parse(text, name, store, request), path or name, folders, layouts, images, seconds)
+    # Projects are kept apart, and each is known however its folder is written.
+    slot = os.path.abspath(path) if path else name
+    return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, seconds)
 
 
 def _remote_build_file(request: BuildRequest, fetched: Fetched, fetcher: Fetcher) -> tuple[str, str, bytes]:

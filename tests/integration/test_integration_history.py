@@ -206,3 +206,19 @@ def test_a_build_that_changed_nothing_adds_little(pybuild: Run, store: Path, con
     assert (
         sum(len(value) if isinstance(value, str | bytes) else 8 for row in rows for value in row) < 50 * 150
     )
+
+
+def test_a_build_file_is_known_however_its_folder_is_written(
+    pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    """And another one that is written alike (`.`) is not taken for it."""
+    other = tmp_path / "other"
+    for folder in (context, other):
+        folder.mkdir(exist_ok=True)
+        (folder / "Buildfile").write_text("FROM base\nCOPY a /a\nRUN cat /a\n")
+    (context / "a").write_text("1\n")
+    (other / "a").write_text("another project\n")
+    pybuild("build", context)
+    (context / "a").write_text("2\n")
+    assert "a (content)" in pybuild("build", "--progress", "plain", ".", cwd=context).stderr
+    assert "never built before" in pybuild("build", "--progress", "plain", ".", cwd=other).stderr
