@@ -63,6 +63,7 @@ def run_build(
             recording.session = session
             try:
                 tell_stages(session, required)
+                session.plans.refuse(request.network, request.allow)
                 give_advice(session)
                 made = _carry_out(
                     session,

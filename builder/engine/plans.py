@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from builder.errors import BuildFileError, ImageError
 from builder.graph.plan import PlanOptions, plan_stage
 from builder.graph.stages import ContextBase, Graph, ImageBase, ScratchBase, Stage, StageBase
-from builder.graph.steps import StagePlan
+from builder.graph.steps import RunStep, StagePlan
 from builder.image.config import ImageConfig, empty_config, parse_config
 from builder.store.store import Store
 
@@ -61,6 +61,22 @@ class Plans:
             first.others = tuple(others)
             raise first
 
+    def refuse(self, network: str, allow: Collection[str]) -> None:
+        """Raise a `StepError` for a planned RUN that cannot be carried out here, or that the caller does not consent to."""
+        file = self._graph.file
+        for index in self._graph.needed:
+            plan = self.planned(index)
+            for step in plan.steps if plan is not None else ():
+                if isinstance(step, RunStep) and _is_special(step):
+                    # Late: hardly a step needs it.
+                    from builder.execute.consent import refusal
+                    from builder.graph.places import closer, locate
+
+                    error = refusal(step, network, allow)
+                    if error is not None:
+                        error.location = closer(file, locate(file, step.span), error.about)
+                        raise error
+
     def planned(self, index: int) -> StagePlan | None:
         """The plan of a stage, if it is made."""
         made = self._made.get(index)
@@ -92,3 +108,13 @@ class Plans:
             except ImageError:
                 return None  # said where the image is brought in
         return (empty_config(stage.platform), ()) if guess else None
+
+
+def _is_special(step: RunStep) -> bool:
+    """Whether a step asks for something that not every step may have."""
+    return (
+        step.security == "insecure"
+        or step.network == "host"
+        or bool(step.devices)
+        or any(mount.kind == "ssh" for mount in step.mounts)
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from builder.errors import Cancelled, CommandError, StepError
+from builder.errors import Cancelled, CommandError
+from builder.execute.consent import refusal
 from builder.execute.tail import Tail
 from builder.graph.steps import RunStep
 from builder.sandbox.process import HOSTNAME, Limit, Mount, Process
@@ -48,20 +49,9 @@ def run_command(
     `scratch` is a private directory of the host for what the sandbox needs; `env` adds variables that nothing
     keeps; `on_output` gets `stdout` or `stderr` and bytes as they come.
     """
-    if step.security == "insecure":
-        raise StepError(
-            "security.insecure is not allowed: RUN --security=insecure needs the caller's consent",
-            hint="and pybuild has no way to give it yet: leave the flag out",
-            about=("--security=insecure",),
-        )
-    if step.network == "host" and not {surroundings.network, *surroundings.allow} & {"host", "network.host"}:
-        raise StepError(
-            "network.host is not allowed: RUN --network=host needs the caller's consent",
-            hint="build with --allow network.host",
-            about=("--network=host",),
-        )
-    if step.devices:
-        raise StepError("RUN --device is not supported yet")
+    refused = refusal(step, surroundings.network, surroundings.allow)
+    if refused is not None:
+        raise refused
     tail = Tail(_TAIL, secrets)
 
     def output(stream: str, data: bytes) -> None:

@@ -28,7 +28,6 @@ class PushResult:
     uploaded: tuple[Digest, ...]
     mounted: tuple[Digest, ...]
     existing: tuple[Digest, ...]
-    uploaded_bytes: int
 
 
 def push_image(
@@ -64,8 +63,7 @@ def push_image(
         kind: tuple(digest for digest, result in zip(unique, results, strict=True) if result == kind)
         for kind in ("uploaded", "mounted", "existing")
     }
-    size = sum(unique[digest][0].size for digest in by_kind["uploaded"])
-    return PushResult(descriptor.digest, by_kind["uploaded"], by_kind["mounted"], by_kind["existing"], size)
+    return PushResult(descriptor.digest, by_kind["uploaded"], by_kind["mounted"], by_kind["existing"])
 
 
 def put_manifest(client: Client, manifest: bytes, descriptor: Descriptor) -> None:

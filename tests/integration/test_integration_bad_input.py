@@ -55,6 +55,26 @@ def test_a_bad_build_file_is_answered_in_words(
 
 
 @pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--mount=type=ssh", "2:13: error: RUN --mount=type=ssh is not supported yet"),
+        ("--network=host", "network.host is not allowed"),
+        ("--security=insecure", "security.insecure is not allowed"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_told_before_anything_is(
+    pybuild: Run, context: Path, flags: str, words: str
+) -> None:
+    (context / "Buildfile").write_text(f"FROM scratch AS later\nRUN {flags} true\nFROM base\nRUN touch /x\n")
+    pybuild("build", context)  # nothing needs the stage
+    text = (context / "Buildfile").read_text()
+    (context / "Buildfile").write_text(f"{text}RUN echo first\nCOPY --from=later / /y\n")
+    failed = pybuild("build", "--progress", "plain", context, ok=False)
+    assert failed.returncode == 1
+    assert words in failed.stderr and "echo first" not in failed.stderr, failed.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["build", "/nonexistent"], "does not exist"),
