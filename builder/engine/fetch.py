@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
+from builder.errors import ImageError, RegistryError
 from builder.image.platform import Platform
 from builder.store.images import StoredImage
 
@@ -30,12 +31,18 @@ def fetch_image(session: Session, reference: str, platform: Platform, reporter: 
     # Late: a build whose images are at hand needs no HTTP.
     from builder.engine.images import pull_image
 
-    return pull_image(
-        store,
-        reference,
-        platform=platform,
-        docker_config=session.request.docker_config,
-        auth_config=session.request.auth_config,
-        on_progress=reporter.progress,
-        cancelled=session.cancelled,
-    )
+    try:
+        return pull_image(
+            store,
+            reference,
+            platform=platform,
+            docker_config=session.request.docker_config,
+            auth_config=session.request.auth_config,
+            on_progress=reporter.progress,
+            cancelled=session.cancelled,
+        )
+    except (ImageError, RegistryError) as error:
+        other = store.find_image(reference)
+        if other is not None and other.platform != str(platform.normalised()):
+            error.hint = f"the store has {reference} for {other.platform} only, and not for {platform}"
+        raise

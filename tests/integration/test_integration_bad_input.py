@@ -54,6 +54,14 @@ def test_a_bad_build_file_is_answered_in_words(
     pybuild("build", context)
 
 
+def test_a_base_for_another_platform_is_told(pybuild: Run, context: Path) -> None:
+    (context / "Buildfile").write_text(GOOD)
+    pybuild("build", "-t", "127.0.0.1:1/base:1", context)
+    (context / "Buildfile").write_text("FROM 127.0.0.1:1/base:1\n")
+    failed = pybuild("build", "--platform", "linux/s390x", context, ok=False)
+    assert "the store has 127.0.0.1:1/base:1 for " in failed.stderr and "not for linux/s390x" in failed.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
