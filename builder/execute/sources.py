@@ -110,10 +110,12 @@ def find_sources(
     any pattern may.
     """
     found: list[Source] = []
+    groups = 0
     for written in patterns:
         if parents:
-            for group, sources in enumerate(_with_parents(tree, written, place), len(found)):
-                found += (replace(source, group=group) for source in sources)
+            for sources in _with_parents(tree, written, place):
+                found += (replace(source, group=groups) for source in sources)
+                groups += 1
             continue
         pattern = clamp(written)
         if _PATTERN.isdisjoint(pattern):

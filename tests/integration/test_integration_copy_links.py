@@ -124,3 +124,14 @@ def test_that_files_become_links_or_cease_to_be_is_noticed(context: Path, line: 
     assert outcomes(context, line)[-1] == "hit"  # what it was at first
     os.link(one, context.parent / "outside")  # a name that no step takes
     assert outcomes(context, line)[-1] == "hit"
+
+
+def test_no_link_leads_from_what_one_word_finds_to_what_another_does(context: Path, out: Path) -> None:
+    """Also where the first word has looked into folders in which nothing was."""
+    last = write(context / "t3/f", "A")
+    write(context / "t1/e", "B")
+    (context / "t2").mkdir()
+    os.link(last, context / "z")
+    found = build(context, out, "COPY --parents t*/./* z /flat/") / "flat"
+    assert sorted(path.name for path in found.iterdir()) == ["e", "f", "z"]
+    assert [(found / name).stat().st_nlink for name in ("f", "z")] == [1, 1]
