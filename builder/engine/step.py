@@ -14,7 +14,7 @@ from builder.engine.reasons import Above, Miss, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.work import Work
-from builder.errors import BuilderError, CacheLostError, Cancelled, CoreError, Location, StepError
+from builder.errors import BuilderError, CacheLostError, Cancelled, CoreError, Location, StepError, StoreError
 from builder.events import Outcome, Reason
 from builder.graph.steps import Control
 from builder.store.records import Record
@@ -95,12 +95,12 @@ def perform(session: Session, place: Place, reporter: StepReporter, parent: byte
 
 
 def _perform(session: Session, place: Place, reporter: StepReporter, parent: bytes, work: Work) -> Done:
-    store = session.store
-    remote = session.remote
+    store, remote = session.store, session.remote
     keys: list[bytes] = []
     shared: list[SharedKey] = []
     parts, too_old = tuple[Part, ...](), ""
-    for parts in work.key_parts():
+    forms = iter(work.key_parts())
+    for parts in forms:
         keys.append(key_of(parts, store.secret))
         record, origin = _look_up(session, place, keys[-1]), ""
         if remote is not None and record is None:
@@ -117,6 +117,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
                 store.records.put(record, signer=found.signer)
         elif remote is not None and record is not None:
             remote.spared(record)
+            _name_wholly(session, work, record, parts, forms, shared)
         if record is not None:
             for key in keys[:-1]:  # next time the cheap key is enough
                 store.records.put(replace(record, key=key), signer=store.records.signer(keys[-1]))
@@ -204,6 +205,35 @@ def _hit(session: Session, reporter: StepReporter, record: Record, origin: str =
     )
     twin = session.made.get(record.key)
     return Done(record.state, record.created, changed=twin is not None and twin.changed, twin=twin)
+
+
+def _name_wholly(
+    session: Session,
+    work: Work,
+    record: Record,
+    parts: tuple[Part, ...],
+    further: Iterator[tuple[Part, ...]],
+    shared: list[SharedKey],
+) -> None:
+    """Bring the keys that every machine has to their end where a record of this store was found by `parts`: what is written to a
+    cache is found by all of them, by the complete one whatever became of the stage that files come from. `further` are the
+    parts that were not looked up any more, which are made only if the files that they are about are here.
+    """
+    remote = session.remote
+    if remote is None or remote.export is None or (not shared and remote.key_known(record.key) is not None):
+        return
+    shared.append(remote.shared_key(work.portable_parts(remote.portables)))
+    if _are_here(session, parts):
+        shared += (remote.shared_key(work.portable_parts(remote.portables)) for _ in further)
+
+
+def _are_here(session: Session, parts: tuple[Part, ...]) -> bool:
+    """Whether all files of the states that parts name are in the store."""
+    states = (bytes.fromhex(part.value) for part in parts if part.kind == "from")
+    try:
+        return all(part.snapshot for state in states for part in session.store.chain(state))
+    except StoreError:
+        return False
 
 
 def _note(
@@ -341,8 +371,6 @@ def _why(
 def _from_core(error: CoreError) -> BuilderError:
     """A failure of the C core as an error of the build."""
     import errno
-
-    from builder.errors import StepError, StoreError
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"no space is left: {error.message}", hint="free some space where the store is")

@@ -680,3 +680,25 @@ def test_root_and_an_ordinary_user_share_a_cache(machine: NewMachine, user: User
     assert seen[0] == "new"
     assert "home" not in seen
     assert "group" not in seen
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_found_here_is_found_there_whatever_its_stage_has_become(
+    machine: NewMachine, tmp_path: Path, late: bool
+) -> None:
+    """By the files that it takes: also where their stage was another, or had the record before caches were written."""
+    text = "FROM scratch AS one\nCOPY src /src\nFROM scratch\nCOPY --from=one /src/a /a\n"
+    first, second = machine(), machine()
+    for number, one in enumerate((first, second)):
+        one.write("Buildfile", text)
+        one.write("src/a", "the same\n")
+        one.write("src/noise", f"{number}\n")
+    first.build("-o", "type=cacheonly")
+    if not late:
+        first.write("src/noise", "another\n")
+    to = f"type=local,dest={tmp_path / 'cache'},mode=max"
+    built = first.build("--cache-to", to, "-o", "type=cacheonly")
+    assert built.steps["COPY --from=one /src/a /a"]["outcome"] == "hit"
+    built = second.build("--cache-from", f"type=local,src={tmp_path / 'cache'}")
+    assert built.steps["COPY src /src"]["outcome"] == "miss"
+    assert built.steps["COPY --from=one /src/a /a"]["outcome"] == "hit"
