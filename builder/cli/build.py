@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from builder.cli import interruption, values
 from builder.cli.build_flags import FLAGS, refuse_later
@@ -12,18 +12,17 @@ from builder.cli.command import Command
 from builder.cli.flags import Arguments
 from builder.cli.outputs import check_standard_output, parse_output
 from builder.cli.progress import MODES, Progress
-from builder.cli.reports import parse_reports
+from builder.cli.reports import named_files, parse_reports
 from builder.cli.secrets import read_secret
 from builder.cli.surroundings import Surroundings
 from builder.errors import BuilderError, UnmetError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from builder.events import Condition
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
     from typing import Any
+
+    from builder.engine.request import Output
+    from builder.events import Condition
 
 _NETWORKS = ("default", "none", "host")
 
@@ -42,6 +41,10 @@ def run(args: Arguments, around: Surroundings) -> int:
     reports = parse_reports(args.texts("--report"), around)
     to_stdout = check_standard_output(
         tuple(request["outputs"]), is_terminal=around.out.isatty(), reports=reports
+    )
+    _check_places(
+        (*args.texts("--iidfile"), *args.texts("--metadata-file"), *named_files(reports)),
+        request["outputs"],
     )
     if args.text("--iidfile"):
         # A build that fails leaves no id of an earlier one behind.
@@ -163,6 +166,17 @@ def _platform(args: Arguments, around: Surroundings) -> str | None:
         )
     platform = chosen[0] if chosen else around.setting("DOCKER_DEFAULT_PLATFORM")
     return None if platform == "local" else platform
+
+
+def _check_places(paths: Iterable[str], outputs: Iterable[Output]) -> None:
+    """A `UsageError` for a file that cannot be written after the build because its folder is not there; folders that the build
+    writes itself count as there.
+    """
+    made = [os.path.abspath(output.dest) for output in outputs if output.dest not in (None, "-")]
+    for path in paths:
+        folder = os.path.dirname(os.path.abspath(path))
+        if path and not os.path.isdir(folder) and not any(f"{folder}/".startswith(f"{one}/") for one in made):
+            raise UsageError(f'cannot write "{path}": there is no folder "{folder}"', hint="make it first")
 
 
 def _write_results(args: Arguments, image_id: str, metadata: Mapping[str, Any]) -> None:

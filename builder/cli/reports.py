@@ -81,6 +81,11 @@ def _parse(text: str, summary: str | None) -> ReportFile:
     return ReportFile(form, "-")
 
 
+def named_files(reports: Iterable[ReportFile]) -> list[str]:
+    """The files of reports that the command line names."""
+    return [report.dest for report in reports if report.asked and report.dest not in (_STANDARD_ERROR, "-")]
+
+
 def write_reports(
     report: Report,
     reports: Iterable[ReportFile],

@@ -54,6 +54,15 @@ def test_a_bad_build_file_is_answered_in_words(
     pybuild("build", context)
 
 
+def test_files_may_go_into_a_folder_that_the_build_makes(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    (context / "Buildfile").write_text(GOOD)
+    out = tmp_path / "out"
+    pybuild(
+        "build", "-o", out, "--metadata-file", out / "meta.json", "--report", out / "report.json", context
+    )
+    assert (out / "meta.json").exists() and (out / "report.json").exists()
+
+
 def test_a_base_for_another_platform_is_told(pybuild: Run, context: Path) -> None:
     (context / "Buildfile").write_text(GOOD)
     pybuild("build", "-t", "127.0.0.1:1/base:1", context)
