@@ -48,7 +48,10 @@ def check_outputs(outputs: tuple[Output, ...], tags: tuple[str, ...] = ()) -> No
             )
         folder = output.type == "local" or output.attributes.get("tar") == "false"
         if output.type in _PLACED and not output.dest:
-            raise UsageError(f"the output type {output.type} needs dest=")
+            raise UsageError(
+                f"the output type {output.type} needs dest=",
+                hint=f"write -o type={output.type},dest=PATH",
+            )
         if folder and output.dest == "-":
             raise UsageError("a folder cannot be written to standard output")
         if output.type in IMAGE_TYPES and not tags:

@@ -189,7 +189,9 @@ class Git:
                     umask=0o022,
                 )
             except OSError as error:
-                raise BuilderError(f"git cannot be started: {error.strerror}") from None
+                raise BuilderError(
+                    f"git cannot be started: {error.strerror}", hint="a repository is read by git: install it"
+                ) from None
             try:
                 self._watch(process, (out, err), what)
             except BaseException:
@@ -294,4 +296,6 @@ def _hint(err: bytes) -> str | None:
         )
     if "not allowed" in text:
         return "only http, https, ssh and git are used"
+    if "Could not resolve" in text or "Failed to connect" in text or "Connection refused" in text:
+        return "check the address and the network"
     return None

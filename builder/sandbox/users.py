@@ -66,7 +66,7 @@ def lookup_user(root_fd: int, user: str) -> User:
     if account is None and uid is None and name:
         raise SandboxError(
             f'unable to find user "{name}" in /etc/passwd of the root file system',
-            hint="create it in an earlier step (RUN adduser ...), or give a number as USER",
+            hint="create it in an earlier step (RUN adduser …), or give a number",
         )
     if account is not None:
         uid, primary = account.uid, account.gid
