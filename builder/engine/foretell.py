@@ -11,15 +11,16 @@ from builder.cache.explain import explain
 from builder.cache.key import SCRATCH, Part, key_of
 from builder.engine.base import image_document
 from builder.engine.control import UNTRUSTED, decided_anew, expired, refusal
+from builder.engine.foretell_images import ForeseenImages, PlannedSteps
 from builder.engine.nearest import nearest_record
 from builder.engine.planning import PlannedStep, Verdict
-from builder.engine.reasons import Above, last_changed, why_another_base, why_missed
+from builder.engine.reasons import Above, last_changed, why_missed
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.engine.stage import folder_slot, folder_step, slot_of, step_slot
 from builder.engine.work import work_for
 from builder.errors import BuilderError, BuildFileError, NotFetched
-from builder.events import Outcome, Reason
+from builder.events import Reason
 from builder.graph.places import locate
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
@@ -32,9 +33,6 @@ from builder.store.records import Record
 from builder.value import dataclass
 
 TYPE_CHECKING = False
-
-# Earlier runs of a step among which one with a time is looked for.
-_TIMED = 64
 
 
 class _NotKnown(BuilderError):
@@ -70,11 +68,11 @@ class Foretelling:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._steps: list[PlannedStep] = []
+        self._steps = PlannedSteps(session)
         self._missed: dict[bytes, PlannedStep] = {}
         self._stages: dict[int, _Foreseen] = {}
-        self._images: dict[tuple[str, str], StoredImage | PlannedStep] = {}
-        self._unreachable: set[str] = set()
+        self._sources: dict[tuple[str, str], StoredImage | PlannedStep] = {}
+        self._images = ForeseenImages(session, self._steps)
 
     def steps(self) -> tuple[PlannedStep, ...]:
         """Every step of the stages that are needed."""
@@ -82,7 +80,7 @@ class Foretelling:
             self._stack = stack
             for index in self._session.graph.needed:
                 self._stages[index] = self._stage(self._session.graph.stages[index])
-        return tuple(self._steps)
+        return self._steps.all()
 
     def _new_listing(self) -> str:
         """A file for what the sources of a step are, gone at the end, and not in the store."""
@@ -98,7 +96,7 @@ class Foretelling:
             if base.waits_for is None:
                 raise
             # What the base sets may decide about words: only a build that has it can tell.
-            planned = self._add(
+            planned = self._steps.add(
                 stage,
                 f"[{stage.label or stage.name or stage.index}] all steps",
                 stage.span.line,
@@ -114,11 +112,6 @@ class Foretelling:
             changed = planned.verdict is not Verdict.HIT
             above.append(Above(planned.number, planned.title, state or SCRATCH, changed))
         return _Foreseen(state, plan.config, plan.args, tuple(above), waits_for)
-
-    def _add(self, stage: Stage, title: str, line: int, verdict: Verdict, **more: object) -> PlannedStep:
-        planned = PlannedStep(len(self._steps) + 1, title, stage.name or "", line, verdict, **more)  # type: ignore[arg-type]
-        self._steps.append(planned)
-        return planned
 
     # --- bases ---
 
@@ -136,74 +129,17 @@ class Foretelling:
             waits_for = None if state is not None else planned
             return _Foreseen(state, empty_config(stage.platform), (), (above,), waits_for)
         name = stage.base.reference if isinstance(stage.base, ImageBase) else stage.base.name
-        found = self._image(
+        found = self._images.find(
             stage, name, title, slot, stage.span.line, named=isinstance(stage.base, ContextBase)
         )
         if isinstance(found, PlannedStep):
             above = Above(found.number, title, SCRATCH, True)
             return _Foreseen(None, empty_config(stage.platform), (), (above,), found)
         config = image_document(self._session, found).config
-        another = bool(self._steps[-1].reasons) if self._steps and self._steps[-1].title == title else False
+        another = self._steps.was_changed(title)
         return _Foreseen(
-            found.state, config, (), (Above(len(self._steps), title, found.state, another),), None
+            found.state, config, (), (Above(self._steps.count(), title, found.state, another),), None
         )
-
-    def _image(
-        self, stage: Stage, name: str, title: str, slot: str, line: int, *, named: bool
-    ) -> StoredImage | PlannedStep:
-        """An image that the store has, or the step that would fetch it; either way a step of the plan."""
-        session = self._session
-        image, verdict = None, Verdict.HIT
-        if named and name in session.inputs.layouts:
-            image = self._layout(stage, name)
-        else:
-            reference = session.inputs.images.get(name, name) if named else name
-            if session.request.pull and session.remote is None:
-                reason = Reason("changed", f"base {name}", "only a build asks the registry (--pull)")
-                return self._add(stage, title, line, Verdict.DEPENDS, reasons=(reason,), slot=slot)
-            if not session.request.pull:
-                image = session.store.find_image(reference, platform=stage.platform)
-            if image is None and session.remote is not None:
-                image = self._far_image(reference, stage)
-        if image is not None and image.manifest in session.store.images.fresh:
-            verdict = Verdict.FETCH
-        if image is None:
-            reason = Reason("changed", f"base {name}", "not in the store yet")
-            return self._add(
-                stage,
-                title,
-                line,
-                Verdict.MISS,
-                reasons=(reason,),
-                slot=slot,
-                seconds=self._once(slot, title, stage),
-            )
-        another = why_another_base(session, slot, title, stage.name or "", str(image.manifest))
-        self._add(stage, title, line, verdict, reasons=another, slot=slot)
-        return image
-
-    def _layout(self, stage: Stage, name: str) -> StoredImage | None:
-        """The image of an OCI layout, if the store has it; with remote caches its documents are enough."""
-        from builder.store.importing import import_image, known_image
-        from builder.store.layouts import LayoutSource
-
-        store = self._session.store
-        source = LayoutSource(self._session.inputs.layouts[name])
-        if self._session.remote is not None:
-            return import_image(store, source, platform=stage.platform, lazy=True)
-        return known_image(store, source, platform=stage.platform)
-
-    def _far_image(self, reference: str, stage: Stage) -> StoredImage | None:
-        """An image by the documents that its registry has, which is asked because steps on it may be in a remote cache."""
-        assert self._session.remote is not None
-        if reference in self._unreachable:
-            return None
-        try:
-            return self._session.remote.base(reference, stage.platform)
-        except BuilderError as error:
-            self._unreachable.add(reference)
-            self._session.events.warn(f"the image {reference} cannot be asked for: {error.message}")
-            return None
 
     # --- steps ---
 
@@ -260,9 +196,9 @@ class Foretelling:
                 more["seconds"] = record.seconds
             if verdict is Verdict.HIT:
                 assert isinstance(record, Record)
-                return self._add(stage, step.title, step.span.line, verdict, **more), record.state
-        more.setdefault("seconds", self._once(slot, step.title, stage))
-        planned = self._add(stage, step.title, step.span.line, verdict, reasons=reasons, **more)
+                return self._steps.add(stage, step.title, step.span.line, verdict, **more), record.state
+        more.setdefault("seconds", self._steps.seconds(slot, step.title, stage))
+        planned = self._steps.add(stage, step.title, step.span.line, verdict, reasons=reasons, **more)
         if verdict is Verdict.MISS and planned.key:
             self._missed[bytes.fromhex(planned.key)] = planned
         return planned, None
@@ -406,9 +342,9 @@ class Foretelling:
             return SCRATCH
         assert isinstance(origin, FromImage | FromNamed)
         name = origin.reference if isinstance(origin, FromImage) else origin.name
-        image = self._images.get((stage.name or "", name))
+        image = self._sources.get((stage.name or "", name))
         if image is None:
-            image = self._image(
+            image = self._images.find(
                 stage,
                 name,
                 source_title(stage, name),
@@ -416,15 +352,10 @@ class Foretelling:
                 0,
                 named=isinstance(origin, FromNamed),
             )
-            self._images[stage.name or "", name] = image
+            self._sources[stage.name or "", name] = image
         if isinstance(image, PlannedStep):
             raise _NotKnown(image)
         return image.state
-
-    def _once(self, slot: str, title: str, stage: Stage) -> float | None:
-        """How long a step of just this title took the last time that it was carried out."""
-        rows = self._session.store.history.recent(slot, title, stage.name or "", _TIMED)
-        return next((row.seconds for row in rows if row.outcome is Outcome.MISS), None)
 
 
 def _far_sources(step: Step) -> str:
