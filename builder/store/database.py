@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from builder.errors import StoreError
 
@@ -139,6 +139,10 @@ class Database:
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if version == SCHEMA_VERSION:
             return  # another process was first
+        if shared:
+            # It holds what commands printed. The files beside it get its mode; somebody else's store keeps its own.
+            with suppress(PermissionError):
+                os.chmod(self._path, 0o600)
         if shared and self._switch_to_wal() != "wal":
             raise StoreError(
                 f"the store's database cannot be shared on this file system: {self._path}",
