@@ -170,7 +170,7 @@ def test_a_store_grows_by_what_changed(pybuild: Run, store: Path, context: Path)
 def test_only_the_last_listings_of_a_line_are_kept(pybuild: Run, store: Path, context: Path) -> None:
     (context / "Buildfile").write_text("FROM scratch\nCOPY src /src\n")
     (context / "src").mkdir()
-    for number in range(700):
+    for number in range(3000):  # where leaves end is by chance, for one name in 256
         (context / "src" / f"file-{number}").write_text(f"{number}\n")
     output = ("--output", "type=cacheonly")
 
@@ -185,7 +185,7 @@ def test_only_the_last_listings_of_a_line_are_kept(pybuild: Run, store: Path, co
     assert len(listings_of(store)) == 16
     (folder,) = (store / "listings").iterdir()
     # One leaf is another in each of them, and the others are shared; nothing of those that went is left.
-    assert 16 < len(list(folder.glob("*.leaf"))) < 16 + 12
+    assert 16 < len(list(folder.glob("*.leaf"))) < 16 + 40
     # Branches that take turns are each compared with their own last run; old results are hits still.
     build(0)
     assert outcomes(history(store)[-1][1]) == ["hit"]
