@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -42,13 +43,13 @@ def run(args: Arguments, around: Surroundings) -> int:
     to_stdout = check_standard_output(
         tuple(request["outputs"]), is_terminal=around.out.isatty(), reports=reports
     )
+    if args.text("--iidfile"):
+        # A build that fails leaves no id of an earlier one behind.
+        _remove(args.text("--iidfile"))
     _check_places(
         (*args.texts("--iidfile"), *args.texts("--metadata-file"), *named_files(reports)),
         request["outputs"],
     )
-    if args.text("--iidfile"):
-        # A build that fails leaves no id of an earlier one behind.
-        _remove(args.text("--iidfile"))
     import builder
 
     with interruption.stoppable() as cancelled, Progress(mode, around, reports, request["store"]) as progress:
@@ -172,11 +173,21 @@ def _check_places(paths: Iterable[str], outputs: Iterable[Output]) -> None:
     """A `UsageError` for a file that cannot be written after the build because its folder is not there; folders that the build
     writes itself count as there.
     """
-    made = [os.path.abspath(output.dest) for output in outputs if output.dest not in (None, "-")]
-    for path in paths:
-        folder = os.path.dirname(os.path.abspath(path))
-        if path and not os.path.isdir(folder) and not any(f"{folder}/".startswith(f"{one}/") for one in made):
+    placed = [output for output in outputs if output.dest not in (None, "-")]
+    made = [f"{os.path.abspath(output.dest or '')}/" for output in placed if _is_folder(output)]
+    files = [output.dest or "" for output in placed if not _is_folder(output)]
+    for path in (*files, *filter(None, paths)):
+        folder = os.path.dirname(os.path.realpath(path))
+        if os.path.isdir(path):
+            raise UsageError(f'cannot write "{path}": it is a folder', hint="name a file in it")
+        if not os.path.isdir(folder) and not any(
+            f"{folder}/".startswith(one) or one.startswith(f"{folder}/") for one in made
+        ):
             raise UsageError(f'cannot write "{path}": there is no folder "{folder}"', hint="make it first")
+
+
+def _is_folder(output: Output) -> bool:
+    return output.type == "local" or output.attributes.get("tar") == "false"
 
 
 def _write_results(args: Arguments, image_id: str, metadata: Mapping[str, Any]) -> None:
@@ -191,13 +202,15 @@ def _write_results(args: Arguments, image_id: str, metadata: Mapping[str, Any]) 
 def _write(path: str, text: str) -> None:
     from builder.output.destination import open_destination
 
-    with open_destination(path, None) as stream:
+    # For these flags - is a name, as for docker.
+    with open_destination("./-" if path == "-" else path, None) as stream:
         stream.write(text.encode())
 
 
 def _remove(path: str | None) -> None:
     try:
-        os.unlink(path or "")
+        if stat.S_ISREG(os.lstat(path or "").st_mode):  # a device or a pipe is to be written to
+            os.unlink(path or "")
     except OSError:
         pass
 

@@ -10,11 +10,11 @@ from builder.cli.surroundings import Surroundings
 def run(args: Arguments, around: Surroundings) -> int:
     """Give the image of the first word the names that follow."""
     from builder.engine.images import require_image
-    from builder.image.reference import parse_reference
+    from builder.image.reference import parse_name
 
     source, *names = args.words
     for name in names:  # none is given if one is wrong
-        parse_reference(name)
+        parse_name(name)
     with around.open_store(args.text("--store")) as store:
         image = require_image(store, source)
         for name in names:

@@ -63,7 +63,8 @@ def run_build(
             recording.session = session
             try:
                 tell_stages(session, required)
-                session.plans.refuse(request.network, request.allow)
+                if not request.pull:  # the bases are others then, perhaps, and so are their triggers
+                    session.plans.refuse(request.network, request.allow)
                 give_advice(session)
                 made = _carry_out(
                     session,

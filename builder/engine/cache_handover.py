@@ -34,7 +34,7 @@ def hand_over(session: Session, export: CacheExport, chain: frozenset[bytes]) ->
         session.events.sendings.append(number)
         document = json.dumps(_document(session, export, spec, steps, number)).encode()
         if not _start(export, document):
-            session.store.sendings.end(number)
+            session.store.sendings.forget(number)
             session.events.warn(f"cache export failed: {spec}: no process can be started for it")
         reporter.finish(Outcome.DONE)
 

@@ -62,10 +62,10 @@ def check_outputs(outputs: tuple[Output, ...], tags: tuple[str, ...] = ()) -> No
 
 
 def _check_names(names: tuple[str, ...]) -> None:
-    from builder.image.reference import parse_reference
+    from builder.image.reference import parse_name
 
     for name in names:
-        parse_reference(name)
+        parse_name(name)
 
 
 def _no_attribute(kind: str, name: str, known: set[str]) -> UsageError:

@@ -12,7 +12,7 @@ from builder.engine.reading import chunks, read_file
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
 from builder.graph.arguments import EPOCH
-from builder.remote.addresses import is_url, without_password
+from builder.remote.addresses import is_url, place_of, without_password
 from builder.store.store import Store
 from builder.value import dataclass
 
@@ -85,13 +85,14 @@ def _remote_build_file(request: BuildRequest, fetched: Fetched, fetcher: Fetcher
                 f"{where} is a build file, and -f names another",
                 hint="leave -f out, or give a folder as context",
             )
-        return where, "stdin" if request.context == STDIN else url_name(request.context), fetched.build_file
+        name = "stdin" if request.context == STDIN else url_name(request.context)
+        return place_of(where), name, fetched.build_file
     if request.file == STDIN:
         return where, "stdin", _read_stdin(request, fetcher.cancelled)
     for name in (request.file,) if request.file else (*DEFAULT_NAMES, _SMALL):
         text = read_inside(fetched.path, name)
         if text is not None:
-            return f"{where}\n{name}", name, text
+            return f"{place_of(where)}\n{name}", name, text
     raise UsageError(
         f"there is no {request.file or 'build file'} in {where}",
         hint="-f is a path inside a context that is no folder of this machine",

@@ -13,7 +13,7 @@ def refusal(step: RunStep, network: str, allow: Collection[str]) -> StepError | 
     if step.security == "insecure":
         return StepError(
             "security.insecure is not allowed: RUN --security=insecure needs the caller's consent",
-            hint="and pybuild has no way to give it yet: leave the flag out",
+            hint="pybuild has no way to give it yet: leave the flag out",
             about=("--security=insecure",),
         )
     if step.network == "host" and not {network, *allow} & {"host", "network.host"}:

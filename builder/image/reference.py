@@ -54,6 +54,18 @@ class Reference:
         return str(self.digest) if self.digest else self.tag or "latest"
 
 
+def parse_name(text: str) -> Reference:
+    """A name that an image may be given, completed as by `parse_reference`; a `UsageError` for one with a digest, which an
+    image has or has not.
+    """
+    reference = parse_reference(text)
+    if reference.digest is not None:
+        raise UsageError(
+            f'"{text}" names an image by its digest, which nobody can give it', hint="leave @sha256:… out"
+        )
+    return reference
+
+
 def parse_reference(text: str) -> Reference:
     """Read a name and complete it: `app` is `docker.io/library/app:latest`.
 

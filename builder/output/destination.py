@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+# As the kernel has it (path_resolution(7)).
+_MOST_LINKS = 40
+
 
 @contextmanager
 def open_destination(dest: str, stdout: BinaryIO | None) -> Iterator[BinaryIO]:
@@ -27,8 +30,9 @@ def open_destination(dest: str, stdout: BinaryIO | None) -> Iterator[BinaryIO]:
         yield stdout
         stdout.flush()
         return
-    if os.path.lexists(dest) and not os.path.isfile(dest) and not os.path.isdir(dest):
-        # A device or a pipe (`/dev/stdout`, a process substitution) is written to, never replaced.
+    is_special = os.path.lexists(dest) and not os.path.isfile(dest) and not os.path.isdir(dest)
+    if is_special or _leads_to_an_open_file(dest):
+        # A device, a pipe (a process substitution) or `/dev/stdout` is written to, never replaced.
         try:
             with open(dest, "wb", buffering=1 << 20) as stream:
                 yield stream
@@ -50,6 +54,18 @@ def open_destination(dest: str, stdout: BinaryIO | None) -> Iterator[BinaryIO]:
     except BaseException:
         _discard(temporary)
         raise
+
+
+def _leads_to_an_open_file(path: str) -> bool:
+    """Whether a link leads to what a process has open, as `/dev/stdout` does."""
+    for _ in range(_MOST_LINKS):
+        if not os.path.islink(path):
+            break
+        folder = os.path.realpath(os.path.dirname(path))
+        if folder.startswith("/proc/") and os.path.basename(folder) == "fd":
+            return True
+        path = os.path.join(folder, os.readlink(path))
+    return False
 
 
 def _put_in_place(temporary: str, dest: str) -> None:

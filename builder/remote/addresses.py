@@ -213,6 +213,11 @@ def without_password(text: str) -> str:
     )
 
 
+def place_of(text: str) -> str:
+    """A URL as records that go elsewhere may keep it: without user and query, which may be a key to it, or differ each time."""
+    return re.sub(r"\?[^#]*", "", re.sub(_USER, lambda found: found[1], text)) if "://" in text else text
+
+
 def masked(line: str) -> str:
     """A line without the passwords of its URLs, as long as it was: marks below it stay right."""
     return (

@@ -127,6 +127,8 @@ class Database:
                     f"this one knows {SCHEMA_VERSION})",
                     hint="use that version, or another store with --store",
                 )
+            if not reading:
+                _keep_private(path)
             if version < SCHEMA_VERSION:
                 with making:
                     self._create(shared=not aside)
@@ -139,10 +141,6 @@ class Database:
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if version == SCHEMA_VERSION:
             return  # another process was first
-        if shared:
-            # It holds what commands printed. The files beside it get its mode; somebody else's store keeps its own.
-            with suppress(PermissionError):
-                os.chmod(self._path, 0o600)
         if shared and self._switch_to_wal() != "wal":
             raise StoreError(
                 f"the store's database cannot be shared on this file system: {self._path}",
@@ -285,6 +283,15 @@ class Database:
         """Close the connection; safe to call twice."""
         with self._lock:
             self._connection.close()
+
+
+def _keep_private(path: str) -> None:
+    """What commands printed is in it: let only its owner read it, also where it was made without this."""
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        with suppress(OSError):
+            found = os.stat(name)
+            if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+                os.chmod(name, 0o600)
 
 
 def _connect(path: str) -> sqlite3.Connection:

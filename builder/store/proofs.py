@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable
 
 from builder.digest import Digest
-from builder.errors import ImageError
 from builder.store.blobs import Blobs, stat_data
 from builder.store.database import Database
 from builder.store.meter import Meter
@@ -74,17 +73,19 @@ class Proofs:
 
         after = ""
         try:
-            with self._blobs.open(digest) as stream:
+            fd = os.open(Blobs.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._fd)
+            with open(fd, "rb") as stream:
                 before = os.fstat(stream.fileno())
+                after = stat_data(before)
                 hashed = hashlib.sha256()
                 while chunk := stream.read(_CHUNK):
                     hashed.update(chunk)
                 found = hashed.hexdigest()
                 after = stat_data(os.fstat(stream.fileno()))
-        except (OSError, ImageError) as error:
-            if not self._blobs.has(digest):
-                return True
-            found, why = "", getattr(error, "message", str(error))
+        except FileNotFoundError:
+            return True  # what has its name by now was made anew, and is not what was damaged
+        except OSError as error:
+            found, why = "", f"it cannot be read: {error.strerror}"
         else:
             why = "its bytes were changed"
             self._meter.count(read=before.st_size, hashed=before.st_size)

@@ -67,6 +67,10 @@ class Sendings:
             "UPDATE sendings SET ended = ?, failure = ? WHERE number = ?", (time.time(), failure, number)
         )
 
+    def forget(self, number: int) -> None:
+        """One never began: it takes no other's place."""
+        self._database.run("DELETE FROM sendings WHERE number = ?", (number,))
+
     def untold(self) -> list[Sending]:
         """Those that failed since this was last asked, by whichever process."""
         rows = self._database.all(

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,32 @@ def test_quiet_prints_the_id_and_nothing_else(pybuild: Run, project: Path, tmp_p
     assert done.stderr == ""
     assert iid.read_text() == done.stdout.strip()
     assert done.stdout in pybuild("images", "-q", "--no-trunc").stdout.splitlines(keepends=True)
+
+
+def test_files_of_a_result_that_are_no_files(pybuild: Run, project: Path, tmp_path: Path) -> None:
+    """A pipe gets what a file would; what cannot be written is told before the build, and no earlier id stays."""
+    pipe, iid = tmp_path / "pipe", tmp_path / "iid"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        pybuild("build", "-q", "--iidfile", pipe, "-o", f"type=oci,dest={tmp_path / 'x.tar'}", project)
+        assert stat.S_ISFIFO(pipe.lstat().st_mode) and reader.read().startswith(b"sha256:")
+    pybuild("build", "-q", "--iidfile", tmp_path / "new" / "iid", "-o", tmp_path / "new" / "deep", project)
+    assert (tmp_path / "new" / "iid").is_file()
+    for place in (tmp_path, tmp_path / "none" / "file"):
+        for words in (["--metadata-file", place], ["-o", f"type=oci,dest={place}"]):
+            iid.write_text("old")
+            done = pybuild("build", "--iidfile", iid, *words, project, ok=False)
+            assert done.returncode == 2 and f'cannot write "{place}"' in done.stderr
+            assert not iid.exists()
+
+
+def test_no_image_is_called_by_a_digest_that_it_has_not(pybuild: Run, project: Path) -> None:
+    name = f"app@sha256:{'a' * 64}"
+    pybuild("build", "-t", "app", project)
+    for words in (["build", "-t", name, project], ["tag", "app", name]):
+        done = pybuild(*words, ok=False)
+        assert done.returncode == 2 and "leave @sha256:… out" in done.stderr
+    assert "aaaa" not in pybuild("images", "--json").stdout
 
 
 def test_build_is_the_default_command(project: Path, bases: Path, environment: dict[str, str]) -> None:

@@ -56,6 +56,9 @@ def test_an_older_store_is_taken_over_with_its_cache(tmp_path: Path, version: in
         assert (done.returncode, done.stderr) == (0, ""), words
     # What commands printed is the user's own, also in a database that was readable for all.
     assert (store / "pybuild.db").stat().st_mode & 0o777 == 0o600
+    (store / "pybuild.db").chmod(0o644)
+    call(store, "build", "-q", str(context))
+    assert (store / "pybuild.db").stat().st_mode & 0o777 == 0o600
     shown = json.loads(call(store, "images", "--json").stdout)
     assert [sorted(image["RepoTags"]) for image in shown] == [["new:latest", "old:1"]]
     seen = json.loads(call(store, "du", "--format", "json").stdout)

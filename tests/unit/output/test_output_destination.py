@@ -63,3 +63,20 @@ def test_what_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
         stream.write(b"half")
         raise ZeroDivisionError
     assert dest.read_bytes() == b"one" and os.listdir(tmp_path) == ["out"]
+
+
+def test_what_a_process_has_open_is_written_to(tmp_path: Path) -> None:
+    """`/dev/stdout` is a link to it: replacing that would break it for all, and what is redirected would get nothing."""
+    with (tmp_path / "redirected").open("wb") as stream:
+        dest = tmp_path / "stdout"
+        dest.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+        write(dest, b"new")
+    assert dest.is_symlink() and (tmp_path / "redirected").read_bytes() == b"new"
+
+
+@pytest.mark.usefixtures("way")
+def test_links_that_lead_round_are_an_error_or_replaced(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(BuilderError, match="cannot write"):
+        write(tmp_path / "one", b"new")

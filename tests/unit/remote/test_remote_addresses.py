@@ -15,6 +15,7 @@ from builder.remote.addresses import (
     is_remote,
     masked,
     parse_git,
+    place_of,
     without_password,
 )
 
@@ -152,3 +153,17 @@ def test_ids_of_commits() -> None:
     for wrong in ("abc", "ABCD", "g" * 40, "a" * 65, ""):
         with pytest.raises(AddressError):
             check_commit(wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://example.test/x.tar?X-Amz-Signature=secret", "https://example.test/x.tar"),
+        ("https://user:***@example.test/app.git?ref=a#v1:sub", "https://example.test/app.git#v1:sub"),
+        ("ssh://git@example.test/app.git", "ssh://example.test/app.git"),
+        ("git@example.test:app.git#v1", "git@example.test:app.git#v1"),
+        ("standard input", "standard input"),
+    ],
+)
+def test_what_records_keep_of_an_address(url: str, kept: str) -> None:
+    assert place_of(url) == kept

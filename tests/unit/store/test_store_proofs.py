@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,31 @@ def test_a_blob_that_another_process_made_anew_is_not_dropped(tmp_path: Path) ->
         assert path.read_bytes() == data
         assert store.proofs.sound(digest)
         assert other.proofs.sound(digest)
+
+
+def test_a_blob_that_is_missing_for_a_moment_is_not_dropped(tmp_path: Path) -> None:
+    """Another thread drops the damaged one before this one reads it, and makes it anew before this one looks again."""
+    data = bytes(1 << 20)
+    digest = digest_of(data)
+    with open_store(tmp_path / "store") as store, open_store(tmp_path / "store") as other:
+        path = tmp_path / "store" / "blobs/sha256" / digest.hex
+        path.write_bytes(b"x" + data[1:])
+        warnings: list[str] = []
+        store.proofs.warn = warnings.append
+
+        @contextmanager
+        def dropped_before() -> Iterator[None]:
+            path.unlink()
+            yield
+
+        def is_there(digest: Digest) -> bool:
+            other.blobs.put(data)
+            return path.exists()
+
+        store.proofs._reading = dropped_before()  # type: ignore[assignment]
+        store.blobs.has = is_there  # type: ignore[method-assign]
+        assert store.proofs.sound(digest)
+        assert path.read_bytes() == data and warnings == []
 
 
 def test_a_damaged_document_is_written_anew_once(tmp_path: Path) -> None:
