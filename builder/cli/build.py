@@ -56,7 +56,7 @@ def run(args: Arguments, around: Surroundings) -> int:
         try:
             result = builder.build(
                 args.words[0],
-                on_event=progress.show,
+                on_event=progress.listener,
                 on_delivered=lambda done: _write_results(args, done.image_id, done.metadata),
                 cancelled=cancelled,
                 # Where jobs end with their processes, and the store may go to another machine, it must be complete.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from builder.cli.surroundings import Surroundings
@@ -52,6 +53,11 @@ class Progress:
             from builder.report.reportfile import Recorder
 
             self._recorder = Recorder()
+
+    @property
+    def listener(self) -> Callable[[Event], None] | None:
+        """What takes the events of the build; None if nobody would see any of them."""
+        return self.show if self._display is not None or self._recorder is not None else None
 
     def show(self, event: Event) -> None:
         """Pass an event on."""

@@ -19,6 +19,7 @@ from builder.cache.place import Place, check_place, open_place
 from builder.cache.spec import CacheSpec
 from builder.cache.target import Target
 from builder.engine.cache_records import CacheRecords
+from builder.engine.cache_turn import Turn
 from builder.engine.cache_upload import AT_THE_END, Limits, Upload
 from builder.engine.request import BuildRequest
 from builder.engine.session import Session
@@ -58,7 +59,8 @@ class CacheExport:
                 continue
             check_place(spec)
             if request.wait or not spec.may_go_on:
-                self.uploads.append(Upload(Target(spec, partial(self._place, spec, request))))
+                turn = Turn(store, spec)
+                self.uploads.append(Upload(Target(spec, partial(self._place, spec, request)), turn))
             else:
                 self.later.append(spec)
         self.mounts: dict[str, str] = {}
@@ -150,6 +152,7 @@ class CacheExport:
         Raises what went wrong. `check` is asked now and then, and raises if the build is to stop.
         """
         target = upload.target
+        upload.turn.begin()
         upload.end()
         steps = self.records.chosen(target.spec, chain)
         states = {step.record.state for step in steps if step.record.state != step.parent}
@@ -174,8 +177,18 @@ class CacheExport:
                 target.renew()
             late = threading.Timer(limits.last, target.place.abort)
             late.start()
+            end = time.monotonic() + limits.last
+
+            def waiting() -> None:
+                check()
+                if time.monotonic() >= end:
+                    raise BuilderError("another build writes its records there, and takes too long")
+
+            def last(put: Callable[[], object], same: bool) -> None:
+                upload.turn.write(put, waiting, same=same)
+
             try:
-                self.records.write(target, steps, target.layers, mounts)
+                self.records.write(target, steps, target.layers, mounts, last)
             finally:
                 late.cancel()
         return there, len(wanted) + len(packs)

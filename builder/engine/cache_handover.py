@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from builder.cache.spec import CacheSpec
+from builder.engine.cache_turn import target_name
 from builder.engine.session import Session
 from builder.engine.shared_steps import DoneStep, write_keys
 from builder.events import Outcome
@@ -17,9 +17,6 @@ from builder.value import replace
 
 if TYPE_CHECKING:
     from builder.engine.cache_export import CacheExport
-
-# What says where a cache is, and nothing else.
-_WHERE = ("ref", "bucket", "region", "endpoint_url", "prefix", "blobs_prefix", "manifests_prefix", "name")
 
 
 def hand_over(session: Session, export: CacheExport, chain: frozenset[bytes]) -> None:
@@ -30,7 +27,7 @@ def hand_over(session: Session, export: CacheExport, chain: frozenset[bytes]) ->
     for spec in export.later:
         reporter = session.events.start(f"exporting cache to {spec} in the background", "")
         steps = [_listed(export, step) for step in export.records.chosen(spec, chain)]
-        number = session.store.sendings.begin(_target(spec), str(spec))
+        number = session.store.sendings.begin(target_name(spec), str(spec))
         session.events.sendings.append(number)
         document = json.dumps(_document(session, export, spec, steps, number)).encode()
         if not _start(export, document):
@@ -53,7 +50,6 @@ def _start(export: CacheExport, document: bytes) -> bool:
             "send",
             stdin=stream,
             keeps=export.records.hand_on(),
-            folder=None,  # paths of the build are seen from here
         )
 
 
@@ -65,10 +61,14 @@ def _listed(export: CacheExport, step: DoneStep) -> DoneStep:
     return replace(step, shared=(*step.shared[:-1], replace(last, listing=export.records.make_listing(step))))
 
 
-def _target(spec: CacheSpec) -> str:
-    """What names a cache exactly."""
-    where = [spec.type, spec.scope, *(spec.get(name) for name in _WHERE)]
-    return hashlib.sha256(json.dumps(where).encode()).hexdigest()
+def _from_anywhere(spec: CacheSpec) -> dict[str, str]:
+    """The attributes of a cache that is read, with paths that mean the same in every folder."""
+    found = dict(spec.attributes)
+    if found.get("src"):
+        found["src"] = os.path.abspath(found["src"])
+    if spec.trusted:
+        found["trust"] = ";".join(map(os.path.abspath, spec.trusted))
+    return found
 
 
 def _document(
@@ -76,15 +76,15 @@ def _document(
 ) -> dict[str, Any]:
     request = session.request
     return {
-        "store": session.store.path,
+        "store": os.path.abspath(session.store.path),
         "userxattr": request.userxattr,
         "number": number,
-        "target": _target(spec),
+        "target": target_name(spec),
         "platform": str(session.graph.platform),
-        "docker_config": request.docker_config,
+        "docker_config": os.path.abspath(request.docker_config) if request.docker_config else None,
         "auth_config": request.auth_config,
         "to": [spec.type, dict(spec.attributes)],
-        "from": [[source.type, dict(source.attributes)] for source in request.cache_from],
+        "from": [[source.type, _from_anywhere(source)] for source in request.cache_from],
         "files": {str(digest): path for digest, path in export.records.files.items()},
         "steps": [
             {

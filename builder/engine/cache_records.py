@@ -94,8 +94,12 @@ class CacheRecords:
         steps: Sequence[DoneStep],
         layers: Mapping[bytes, Layer],
         mounts: Sequence[RemoteMount],
+        last: Callable[[Callable[[], object], bool], object],
     ) -> None:
-        """Write the records of steps, as far as their layers are there, and of mounts that are there as a whole."""
+        """Write the records of steps, as far as their layers are there, and of mounts that are there as a whole.
+
+        `last` is given what puts them there, and whether they are there already, and decides.
+        """
         there = target.there
         records = []
         for step in steps:
@@ -127,10 +131,10 @@ class CacheRecords:
                 annotations=self._signature(target.spec, data),
             )
         )
-        if target.look()[0] == manifest:
-            return
-        target.send(describe(data, RECORDS), lambda: io.BytesIO(data))
-        target.place.put_manifest(manifest)
+        same = target.look()[0] == manifest
+        if not same:
+            target.send(describe(data, RECORDS), lambda: io.BytesIO(data))
+        last(lambda: target.place.put_manifest(manifest), same)
 
     def inline_document(self, spec: CacheSpec, chain: frozenset[bytes]) -> tuple[tuple[str, str], ...]:
         """The annotations of an image that carries its own records; its layers are those of the image."""

@@ -59,7 +59,7 @@ def _own_turn(store: Store, target: str, number: int) -> bool:
     lock = os.open(
         f"locks/sender-{target[:2]}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=store.fd
     )
-    while store.sendings.is_newest(number):
+    while store.sendings.is_newest(number) and store.sendings.last_written(target) < number:
         if alone(lock):
             return True
         time.sleep(_LOOK)
@@ -85,6 +85,7 @@ def _send(store: Store, handed: Mapping[str, Any], held: frozenset[bytes]) -> No
     export = remote.export
     assert export is not None
     try:
+        export.uploads[0].turn.take(handed["number"])
         export.records.files.update({parse_digest(digest): path for digest, path in handed["files"].items()})
         steps = [_step(remote, fields) for fields in handed["steps"]]
         for step in steps:

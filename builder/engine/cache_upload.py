@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from builder.cache.target import Target
+from builder.engine.cache_turn import Turn
 from builder.errors import BuilderError, CacheLostError, DamageError
 from builder.value import dataclass
 
@@ -37,8 +38,8 @@ AT_THE_END = Limits(None, 5.0, 10.0)
 class Upload:
     """The traffic to one target: one thread while the build goes on, several at its end. What goes wrong is `target.failed`."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, target: Target, turn: Turn) -> None:
+        self.target, self.turn = target, turn
         self.taken: set[bytes] = set()
         """The states whose layers are on their way, or there."""
         # Not a `queue`, which brings more than it gives here.

@@ -54,7 +54,7 @@ def open_session(
         from builder.engine.remote_cache import RemoteCache
 
         remote = RemoteCache(store, request, graph.platform, inputs.slot, events, cancelled)
-        for late in store.sendings.untold() if request.cache_to else ():
+        for late in store.sendings.untold() if request.cache_to and events.heard else ():
             build = f" (of build {late.build})" if late.build else ""
             events.warn(f"an earlier cache export failed{build}: {late.place}: {late.failure}")
     session = Session(

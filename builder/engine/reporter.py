@@ -49,6 +49,11 @@ class Events:
             if self._emit is not None:
                 self._emit(event)
 
+    @property
+    def heard(self) -> bool:
+        """Whether the caller takes events, and so shows warnings to somebody."""
+        return self._emit is not None
+
     def warn(self, message: str, place: str = "") -> None:
         """Tell of something that stops nothing."""
         self.send(Warned(time.time(), message, place))

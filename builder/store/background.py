@@ -26,12 +26,11 @@ def start(
     *arguments: str,
     stdin: IO[bytes] | None = None,
     keeps: Sequence[int] = (),
-    folder: str | None = "/",
 ) -> bool:
     """Let a process call a function of a module of this package with texts; whether it could be started.
 
-    It has no terminal and no streams but `stdin`, and none of this process's files but `keeps`. It works in `folder` (None: this
-    process's own).
+    It has no terminal and no streams but `stdin`, and none of this process's files but `keeps`. It works in `/`, so that it
+    keeps no folder in use.
     """
     # Late: few commands are here.
     import subprocess
@@ -46,7 +45,7 @@ def start(
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd=folder,
+            cwd="/",
             pass_fds=keeps,
             start_new_session=True,
         )

@@ -21,7 +21,7 @@ else:
     except ImportError:
         import sqlite3
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -85,6 +85,7 @@ CREATE TABLE IF NOT EXISTS sendings (
     number INTEGER PRIMARY KEY AUTOINCREMENT, build INTEGER NOT NULL, target TEXT NOT NULL, place TEXT NOT NULL,
     begun REAL NOT NULL, ended REAL NOT NULL DEFAULT 0, failure TEXT NOT NULL DEFAULT '', told INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS sendings_by_build ON sendings (build);
+CREATE TABLE IF NOT EXISTS written_caches (target TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS records_by_state ON records (state);
 CREATE INDEX IF NOT EXISTS states_by_parent ON states (parent);

@@ -61,6 +61,24 @@ class Sendings:
             is None
         )
 
+    def reserve(self, target: str, place: str) -> int:
+        """A number for an export that somebody waits for, later than all before; it is none of those that are remembered."""
+        with self._database.transaction():
+            number = self.begin(target, place)
+            self.forget(number)
+        return number
+
+    def last_written(self, target: str) -> int:
+        """The number of the latest export whose records came to a target, 0 if none has."""
+        row = self._database.one("SELECT number FROM written_caches WHERE target = ?", (target,))
+        return 0 if row is None else whole(row[0])
+
+    def wrote(self, target: str, number: int) -> None:
+        """The records of an export are at a target now; call it where nobody else writes there."""
+        self._database.run(
+            "INSERT OR REPLACE INTO written_caches (target, number) VALUES (?,?)", (target, number)
+        )
+
     def end(self, number: int, failure: str = "") -> None:
         """One has ended; `failure` says why not all is there."""
         self._database.run(

@@ -96,6 +96,10 @@ class Machine:
         assert "Traceback" not in done.stderr
         return Built(json.loads(report.read_text()), done.stderr, done.returncode)
 
+    def quiet(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
+        """A build that shows nothing but the image's id."""
+        return self._run("build", "--quiet", "--store", self.store, *args, self.project)
+
     def plan(self, *args: str | Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """What a build would find, as JSON."""
         context = f"--build-context=base=oci-layout://{self._bases}"

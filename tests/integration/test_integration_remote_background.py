@@ -168,12 +168,16 @@ def test_what_fails_is_told_by_the_report_and_the_next_build(machine: NewMachine
         "report", "1"
     )
     flaky.behave = lambda method, path: ""
+    # Who sees nothing is not told, and so the next build tells it.
+    quiet = one.quiet("--cache-to", cache)
+    assert "cache export failed" not in quiet.stdout + quiet.stderr
+    settled(one, 2)
     again = one.build("--cache-to", cache)
     told = f"an earlier cache export failed (of build 1): registry {flaky.host}/failing/c:c"
     assert told in again.text
-    settled(one, 2)
-    assert told not in one.build("--cache-to", cache).text
     settled(one, 3)
+    assert told not in one.build("--cache-to", cache).text
+    settled(one, 4)
 
 
 def test_the_newest_build_is_what_is_there_in_the_end(
@@ -193,6 +197,63 @@ def test_the_newest_build_is_what_is_there_in_the_end(
     other.write("src/a", "three\n")
     source = f"type=registry,ref={registry.host}/order/c:c"
     assert set(other.build("--cache-from", source).outcomes()) == {"hit"}
+
+
+@pytest.mark.parametrize("how", ["waits", "goes on"])
+def test_a_later_export_is_not_overwritten_by_one_that_is_still_being_sent(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, how: str
+) -> None:
+    """Whether the later one is waited for or not, the records of the earlier are not put in their place."""
+    one, other = machine(), machine()
+    closing = [True]
+    gate = Gate(flaky, lambda method, path: bool(closing) and method == "POST")
+    name = f"overwritten/{how[0]}"
+    cache = f"type=registry,ref={flaky.host}/{name}:c,mode=max,timeout={NEVER}"
+    one.build("--cache-to", cache)
+    until = time.monotonic() + 60
+    while not any(line.startswith("POST") for line in flaky.seen) and time.monotonic() < until:
+        time.sleep(0.02)
+    closing.clear()  # only what the first has asked until now is held up
+    one.write("src/a", "later\n")
+    later = one.build("--cache-to", f"{cache},wait=600" if how == "waits" else cache)
+    assert "cache export failed" not in later.text
+    gate.open()
+    assert [sent.failure for sent in settled(one, 1 if how == "waits" else 2)] == [""] * (
+        1 if how == "waits" else 2
+    )
+    other.write("src/a", "later\n")
+    source = f"type=registry,ref={registry.host}/{name}:c"
+    assert set(other.build("--cache-from", source).outcomes()) == {"hit"}
+    if how == "waits":
+        puts = [line for line in flaky.done if line.startswith(f"PUT /v2/{name}/manifests/")]
+        assert len(puts) == 1
+
+
+def test_what_goes_on_keeps_nothing_of_its_caller(
+    machine: NewMachine, registry: Registry, flaky: FlakyServer, tmp_path: Path
+) -> None:
+    """It works in no folder of theirs, has their streams and files no more, and finds what they named by relative paths."""
+    first, second, third = machine(), machine(), machine()
+    first.build("--cache-to", f"type=local,dest={tmp_path}/cache,mode=max")
+    (tmp_path / "config").mkdir()
+    gate = Gate(flaky)
+    cache = f"type=registry,ref={flaky.host}/folder/c:c,mode=max,timeout={NEVER}"
+    args = ("--cache-from", "type=local,src=cache", "--cache-to", cache, "-o", "type=cacheonly")
+    second.build(*args, cwd=tmp_path)
+    pid = sender(second)
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    assert not [
+        name for name in opened if name.startswith(str(tmp_path)) and not name.startswith(str(second.store))
+    ]
+    assert not [name for name in opened if name.startswith(("pipe:", "/dev/pts", "/dev/tty"))]
+    assert os.getsid(pid) == pid
+    gate.open()
+    (sent,) = settled(second)
+    # The layers that it sent it took from the folder that was named by a relative path.
+    assert not sent.failure
+    source = f"type=registry,ref={registry.host}/folder/c:c"
+    assert set(third.build("--cache-from", source).outcomes()) == {"hit"}
 
 
 def test_a_process_that_is_killed_leaves_what_the_next_build_sends(
