@@ -16,14 +16,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Raised when trees change their form, so that none of an older form is taken for one.
-VERSION = 6
+VERSION = 7
 
 _CLASSES = {
     cls.__name__: (cls, tuple(field.name for field in fields(cls)))
     for cls in (
-        *(syntax.Span, syntax.Literal, syntax.Variable, syntax.Word, syntax.Heredoc, syntax.ShellForm),
-        *(syntax.ExecForm, syntax.Pair, syntax.ArgItem, syntax.Mount, syntax.From, syntax.Arg, syntax.Env),
-        *(syntax.Label, syntax.Run, syntax.Copy, syntax.Workdir, syntax.User, syntax.Expose, syntax.Volume),
+        *(syntax.Span, syntax.Literal, syntax.Variable, syntax.Mark, syntax.Word),
+        *(syntax.Heredoc, syntax.ShellForm, syntax.ExecForm, syntax.Pair, syntax.ArgItem, syntax.Mount),
+        *(
+            syntax.From,
+            syntax.Arg,
+            syntax.Env,
+            syntax.Label,
+            syntax.Run,
+            syntax.Copy,
+            syntax.Workdir,
+            syntax.User,
+            syntax.Expose,
+            syntax.Volume,
+        ),
         *(syntax.Cmd, syntax.Entrypoint, syntax.Shell, syntax.StopSignal, syntax.Healthcheck, syntax.Onbuild),
         *(syntax.Maintainer, syntax.Directive, syntax.StepControl, syntax.Mistake, syntax.BuildFile),
     )

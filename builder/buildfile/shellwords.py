@@ -8,12 +8,11 @@ import re
 
 from builder.buildfile.blanks import ANY_BLANK, BLANKS
 
-_PLAIN = re.compile(rf"[^$<'\"\\{BLANKS}]+")
+_PLAIN = {stop: re.compile(rf"[^$<'\"\\{stop}]+") for stop in (BLANKS, "}", "/")}
 _SPACES = re.compile(f"{ANY_BLANK}+")
 _NAME = re.compile(r"[0-9]+|[^\W\d]\w*|[@*#?\-$!]")
 _IN_DOUBLE = re.compile(r"[^\"$\\]+")
 _AFTER_OPENING = re.compile(r"<<[\t\r ]*")
-_DEEPEST = 50
 
 
 class ShellWordError(ValueError):
@@ -29,111 +28,127 @@ def shell_words(text: str, *, raw: bool, keep_quotes: bool = False) -> list[str]
 
 
 class _Reader:
+    """Reads one text, piece by piece. What is open is a stack of signs that end it, each with whether escapes stay."""
+
     def __init__(self, text: str, *, raw: bool, quotes: bool) -> None:
         self.text = text
-        self.raw = raw
         self.quotes = quotes
         self.at = 0
-        self.depth = 0
+        self.opened = [(BLANKS, raw)]
+        self.word: list[str] = []
 
     def words(self) -> list[str]:
         found: list[str] = []
-        word: list[str] = []
         while self.at < len(self.text):
-            blank = _SPACES.match(self.text, self.at)
+            stop, raw = self.opened[-1]
+            if stop == '"':
+                self._inside_quotes(raw)
+                continue
+            blank = _SPACES.match(self.text, self.at) if stop == BLANKS else None
             if blank is None:
-                word.append(self._part(self.raw))
+                self._outside_quotes(stop, raw)
                 continue
             self.at = blank.end()
-            if any(word):
-                found.append("".join(word))
-                word = []
-        return [*found, "".join(word)] if any(word) else found
+            if any(self.word):
+                found.append("".join(self.word))
+                self.word = []
+        if len(self.opened) > 1:
+            raise ShellWordError(self.opened[-1][0])
+        return [*found, "".join(self.word)] if any(self.word) else found
 
-    def _part(self, raw: bool) -> str:
-        """The next piece of a word, outside quotes."""
+    def _outside_quotes(self, stop: str, raw: bool) -> None:
         text, at = self.text, self.at
-        plain = _PLAIN.match(text, at)
+        plain = _PLAIN[stop].match(text, at)
+        sign = text[at]
         if plain is not None:
             self.at = plain.end()
-            return plain[0]
-        sign = text[at]
-        if sign == "$":
-            return self._dollar()
-        if sign == "'":
-            return self._single()
-        if sign == '"':
-            return self._double(raw)
-        if sign == "<":
+            self.word.append(plain[0])
+        elif sign == stop:
+            self.at += 1
+            self.word.append(sign)
+            self.opened.pop()
+            if stop == "/":
+                self.opened.append(("}", True))
+        elif sign == "$":
+            self._dollar()
+        elif sign == "'":
+            self._single()
+        elif sign == '"':
+            self.at += 1
+            self.opened.append((sign, raw))
+            self._quote(sign)
+        elif sign == "<":
             match = _AFTER_OPENING.match(text, at)
             self.at = match.end() if match else at + 1
-            return match[0] if match else "<"
-        self.at = min(at + (2 if sign == "\\" else 1), len(text))
-        if sign == "\\" and not raw:
-            return text[at + 1 : self.at]
-        return text[at : self.at]
+            self.word.append(text[at : self.at])
+        else:
+            self.at = min(at + (2 if sign == "\\" else 1), len(text))
+            self.word.append(text[at + (sign == "\\" and not raw) : self.at])
 
-    def _single(self) -> str:
+    def _inside_quotes(self, raw: bool) -> None:
+        text, at = self.text, self.at
+        plain = _IN_DOUBLE.match(text, at)
+        if plain is not None:
+            self.word.append(plain[0])
+            self.at = plain.end()
+            return
+        if text[at] == '"':
+            self.at += 1
+            self.opened.pop()
+            self._quote('"')
+            return
+        if text[at] == "$":
+            self._dollar()
+            return
+        following = text[at + 1 : at + 2]
+        if raw:
+            self.word.append("\\")
+        if following in ('"', "$", "\\"):
+            self.word.append(following)
+            self.at += 2
+        else:  # in the raw form the backslash comes twice then, as with BuildKit: nobody looks at such a word
+            self.word.append("\\")
+            self.at += 1
+
+    def _quote(self, text: str) -> None:
+        self.word.append(text if self.quotes else "")
+
+    def _single(self) -> None:
         end = self.text.find("'", self.at + 1)
         if end < 0:
             raise ShellWordError("'")
         start, self.at = self.at, end + 1
-        return self.text[start : end + 1] if self.quotes else self.text[start + 1 : end]
+        self._quote("'")
+        self.word.append(self.text[start + 1 : end])
+        self._quote("'")
 
-    def _double(self, raw: bool) -> str:
-        text = self.text
-        self.at += 1
-        found = ['"'] if self.quotes else []
-        while self.at < len(text):
-            plain = _IN_DOUBLE.match(text, self.at)
-            if plain is not None:
-                found.append(plain[0])
-                self.at = plain.end()
-                continue
-            sign = text[self.at]
-            if sign == '"':
-                self.at += 1
-                return "".join([*found, '"'] if self.quotes else found)
-            if sign == "$":
-                found.append(self._dollar())
-                continue
-            following = text[self.at + 1 : self.at + 2]
-            if raw:
-                found.append("\\")
-            if following in ('"', "$", "\\"):
-                found.append(following)
-                self.at += 2
-            else:  # in the raw form the backslash comes twice then, as with BuildKit: nobody looks at such a word
-                found.append("\\")
-                self.at += 1
-        raise ShellWordError('"')
-
-    def _dollar(self) -> str:
+    def _dollar(self) -> None:
+        """A variable, or the beginning of one: what follows its operator is read like any other text."""
         text = self.text
         self.at += 1
         if not text.startswith("{", self.at):
-            name = self._name()
-            return f"${name}"
+            self.word += "$", self._name()
+            return
         self.at += 1
         if self.at >= len(text) or text[self.at] in "{}:":
             raise ShellWordError("${")
         name = self._name()
         operator = text[self.at : self.at + 1]
         self.at += 1
-        if operator == "}":
-            return f"${{{name}}}"
         if operator == "/":
             self.at += text.startswith("/", self.at)
-            pattern = self._until("/", raw=True)
-            return f"${{{name}/{pattern}/{self._until('}', raw=True)}}}"
-        if operator == ":":
+            self.opened.append(("/", True))
+        elif operator == ":":
             operator += text[self.at : self.at + 1]
             self.at += 1
             if operator in (":#", ":%"):  # what else may follow is looked at for variables with a value only
                 raise ShellWordError(operator)
-        elif operator not in ("+", "-", "?", "#", "%"):
+            self.opened.append(("}", False))
+        elif operator in ("+", "-", "?", "#", "%"):
+            self.opened.append(("}", operator in ("#", "%")))
+        elif operator != "}":
             raise ShellWordError(operator)
-        return f"${{{name}{operator}{self._until('}', raw=operator in ('#', '%'))}}}"
+        self.word += "${", name, operator
 
     def _name(self) -> str:
         match = _NAME.match(self.text, self.at)
@@ -141,27 +156,3 @@ class _Reader:
             return ""
         self.at = match.end()
         return match[0]
-
-    def _until(self, stop: str, *, raw: bool) -> str:
-        self.depth += 1
-        if self.depth > _DEEPEST:
-            raise ShellWordError("nested too deeply")
-        found: list[str] = []
-        while self.at < len(self.text):
-            if self.text[self.at] == stop:
-                self.at += 1
-                self.depth -= 1
-                return "".join(found)
-            blank = _SPACES.match(self.text, self.at)
-            if blank is not None:
-                found.append(blank[0])
-                self.at = blank.end()
-                continue
-            plain = _PLAIN.match(self.text, self.at)
-            if plain is not None and stop in plain[0]:
-                end = self.text.index(stop, self.at)
-                found.append(self.text[self.at : end])
-                self.at = end
-                continue
-            found.append(self._part(raw))
-        raise ShellWordError(stop)

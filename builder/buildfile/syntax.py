@@ -34,22 +34,34 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`$name` or `${name OPERATOR argument / replacement}`; the operator is empty for the plain forms.
+    """`$name`, `${name}`, or, with an operator, the beginning of `${name OPERATOR argument / replacement}`.
 
     Operators are those of the shell: `:-` `-` `:+` `+` `:?` `?` `#` `##` `%` `%%` `/` `//`.
     """
 
     name: str
     operator: str = ""
-    argument: Word | None = None
-    replacement: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The `/` before the replacement, or the `}` at the end, of the innermost variable that is still open."""
+
+    sign: str
+
+
+Part = Literal | Variable | Mark
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as written (`text`) and as parsed (`parts`)."""
+    """A word as written (`text`) and as parsed (`parts`).
 
-    parts: tuple[Literal | Variable, ...]
+    The parts of what stands in braces follow their variable, up to its mark, in the same row: however deep variables
+    are nested, the tree is no deeper.
+    """
+
+    parts: tuple[Part, ...]
     text: str
     span: Span
 

@@ -6,12 +6,10 @@ import re
 from typing import Any
 
 from builder.buildfile.lalr import ParseError
-from builder.buildfile.syntax import Literal, Span, Variable, Word
+from builder.buildfile.syntax import Literal, Mark, Part, Span, Variable, Word
 
 _SPECIAL = {"\\": re.compile(r"[$'\"\\]"), "`": re.compile(r"[$'\"`]")}
 _NAME = r"(?:[^\W\d]\w*|\d+|[@*#?\-$!])"
-_DEEPEST = 100
-_NOWHERE = Span(0, 0, 0, 0)
 _BRACES = ("OPEN", "RBRACE", "SLASH")
 
 
@@ -26,6 +24,7 @@ def _pieces(escape: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 _PIECES = {escape: _pieces(escape) for escape in "\\`"}
+_SLASH, _END = Mark("/"), Mark("}")
 
 
 class WordError(Exception):
@@ -66,9 +65,9 @@ def parse_body(text: str, span: Span) -> Word:
     return Word(_parse(text, "body", "\\"), text, span)
 
 
-def _simple(text: str, escape: str) -> tuple[Literal | Variable, ...] | None:
+def _simple(text: str, escape: str) -> tuple[Part, ...] | None:
     """The parts of a word without patterns and nested braces; None for any other, which the grammar knows."""
-    found: list[Literal | Variable] = []
+    found: list[Part] = []
     outside, inside = _PIECES[escape]
     at, pattern, opened = 0, outside, 0
     while at < len(text):
@@ -84,8 +83,10 @@ def _simple(text: str, escape: str) -> tuple[Literal | Variable, ...] | None:
                 if opened == at:
                     found.append(Literal(""))  # an empty pair of quotes makes a word too
         elif operator:
-            literal = (Literal(argument),) if argument else ()
-            found.append(Variable(braced, operator, Word(literal, "", _NOWHERE)))
+            found.append(Variable(braced, operator))
+            if argument:
+                found.append(Literal(argument))
+            found.append(_END)
         elif braced or bare:
             found.append(Variable(braced or bare))
         elif escaped != "":  # an escape at the very end escapes nothing and goes
@@ -94,11 +95,7 @@ def _simple(text: str, escape: str) -> tuple[Literal | Variable, ...] | None:
     return None if pattern is inside else _joined(found)
 
 
-def _parse(text: str, start: str, escape: str) -> tuple[Literal | Variable, ...]:
-    if text.count("${") > _DEEPEST and _depth(text) > _DEEPEST:
-        raise WordError(
-            f"the variables are nested more than {_DEEPEST} deep", 0, hint="split the value over ARG lines"
-        )
+def _parse(text: str, start: str, escape: str) -> tuple[Part, ...]:
     from builder.buildfile.grammar import word_grammar
 
     try:
@@ -110,39 +107,39 @@ def _parse(text: str, start: str, escape: str) -> tuple[Literal | Variable, ...]
     return _joined(_parts_of(tree))
 
 
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for match in re.finditer(r"\$\{|\}", text):
-        depth = depth + 1 if match[0] == "${" else max(depth - 1, 0)
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _joined(parts: list[Literal | Variable]) -> tuple[Literal | Variable, ...]:
+def _joined(parts: list[Part]) -> tuple[Part, ...]:
     """Neighbouring literals as one."""
-    found: list[Literal | Variable] = []
-    for part in parts:
-        if isinstance(part, Literal) and found and isinstance(found[-1], Literal):
-            found[-1] = Literal(found[-1].text + part.text)
-        else:
+    found: list[Part] = []
+    texts: list[str] = []
+    for part in (*parts, None):
+        if isinstance(part, Literal):
+            texts.append(part.text)
+            continue
+        if texts:
+            found.append(Literal("".join(texts)))
+            texts = []
+        if part is not None:
             found.append(part)
     return tuple(found)
 
 
-def _parts_of(tree: Any) -> list[Literal | Variable]:
-    """The parts that a tree of `word.lark` stands for."""
-    found: list[Literal | Variable] = []
-    for child in tree.children:
+def _parts_of(tree: Any) -> list[Part]:
+    """The parts that a tree of `word.lark` stands for. Trees may be deep, so that no call goes down in them."""
+    found: list[Part] = []
+    todo = tree.children[::-1]  # what comes next is the last
+    while todo:
+        child = todo.pop()
         kind = getattr(child, "type", None)
         if kind == "VARIABLE":
             found.append(Variable(child[1:]))
         elif kind is not None:
             found.append(Literal(str(child)))
+        elif isinstance(child, Part):
+            found.append(child)
         elif child.data in ("braced", "body_braced"):
-            found.append(_variable(child))
+            todo += reversed(_opened(child))
         elif child.data == "double":
-            child.children = child.children[1:-1]
-            found.extend(_parts_of(child) or [Literal("")])  # an empty pair of quotes makes a word too
+            todo += child.children[-2:0:-1] or [Literal("")]  # an empty pair of quotes makes a word too
         elif child.data == "single":
             found.append(Literal("".join(child.children[1:-1])))
         elif child.data == "escaped_one":
@@ -154,13 +151,16 @@ def _parts_of(tree: Any) -> list[Literal | Variable]:
     return found
 
 
-def _variable(tree: Any) -> Variable:
+def _opened(tree: Any) -> list[Any]:
+    """What `${…}` consists of, its trees not yet looked into."""
     name, *rest = (part for part in tree.children if getattr(part, "type", "") not in _BRACES)
     if not rest:
-        return Variable(str(name))
-    operator = str(rest[0])
-    words = [Word(_joined(_parts_of(part)), "", _NOWHERE) for part in rest[1:]]
-    return Variable(str(name), operator, words[0], words[1] if len(words) > 1 else None)
+        return [Variable(str(name))]
+    operator, argument, *replacement = rest
+    found = [Variable(str(name), str(operator)), *argument.children]
+    for part in replacement:
+        found += [_SLASH, *part.children]
+    return [*found, _END]
 
 
 def _explain(text: str, error: ParseError, start: str, escape: str) -> WordError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from builder.buildfile.syntax import BuildFile, Literal, Span, Word
+from builder.buildfile.syntax import BuildFile, Literal, Span, Variable, Word
 from builder.buildfile.words import ExpandError, expand
 from builder.graph.places import mistake, narrow
 from builder.value import replace
@@ -48,18 +48,40 @@ class Scope:
             self._from_arg.add(name)
 
     def bound(self, word: Word) -> int:
-        """How long a word can become at most, in characters."""
-        length = 0
+        """How long a word, with all that is needed on the way to its value, can become at most, in characters.
+
+        No number above `MAX_VALUE` is looked at closely.
+        """
+        length = longest = 0
+        opened: list[
+            tuple[int, int, str]
+        ] = []  # the length before a variable, that of its value, its operator
+        slashes: list[int] = []  # the length up to the replacement
         for part in word.parts:
             if isinstance(part, Literal):
                 length += len(part.text)
-                continue
-            value = len(self.values.get(part.name, ""))
-            argument = self.bound(part.argument) if part.argument else 0
-            replacement = self.bound(part.replacement) if part.replacement else 0
-            copies = value + 1 if part.operator == "//" else 1
-            length += value + argument + replacement * copies
-        return length
+            elif isinstance(part, Variable):
+                value = len(self.values.get(part.name, ""))
+                if part.operator:
+                    opened.append((length, value, part.operator))
+                else:
+                    length += value
+            elif part.sign == "/":
+                slashes.append(length)
+            else:
+                before, value, operator = opened.pop()
+                if operator.startswith("/"):
+                    replacement = length - slashes.pop()
+                    value += replacement * (value + 1 if operator == "//" else 1)
+                elif operator.endswith("-"):
+                    value = max(value, length - before)
+                elif operator.endswith("+"):
+                    value = length - before
+                length = before + value
+            longest = max(longest, length)
+            if longest > MAX_VALUE:
+                break
+        return longest
 
     def environment(self) -> tuple[tuple[str, str], ...]:
         """What a RUN command gets to see."""

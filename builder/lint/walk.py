@@ -325,9 +325,6 @@ def variables(word: Word) -> Iterator[str]:
     for part in word.parts:
         if isinstance(part, Variable):
             yield part.name
-            for inner in (part.argument, part.replacement):
-                if inner is not None:
-                    yield from variables(inner)
 
 
 def value_of(word: Word, scope: Scope) -> str | None:

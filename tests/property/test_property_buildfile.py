@@ -116,6 +116,54 @@ def test_words_come_to_what_a_shell_makes_of_them(words):
     assert found == done.stdout.split("\n")[:-1]
 
 
+LEVELS = st.lists(
+    st.tuples(
+        st.sampled_from("ABN"),
+        st.sampled_from([":-", "-", ":+", "+", ":?", "?", "#", "%%", "/"]),
+        st.sampled_from(["", "l", "/"]),
+        st.sampled_from(["", "r"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def come_to(value, operator, inner):
+    """What a variable with an argument comes to: of the patterns here only equal texts match."""
+    if operator in (":-", "-"):
+        return inner if value is None or (operator == ":-" and not value) else value
+    if operator in (":+", "+"):
+        return "" if value is None or (operator == ":+" and not value) else inner
+    if operator in (":?", "?"):
+        return value
+    return "" if inner == value else value or ""
+
+
+@settings(max_examples=12)
+@given(LEVELS, st.integers(1, 1200))
+def test_words_nested_in_one_another(levels, times):
+    values = {"A": "x", "B": ""}
+    openings, closings, expected = [], [], "x"
+    for name, operator, before, behind in levels * times:  # from the innermost to the outermost
+        if operator in ("#", "%%", "/"):
+            before = behind = ""
+            if len(expected) > 1:  # what begins or ends alike only would match, too
+                operator = ":-"
+        if operator in (":?", "?"):
+            name = "A"
+        expected = come_to(values.get(name), operator, before + expected + behind)
+        openings.append(f"${{{name}{operator}{before}")
+        closings.append(f"{behind}/}}" if operator == "/" else f"{behind}}}")
+    text = "".join([*reversed(openings), "x", *closings])
+    assert expand(parse_word(text, NOWHERE), values.get) == expected
+    source = f"FROM b\nWORKDIR {text}\n"
+    file = parse(source.encode(), "f")
+    assert not file.mistakes
+    assert decode(encode(file), "f") == file
+    assert parse(printed(file).encode(), "f").instructions[1] == file.instructions[1]
+    assert same_meaning(parse(format_text(source.encode(), "f"), "f"), file)
+
+
 @settings(max_examples=400)
 @given(st.text("${}:-+?#%/\"'\\`aA_1 é\n", max_size=14), st.sampled_from("\\`"))
 def test_the_way_around_the_grammar_leads_to_the_same(text, escape):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builder.buildfile.parse import parse
-from builder.buildfile.syntax import Literal, Span, Variable
+from builder.buildfile.syntax import Literal, Mark, Span, Variable
 from builder.buildfile.wordparse import parse_word
 from builder.buildfile.words import expand
 from builder.errors import BuildFileError
@@ -54,13 +54,24 @@ def value(text, escape="\\", **variables):
 
 
 def shape(parts):
-    """The parts of a word without spans: texts, and variables as tuples."""
+    """The parts of a word without spans: texts, and variables as tuples that hold what is in their braces."""
     found = []
+    opened = []
     for part in parts:
         if isinstance(part, Literal):
             found.append(part.text)
+        elif isinstance(part, Variable) and not part.operator:
+            found.append((part.name, ""))
+        elif isinstance(part, Variable):
+            opened.append((found, [part.name, part.operator]))
+            found = []
         else:
-            assert isinstance(part, Variable)
-            inner = [shape(word.parts) for word in (part.argument, part.replacement) if word is not None]
-            found.append((part.name, part.operator, *inner))
+            assert isinstance(part, Mark)
+            opened[-1][1].append(found)
+            if part.sign == "}":
+                found, variable = opened.pop()
+                found.append(tuple(variable))
+            else:
+                found = []
+    assert not opened
     return found

@@ -67,7 +67,6 @@ LATER = (
     ("fields of --mount", "the parser only collects flags"),
     ("the name of the stage is missing", "arguments are counted when instructions are made"),
     ("FROM does not know the word", "arguments are counted when instructions are made"),
-    ("nested more than", "values are read when they are expanded"),
     ("the line continues nothing", "an instruction without a name is refused when instructions are made"),
     ("ONBUILD requires", "triggers are checked when instructions are made"),
     ("unknown instruction", "the parser ignores what it does not know"),

@@ -1,5 +1,7 @@
 """Words: quotes, escapes, variables, and what they come to."""
 
+import pickle
+
 import pytest
 from reading import shape, value
 
@@ -140,6 +142,9 @@ def test_values(text, expected):
         ("${none:?say $str}", "none: say S"),
         ("${v#a\\b}", "bad pattern"),
         ("${v%a\\}", "missing"),
+        ("${v:-${none?w}}", "none: w"),
+        ("${e:+${none?w}}", "none: w"),
+        ("${v:-${v#a\\b}}", "bad pattern"),
     ],
 )
 def test_values_that_are_mistakes(text, message):
@@ -216,17 +221,45 @@ def test_bodies(text, expected):
     assert expand(parse_body(text, NOWHERE), V.get) == expected
 
 
-def nested(depth):
-    return "${a:-" * depth + "x" + "}" * depth
+DEEP = 10_000
 
 
-def test_nesting():
-    assert value(nested(100)) == "x"
-    with pytest.raises(WordError, match="more than 100 deep"):
-        value(nested(101))
-    with pytest.raises(WordError, match="more than 100 deep"):
-        value(nested(10000))
-    assert value("${a}" * 1000) == ""
+@pytest.mark.parametrize(
+    ("opening", "closing", "expected"),
+    [
+        ("${a:-", "}", "x"),
+        ("${a-b", "}", "b" * DEEP + "x"),
+        ("${v:+", "}c", "x" + "c" * DEEP),
+        ("${v:?", "}", "foobarbaz"),
+        ("${v#", "}", ""),  # each pattern is the value of the one within: all of it, nothing, and so on
+        ("${v%%", "}*", "*"),
+        ("${v//", "/}", ""),
+        ("${v/", "/}", ""),
+        ("${v/o/", "}", "f" * DEEP + "x" + "obarbaz" * DEEP),
+        ("${e//*/a", "}", "a" * DEEP + "x"),
+        ('"${a:-', '}"', "x"),
+    ],
+)
+def test_nesting(opening, closing, expected):
+    assert value(opening * DEEP + "x" + closing * DEEP, **V) == expected
+
+
+def test_a_deep_word_is_a_value():
+    text = "${a:-" * DEEP + "x" + "}" * DEEP
+    word = parse_word(text, NOWHERE)
+    other = parse_word(text, NOWHERE)
+    assert word == other and hash(word) == hash(other)
+    assert repr(word).count("Variable") == DEEP
+    assert pickle.loads(pickle.dumps(word)) == word
+
+
+def test_a_deep_value_that_is_a_mistake():
+    with pytest.raises(BuildFileError, match="b: needed"):
+        value("${a:-" * DEEP + "${b:?needed}" + "}" * DEEP)
+    with pytest.raises(WordError, match="brace } is missing"):
+        value("${a:-" * DEEP + "}" * (DEEP - 1))
+    with pytest.raises(WordError, match="modifier"):
+        value("${a:-" * DEEP + "${b^}" + "}" * DEEP)
 
 
 @pytest.mark.parametrize("escape", ["\\", "`"])
