@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from builder.errors import BuilderError
 from builder.events import Outcome
 from builder.report.past import find_build
 from builder.report.text import human, seconds
-from builder.report.trend import BUILDS, root_causes, text_of
+from builder.report.trend import BUILDS, followed, root_causes, text_of
 from builder.store.history import Build, BuildStep
 from builder.store.store import Store
 from builder.value import dataclass
@@ -21,6 +22,9 @@ LEAST = 10_000
 """Fewer bytes than these are not worth a word."""
 _LISTED = 3
 _UNUSED = 5
+# The steps of builds by their numbers; lines of a build file, by slot and text.
+_Builds = Mapping[int, Mapping[int, BuildStep]]
+_Lines = AbstractSet[tuple[str, str]]
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -57,9 +61,13 @@ def advise(store: Store, number: int | None = None, *, least: int = LEAST) -> Ad
     by_build: dict[int, dict[int, BuildStep]] = {}
     for step in store.history.steps_of(one.number for one in builds):
         by_build.setdefault(step.build, {})[step.number] = step
+    from builder.report.wasted import wasted_bytes
+
     notes: list[str] = []
-    found = [*_copies(by_build, least), *_arguments(store, by_build)]
-    found += _layers(store, build, by_build.get(build.number, {}), least, notes)
+    # What the build file says no more needs no advice.
+    now = {(step.slot, text_of(step.title)) for step in by_build.get(build.number, {}).values()}
+    found = [*_copies(store, by_build, now, least), *_arguments(store, by_build, now)]
+    found += wasted_bytes(store, build, by_build.get(build.number, {}), least, notes)
     found += _context(store, build, least, notes)
     found.sort(key=lambda one: (-one.seconds, -one.bytes, one.kind, one.line))
     return Advised(build.number, tuple(found), tuple(notes))
@@ -68,7 +76,7 @@ def advise(store: Store, number: int | None = None, *, least: int = LEAST) -> Ad
 # --- COPY that brings what changes above steps that do not need it ---
 
 
-def _copies(builds: Mapping[int, Mapping[int, BuildStep]], least: int) -> Iterator[Advice]:
+def _copies(store: Store, builds: _Builds, now: _Lines, least: int) -> Iterator[Advice]:
     missed: dict[tuple[str, str], list[BuildStep]] = {}
     for steps in builds.values():
         for step in steps.values():
@@ -78,8 +86,8 @@ def _copies(builds: Mapping[int, Mapping[int, BuildStep]], least: int) -> Iterat
                 and _files(step)
             ):
                 missed.setdefault((step.slot, text_of(step.title)), []).append(step)
-    for (_, text), found in missed.items():
-        if len(found) < 2:
+    for line, found in missed.items():
+        if len(found) < 2 or line not in now:
             continue
         counts: dict[str, int] = {}
         for step in found:
@@ -89,11 +97,17 @@ def _copies(builds: Mapping[int, Mapping[int, BuildStep]], least: int) -> Iterat
         often.sort(key=lambda one: (-counts[one], one))
         if not often or len(often) > 2 * _LISTED:
             continue
-        followed = [follow for step in found for follow in _followers(step, builds[step.build])]
-        spent = sum(step.seconds for step in followed)
+        spared = [
+            follow
+            for step in found
+            for follow in _followers(step, builds[step.build])
+            if (follow.slot, text_of(follow.title)) in now
+            and not any(_takes(store, one, often) for one in (follow, *followed(follow, builds[step.build])))
+        ]
+        spent = sum(step.seconds for step in spared)
         size = max(step.size for step in found)
-        if followed and (spent >= 0.05 or size >= least):
-            yield _copy_advice(text, found, often, followed, spent, size)
+        if spared and (spent >= 0.05 or size >= least):
+            yield _copy_advice(line[1], found, often, spared, spent, size)
 
 
 def _copy_advice(
@@ -157,6 +171,12 @@ def _leads_only_to(step: BuildStep, cause: int, steps: Mapping[int, BuildStep]) 
     return True
 
 
+def _takes(store: Store, step: BuildStep, files: Sequence[str]) -> bool:
+    """Whether a RUN's command has the name of one of some files: it needs that, then."""
+    command = _command(store, step) or ""
+    return any(os.path.basename(file) in command for file in files)
+
+
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_LISTED])
     more = len(names) - _LISTED
@@ -166,7 +186,7 @@ def _listed(names: Sequence[str]) -> str:
 # --- ARG that comes before steps that do not name it ---
 
 
-def _arguments(store: Store, builds: Mapping[int, Mapping[int, BuildStep]]) -> Iterator[Advice]:
+def _arguments(store: Store, builds: _Builds, now: _Lines) -> Iterator[Advice]:
     missed: dict[tuple[str, str, str], list[BuildStep]] = {}
     for steps in builds.values():
         for step in steps.values():
@@ -177,9 +197,14 @@ def _arguments(store: Store, builds: Mapping[int, Mapping[int, BuildStep]]) -> I
                 if own and len(names) == len(causes):
                     for name in (part.removeprefix("arg ") for part in own):
                         missed.setdefault((step.slot, text_of(step.title), name), []).append(step)
-    for (_, text, name), found in missed.items():
+    for (slot, text, name), found in missed.items():
+        if (slot, text) not in now:
+            continue
         command = _command(store, found[-1])
         if command is None or _names(command, name):
+            continue
+        # It cannot come below this step, or it would change nothing, where a step above it needs it.
+        if any(_needed_above(store, step, name, builds[step.build]) for step in found):
             continue
         times = "once" if len(found) == 1 else f"{len(found)} times"
         yield Advice(
@@ -191,6 +216,20 @@ def _arguments(store: Store, builds: Mapping[int, Mapping[int, BuildStep]]) -> I
             bytes=max(step.size for step in found),
             seconds=sum(step.seconds for step in found),
         )
+
+
+def _needed_above(store: Store, step: BuildStep, name: str, steps: Mapping[int, BuildStep]) -> bool:
+    """Whether the command of a RUN above a step names a variable: one of its stage, or one that it missed for."""
+    stage = step.slot.rpartition("\n")[0]
+    above = [
+        one
+        for one in steps.values()
+        if one.line < step.line and one.slot.rpartition("\n")[0] == stage and one.key
+    ]
+    for one in (*above, *followed(step, steps)):
+        if text_of(one.title).startswith("RUN ") and _names(_command(store, one) or "", name):
+            return True
+    return False
 
 
 def _command(store: Store, step: BuildStep) -> str | None:
@@ -210,59 +249,6 @@ def _names(command: str, name: str) -> bool:
             return True
         at = command.find(name, at + 1)
     return False
-
-
-# --- layers that carry bytes for nothing ---
-
-
-def _layers(
-    store: Store, build: Build, steps: Mapping[int, BuildStep], least: int, notes: list[str]
-) -> Iterator[Advice]:
-    from builder.core.changes import waste
-    from builder.execute.rootfs import open_state
-
-    by_state = {step.state: step for step in steps.values() if step.state}
-    for layer in store.history.details.get(build.number).layers:
-        state = bytes.fromhex(layer.state)
-        step, known = by_state.get(state), store.states.get(state)
-        if layer.pulled or step is None:
-            continue
-        if known is None:
-            notes.append(f"the files of {text_of(step.title)} are not in the store any more")
-            continue
-        lower = open_state(store, known.parent)
-        if lower < 0:
-            continue
-        try:
-            upper = os.open(
-                store.states.path(known), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd
-            )
-            try:
-                found = waste(upper, lower)
-            finally:
-                os.close(upper)
-        finally:
-            os.close(lower)
-        if found.copied_bytes >= least:
-            yield Advice(
-                "copied-bytes",
-                step.title,
-                step.line,
-                f"holds {found.copied_files} files again of which only owner or mode changed, such as {found.copied_path}",
-                "set owner and mode where the files come from: COPY --chown, COPY --chmod, or the RUN that makes them",
-                bytes=found.copied_bytes,
-            )
-        gone = found.removed_bytes + found.replaced_bytes
-        if gone >= least:
-            example = f", such as {found.removed_path}" if found.removed_path else ""
-            yield Advice(
-                "removed-bytes",
-                step.title,
-                step.line,
-                f"takes away or replaces files that layers below carry all the same{example}",
-                "remove them in the step that makes them, or copy what is wanted from a stage of its own",
-                bytes=gone,
-            )
 
 
 # --- files of the context that nothing takes ---

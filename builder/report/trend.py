@@ -153,16 +153,21 @@ def _tells_nothing(step: BuildStep) -> bool:
 def root_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> set[str]:
     """What is to blame for a miss; of a step that followed others, theirs. `others` are its build's steps by number."""
     found: set[str] = set()
-    seen: set[int] = set()
+    for one in (step, *followed(step, others)):
+        found |= _own_causes(one, others)[0]
+    return found
+
+
+def followed(step: BuildStep, others: Mapping[int, BuildStep]) -> list[BuildStep]:
+    """The steps that a step missed for, and those that they missed for. `others` are its build's steps by number."""
+    found: dict[int, BuildStep] = {step.number: step}
     left = [step]
     while left:
-        current = left.pop()
-        if current.number not in seen:
-            seen.add(current.number)
-            own, followed = _own_causes(current, others)
-            found |= own
-            left += followed
-    return found
+        for one in _own_causes(left.pop(), others)[1]:
+            if one.number not in found:
+                found[one.number] = one
+                left.append(one)
+    return [one for one in found.values() if one is not step]
 
 
 def causes_of_build(steps: Mapping[int, BuildStep]) -> dict[int, set[str]]:
@@ -172,9 +177,9 @@ def causes_of_build(steps: Mapping[int, BuildStep]) -> dict[int, set[str]]:
     for number, step in sorted(steps.items()):
         if step.outcome is not Outcome.MISS:
             continue
-        own, followed = _own_causes(step, steps)
-        if all(one.number in found for one in followed):
-            found[number] = own.union(*(found[one.number] for one in followed))
+        own, causes = _own_causes(step, steps)
+        if all(one.number in found for one in causes):
+            found[number] = own.union(*(found[one.number] for one in causes))
         else:
             found[number] = root_causes(step, steps)
     return found
@@ -188,12 +193,12 @@ def _own_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> tuple[set[s
     came = any(missed) and any(reason.part == "from" and reason.step for reason in step.reasons)
     own = {
         reason.part
-        for reason, followed in zip(step.reasons, missed, strict=True)
-        if not (followed or (came and reason.part.startswith("file ")))
+        for reason, follows in zip(step.reasons, missed, strict=True)
+        if not (follows or (came and reason.part.startswith("file ")))
         and reason.part
         and reason.kind not in _NO_CAUSE
     }
-    return own, [one for one, followed in zip(above, missed, strict=True) if followed and one is not None]
+    return own, [one for one, follows in zip(above, missed, strict=True) if follows and one is not None]
 
 
 def flaky_sentence(flaky: Flaky) -> str:
