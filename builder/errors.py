@@ -69,7 +69,8 @@ class BuildFileError(BuilderError):
 class StepError(BuilderError):
     """A step could not be carried out: a missing source, a command that failed.
 
-    `about` are texts of the instruction that it is about, the best first: what to point at.
+    `about` are texts of the instruction that it is about, the best first: what to point at. `others` are further errors of
+    the same build.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class StepError(BuilderError):
     ) -> None:
         super().__init__(message, hint=hint, location=location)
         self.about = about
+        self.others: tuple[StepError, ...] = ()
 
 
 class CommandError(StepError):

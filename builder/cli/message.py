@@ -6,7 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from builder.errors import BuilderError, BuildFileError, CommandError, Location
+from builder.errors import BuilderError, BuildFileError, CommandError, Location, StepError
 from builder.report.harmless import harmless
 
 # A longer line of a build file is shown around the words that matter.
@@ -20,7 +20,7 @@ def error_text(error: BuilderError, *, output: bool = True) -> str:
     `output` includes the last output of a command that failed; a display that has just shown it leaves it out.
     """
     lines = list(_one(error))
-    if isinstance(error, BuildFileError):
+    if isinstance(error, BuildFileError | StepError):
         for other in error.others:
             lines += _one(other)
     if output and isinstance(error, CommandError) and error.output:

@@ -63,8 +63,7 @@ def run_build(
             recording.session = session
             try:
                 tell_stages(session, required)
-                if not request.pull:  # the bases are others then, perhaps, and so are their triggers
-                    session.plans.refuse(request.network, request.allow)
+                session.plans.refuse(request.network, request.allow, pull=request.pull)
                 give_advice(session)
                 made = _carry_out(
                     session,

@@ -61,21 +61,33 @@ class Plans:
             first.others = tuple(others)
             raise first
 
-    def refuse(self, network: str, allow: Collection[str]) -> None:
-        """Raise a `StepError` for a planned RUN that cannot be carried out here, or that the caller does not consent to."""
-        file = self._graph.file
-        for index in self._graph.needed:
-            plan = self.planned(index)
-            for step in plan.steps if plan is not None else ():
-                if isinstance(step, RunStep) and _is_special(step):
-                    # Late: hardly a step needs it.
-                    from builder.execute.consent import refusal
-                    from builder.graph.places import closer, locate
+    def refuse(self, network: str, allow: Collection[str], *, pull: bool = False) -> None:
+        """Raise a `StepError` for each RUN that cannot be carried out here, or that the caller does not consent to.
 
-                    error = refusal(step, network, allow)
-                    if error is not None:
-                        error.location = closer(file, locate(file, step.span), error.about)
-                        raise error
+        With `pull` the bases that the store has say nothing about what is to come.
+        """
+        plans: dict[int, StagePlan | None] = {}
+        is_special = False
+        for index in self._graph.needed:
+            plan = None if pull else self.planned(index)
+            plans[index] = plan
+            if plan is None:
+                is_special = True  # perhaps
+            else:
+                is_special = is_special or _has_special(plan)
+        if is_special:
+            # Late: hardly a build needs it.
+            from builder.engine.refusals import refuse
+
+            refuse(self._graph, plans, network, allow)
+
+    def refuse_stage(self, index: int, network: str, allow: Collection[str]) -> None:
+        """The same for one stage, once it is planned on the base that it has: that one's triggers may ask for more."""
+        plan = self.planned(index)
+        if plan is not None and _has_special(plan):
+            from builder.engine.refusals import refuse  # late: as above
+
+            refuse(self._graph, {index: plan}, network, allow)
 
     def planned(self, index: int) -> StagePlan | None:
         """The plan of a stage, if it is made."""
@@ -108,6 +120,10 @@ class Plans:
             except ImageError:
                 return None  # said where the image is brought in
         return (empty_config(stage.platform), ()) if guess else None
+
+
+def _has_special(plan: StagePlan) -> bool:
+    return any(isinstance(step, RunStep) and _is_special(step) for step in plan.steps)
 
 
 def _is_special(step: RunStep) -> bool:

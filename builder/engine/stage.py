@@ -57,6 +57,7 @@ def run_stage(session: Session, index: int, other: Callable[[int], StageResult])
     stage = graph.stages[index]
     base, base_args = _base(session, stage, other)
     plan = session.plans.of(index, base.config, base_args)
+    session.plans.refuse_stage(index, session.request.network, session.request.allow)
     for message, span in plan.warnings:
         session.events.warn(message, f"{graph.file.name}:{span.line}")
 

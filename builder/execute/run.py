@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from builder.errors import Cancelled, CommandError
-from builder.execute.consent import refusal
+from builder.execute.consent import refusal, wish_of
 from builder.execute.tail import Tail
 from builder.graph.steps import RunStep
 from builder.sandbox.process import HOSTNAME, Limit, Mount, Process
@@ -49,8 +49,7 @@ def run_command(
     `scratch` is a private directory of the host for what the sandbox needs; `env` adds variables that nothing
     keeps; `on_output` gets `stdout` or `stderr` and bytes as they come.
     """
-    refused = refusal(step, surroundings.network, surroundings.allow)
-    if refused is not None:
+    for refused in refusal(wish_of(step), surroundings.network, surroundings.allow):
         raise refused
     tail = Tail(_TAIL, secrets)
 

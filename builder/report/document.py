@@ -6,7 +6,7 @@ know means fields with other meanings; new fields may come without a new number.
 
 from __future__ import annotations
 
-from builder.errors import BuilderError, BuildFileError, CommandError
+from builder.errors import BuilderError, BuildFileError, CommandError, StepError
 from builder.events import Condition, LayerSize, Outcome, Reason, StageNode, Traffic, Warned
 from builder.value import dataclass, field, fields
 
@@ -160,6 +160,6 @@ def error_object(error: BuilderError) -> dict[str, Any]:
     if isinstance(error, CommandError):
         found["status"] = error.status
         found["output"] = error.output.decode("utf-8", "replace")
-    if isinstance(error, BuildFileError) and error.others:
+    if isinstance(error, BuildFileError | StepError) and error.others:
         found["others"] = [error_object(other) for other in error.others]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -89,6 +90,14 @@ def test_what_cannot_be_carried_out_is_told_before_anything_is(
     failed = pybuild("build", "--progress", "plain", context, ok=False)
     assert failed.returncode == 1
     assert words in failed.stderr and "echo first" not in failed.stderr, failed.stderr
+    (context / "Buildfile").write_text(
+        f"FROM base\nRUN {flags} --mount=type=ssh true\nRUN --device=a.b/c=d echo x\n"
+    )
+    failed = pybuild("build", "--report", context / "report.json", context, ok=False)
+    messages = [words.partition("error: ")[2] or words, "type=ssh is not supported", "RUN --device is not"]
+    assert all(message in failed.stderr for message in messages), failed.stderr
+    report = json.loads((context / "report.json").read_text())
+    assert report["error"]["others"][-1]["message"].startswith("RUN --device is not")
 
 
 @pytest.mark.parametrize(

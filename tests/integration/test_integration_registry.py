@@ -223,3 +223,49 @@ def test_a_tag_that_moved_is_told_with_both_digests(
     text = pybuild("explain", *fresh).stdout
     assert re.search(rf"#1 \[1/2\] FROM {name}: digest sha256:\w{{12}} → sha256:\w{{12}}\n", text), text
     assert "#2 [2/2] RUN cat /f > /g: because step 1 changed" in text
+
+
+def test_what_is_refused_is_told_before_anything_is_pulled(
+    pybuild: Run, context: Path, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/team/base:1"
+    (context / "Buildfile").write_text("FROM base\nONBUILD RUN --security=insecure true\n")
+    pybuild("build", "-t", name, "--push", context)
+    text = (
+        f"FROM {name} AS other\nONBUILD RUN --network=host true\n"
+        f"FROM {name}\nRUN echo first\nRUN --mount=type=SSH --device=a.b/c=d true\n"
+        "FROM other\nRUN --mount=type=ssh --network=host echo second\nCOPY --from=1 / /y\n"
+    )
+    (context / "Buildfile").write_text(text)
+    start = len(registry.requests())
+    for flags in ([], ["--pull"]):
+        store = other_store(tmp_path, "fresh")
+        failed = pybuild("build", "--progress", "plain", *flags, *store, context, ok=False)
+        assert failed.returncode == 1
+        places = re.findall(r"Buildfile:(\d+:\d+): error: (.*?) is not", failed.stderr)
+        assert places == [
+            ("2:13", "network.host"),
+            ("5:13", "RUN --mount=type=ssh"),
+            ("5:22", "RUN --device"),
+            ("7:13", "RUN --mount=type=ssh"),
+            ("7:22", "network.host"),
+        ], failed.stderr
+        assert "echo" not in failed.stderr.partition("error:")[0]
+    assert registry.requests()[start:] == []
+
+
+def test_a_trigger_of_an_image_that_was_pulled_is_refused_before_the_stage_begins(
+    pybuild: Run, context: Path, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/team/base:1"
+    (context / "Buildfile").write_text(
+        "FROM base\nONBUILD RUN echo before\nONBUILD RUN --network=host true\n"
+    )
+    pybuild("build", "-t", name, "--push", context)
+    (context / "Buildfile").write_text(f"FROM {name}\nRUN echo first\n")
+    for flags in (["--pull"], [], ["--pull"]):  # pulled, in the store, pulled again
+        store = other_store(tmp_path, "fresh")
+        failed = pybuild("build", "--progress", "plain", *flags, *store, context, ok=False)
+        assert "Buildfile:1:1: error: network.host is not allowed" in failed.stderr
+        assert "RUN echo" not in failed.stderr, failed.stderr
+    pybuild("build", "--allow", "network.host", *other_store(tmp_path, "fresh"), context)
