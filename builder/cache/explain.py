@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from builder.cache.key import Part
 from builder.events import Reason
+from builder.value import dataclass
 
 # Longest values that a message repeats; of longer ones it shows the place where they begin to differ.
 _SHOWN = 60
@@ -23,6 +24,17 @@ _LABELS = {
 _Values = dict[tuple[str, str], str]
 
 
+@dataclass(frozen=True, slots=True)
+class MountChange:
+    """What is known of a mount that shows other files than before: the state that they are of now (hexadecimal, empty for those
+    of a context), their root there, and reasons that name those that changed.
+    """
+
+    state: str = ""
+    root: str = ""
+    files: tuple[Reason, ...] = ()
+
+
 def because(step: int, title: str, part: str = "parent") -> Reason:
     """The reason of a step that stands on, or takes files from, one that changed."""
     return Reason("changed", part, f"because step {step} changed: {title}", step)
@@ -35,12 +47,14 @@ def explain(
     parent: Reason | None = None,
     changed_files: Callable[[], Sequence[Reason]] | None = None,
     sources: Mapping[str, Reason] | None = None,
+    changed_mount: Callable[[Part, Part], MountChange] | None = None,
 ) -> tuple[Reason, ...]:
     """The reasons for a miss, most important first.
 
     `earlier` are the parts of the nearest earlier record, None if this step was never built. `changed_files` is
     asked only if a `file` part differs and names the files below it. `parent` explains a changed parent, `sources` by the
-    state that files come from why that is another.
+    state that files come from why that is another. `changed_mount` tells more of a mount that shows other files, by its part
+    before and now.
     """
     if earlier is None:
         return (Reason("first-build", "", "never built before"),)
@@ -62,12 +76,17 @@ def explain(
     for key in differing:
         if key[0] in ("file", "parent", "argument"):
             continue
-        source = _source(new.get(key), sources)
-        reasons.append(
-            Reason("changed", Part(*key, "").label, source.detail, source.step)
-            if source is not None
-            else _reason(key, old.get(key), new.get(key))
-        )
+        state, files = new.get(key), tuple[Reason, ...]()
+        if key[0] == "mount" and changed_mount is not None and _shows_others(old.get(key), state):
+            change = changed_mount(Part(*key, old[key]), Part(*key, new[key]))
+            files = tuple(_of_mount(key[1], change))
+            state = change.state or state
+            reasons += files
+        source = _source(state, sources)
+        if source is None:
+            reasons += () if files else (_reason(key, old.get(key), new.get(key)),)
+        else:
+            reasons.append(Reason("changed", Part(*key, "").label, source.detail, source.step))
     if any(kind == "file" for kind, _ in differing):
         reasons += (changed_files() if changed_files else ()) or _whole_sources(old, new)
         if sources and not any(reason.step for reason in reasons):
@@ -88,6 +107,23 @@ def _source(value: str | None, sources: Mapping[str, Reason] | None) -> Reason |
     """Why what a part takes files from is another."""
     words = (value or "").split(" ")
     return next((reason for state, reason in (sources or {}).items() if state in words), None)
+
+
+def _shows_others(before: str | None, after: str | None) -> bool:
+    """Whether two mounts differ in nothing but in the files that they show."""
+    return before is not None and after is not None and _mount(before) == _mount(after)
+
+
+def _of_mount(name: str, change: MountChange) -> Iterator[Reason]:
+    """Files of a mount as they lie below it: `mount /src: a.c (content)`."""
+    target = name.partition(" ")[2]
+    for reason in change.files:
+        path = reason.part.removeprefix("file").removeprefix(" ")
+        inside = path.removeprefix(f"{change.root}/") if change.root else path
+        if path == change.root:
+            inside = path.rpartition("/")[2]
+        detail = reason.detail.replace(path, inside, 1) if path else reason.detail
+        yield Reason(reason.kind, f"mount {name} file {inside}".rstrip(), f"mount {target}: {detail}")
 
 
 def _command(old: _Values, new: _Values, first: tuple[str, str]) -> Reason:

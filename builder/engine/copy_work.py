@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 
@@ -35,6 +35,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from builder.cache.portable import Portables
     from builder.engine.incremental import Delta
+    from builder.engine.mounted import Shown
     from builder.engine.remotes import Remote
     from builder.execute.copy import Bundle
     from builder.execute.rootfs import StepRoot
@@ -202,17 +203,26 @@ class CopyWork:
         with self._folder_lock:
             yield
 
-    def save_listing(self, file: str) -> bool:
-        """Keep what the step's sources were, for later explanations; False if there is nothing to keep."""
+    def origin_states(self) -> tuple[bytes, ...]:
+        """The state of the stage or image that it takes files from."""
+        return () if self._origin_state is None else (self._origin_state,)
+
+    def shown(self) -> Mapping[str, Shown]:
+        """It has no mounts."""
+        return {}
+
+    def save_listing(self, folder: str, name: str) -> str:
+        """Keep what the step's sources are in a file of a folder; see `builder.engine.work.Work`."""
         nodes: Sequence[int] = [source.node for group in self._sources for source in group]
         if self._tree is None or not nodes:
-            return False
+            return ""
+        file = os.path.join(folder, name)
         from builder.store.listings import writing  # late: a cached build writes none
 
         exclude = self._exclusion.of(Source(nodes[0], "", ""))
         with writing(file), self._locked():
             self._tree.save_listing(nodes, file, exclude=exclude, without_owner=self._without_owner)
-        return True
+        return name
 
     @property
     def makes_many(self) -> bool:

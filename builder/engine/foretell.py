@@ -24,7 +24,7 @@ from builder.events import Reason
 from builder.graph.places import locate
 from builder.graph.plan import base_title
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, Stage, StageBase
-from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, Step
+from builder.graph.steps import CopyStep, FromImage, FromNamed, FromScratch, FromStage, RunStep, Step
 from builder.graph.titles import source_title
 from builder.image.config import ImageConfig, empty_config
 from builder.remote.addresses import is_remote
@@ -82,11 +82,13 @@ class Foretelling:
                 self._stages[index] = self._stage(self._session.graph.stages[index])
         return self._steps.all()
 
-    def _new_listing(self) -> str:
-        """A file for what the sources of a step are, gone at the end, and not in the store."""
+    def _list(self, work: Work) -> str:
+        """Write what a step takes into files that are gone at the end, and not in the store; a path beside them, or nothing."""
         from tempfile import TemporaryDirectory  # late: few plans have a COPY that misses
 
-        return os.path.join(self._stack.enter_context(TemporaryDirectory(prefix="pybuild-plan-")), "listing")
+        folder = self._stack.enter_context(TemporaryDirectory(prefix="pybuild-plan-"))
+        names = work.save_listing(folder, "listing")
+        return os.path.join(folder, names) if names else ""
 
     def _stage(self, stage: Stage) -> _Foreseen:
         base = self._base(stage)
@@ -241,19 +243,20 @@ class Foretelling:
             if state is None:
                 assert waits_for is not None
                 return self._guess(slot, step.title, parts, shared, waits_for)
-            listing = ""
-            if isinstance(step, CopyStep):
-                file = self._new_listing()
-                listing = file if work.save_listing(file) else ""
+            takes = isinstance(step, CopyStep) or (isinstance(step, RunStep) and bool(step.mounts))
             miss = why_missed(
-                session, slot, step.title, parts, keys, above=above, sources=sources, listing=listing
+                *(session, slot, step.title, parts, keys),
+                above=above,
+                sources=sources,
+                listing=self._list(work) if takes else "",
+                shown=work.shown,
             )
             if remote is None:
                 return Verdict.MISS, miss.reasons, miss.compared, keys[-1], ""
             if not remote.trusts(keys[-1]):
                 return Verdict.MISS, (Reason("no-cache", "", UNTRUSTED),), miss.compared, keys[-1], ""
             list_now = partial(work.save_shared_listing, remote.portables)
-            miss = remote.reasons.complete(miss, slot, parts, shared, above, list_now)
+            miss = remote.reasons.complete(miss, slot, parts, shared, above, list_now, work.shown)
             return (
                 Verdict.MISS,
                 miss.reasons,

@@ -1,4 +1,6 @@
-"""What the sources of a COPY were is kept for its last runs, which share what is alike, so that a store grows by what changed."""
+"""What the sources of a COPY were, and what the mounts of a RUN showed, is kept for its last runs, which share what is alike, so
+that a store grows by what changed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _MOST = 2 * KEPT
 
 
 def keep_few(session: Session, record: Record) -> None:
-    """Drop the listings of all but the last few runs of the COPY or ADD that `record` is of.
+    """Drop the listings of all but the last few runs of the COPY, ADD or RUN that `record` is of.
 
     Whoever reads one meanwhile does without it, as without one that was never there.
     """
@@ -38,9 +40,9 @@ def keep_few(session: Session, record: Record) -> None:
 
 
 def _sources(record: Record) -> tuple[tuple[str, str], ...]:
-    """What the runs of one instruction have in common: where it copies to, and the names of what it takes."""
+    """What the runs of one instruction have in common: where it copies to or its command, and the names of what it takes."""
     return tuple(
-        (name, value if kind == "destination" else "")
+        (name, value if kind in ("destination", "argument") else "")
         for kind, name, value in record.parts
-        if kind in ("destination", "file")
+        if kind in ("destination", "argument", "file", "mount")
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from builder.cache.explain import because, explain
+from builder.cache.explain import MountChange, because, explain
 from builder.cache.key import Part
 from builder.core.tree import listing_diff
 from builder.engine.control import day
@@ -19,6 +20,10 @@ from builder.store.history import BuildStep
 from builder.store.records import Record
 from builder.store.store import Store
 from builder.value import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.engine.mounted import Shown
 
 # File names that an explanation lists; the rest is counted.
 _LISTED = 20
@@ -61,11 +66,13 @@ def why_missed(
     above: Sequence[Above],
     sources: Mapping[str, Above],
     listing: str = "",
+    shown: Callable[[], Mapping[str, Shown]],
 ) -> Miss:
     """Why there is no record for `parts`.
 
     `above` is what the step stands on, the lowest first; `sources` are, by their states, the stages and images that it takes
-    files from. `listing` is the file that says what its sources are now, empty if there is none.
+    files from. `listing` is the file that says what its sources are now, empty if there is none; those of mounts, which `shown`
+    gives by their parts, are beside it.
     """
     store = session.store
     gone = next((when for key in keys if (when := store.evictions.when(key)) is not None), None)
@@ -81,6 +88,9 @@ def why_missed(
         parent=parent,
         changed_files=lambda: _changed_files(store, closest, listing),
         sources={state: because(one.step, one.title) for state, one in sources.items() if one.changed},
+        changed_mount=lambda old, new: _changed_mount(
+            store, closest.slot, old, listing, shown().get(new.label)
+        ),
     )
     return Miss(reasons, closest)
 
@@ -117,6 +127,20 @@ def _changed_files(store: Store, old: Record, new: str) -> tuple[Reason, ...]:
     return changed_files(
         store.listing_file(old.slot, old.listing), new, store.secret, on_damage=partial(_drop_damaged, store)
     )
+
+
+def _changed_mount(store: Store, slot: str, old: Part, listing: str, new: Shown | None) -> MountChange:
+    """How what a mount shows differs from what it showed once."""
+    if new is None:
+        return MountChange()
+    from builder.engine.mounted import listing_name  # late: few steps have mounts
+
+    before = store.listing_file(slot, listing_name(old, store.secret))
+    now = os.path.join(os.path.dirname(listing), new.listing)
+    files: tuple[Reason, ...] = ()
+    if listing and os.path.exists(before) and os.path.exists(now):
+        files = changed_files(before, now, store.secret, on_damage=partial(_drop_damaged, store))
+    return MountChange(new.state, new.path, files)
 
 
 def _drop_damaged(store: Store, error: CoreError) -> None:

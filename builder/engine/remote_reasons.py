@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from builder.cache.document import RemoteRecord
-from builder.cache.explain import because, explain
+from builder.cache.explain import MountChange, because, explain
 from builder.cache.key import Part
 from builder.engine.reasons import Above, Miss, changed_files, last_changed
 from builder.engine.shared_steps import ListNow, SharedKey
@@ -18,6 +18,7 @@ from builder.value import replace
 
 if TYPE_CHECKING:
     from builder.cache.imported import ImportedCache
+    from builder.engine.mounted import Shown
 
 
 class RemoteReasons:
@@ -42,6 +43,7 @@ class RemoteReasons:
         shared: Sequence[SharedKey],
         above: Sequence[Above],
         list_now: ListNow,
+        shown: Callable[[], Mapping[str, Shown]],
     ) -> Miss:
         """Why a step missed, as told by this store's records, with what the remote caches know: which of them failed, and what
         differs from a record there if that is nearer.
@@ -49,7 +51,7 @@ class RemoteReasons:
         here = miss.compared.parts if miss.compared is not None else ()
         alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
         failed = self._failures()
-        elsewhere = self._explain(slot, shared, above, alike, list_now)
+        elsewhere = self._explain(slot, shared, above, alike, list_now, shown)
         if not elsewhere and failed and miss.compared is None:
             return Miss(failed)
         reasons = elsewhere or miss.reasons
@@ -64,6 +66,7 @@ class RemoteReasons:
         above: Sequence[Above],
         alike: int,
         list_now: ListNow,
+        shown: Callable[[], Mapping[str, Shown]],
     ) -> tuple[Reason, ...]:
         """Why the remote caches have no record of a step: what differs from the nearest that they have of it.
 
@@ -79,11 +82,28 @@ class RemoteReasons:
         changed = last_changed(above)
         if changed is not None:
             parent = because(changed.step, changed.title)
+        files: list[tuple[Reason, ...]] = []
+
+        def changed_paths() -> tuple[Reason, ...]:
+            if not files:
+                files.append(self._changed_files(source, closest, list_now))
+            return files[0]
+
+        def changed_mount(before: Part, now: Part) -> MountChange:
+            del before
+            mount = shown().get(now.label)
+            if mount is None or mount.state:
+                return MountChange()
+            return MountChange(
+                "", mount.path, tuple(one for one in changed_paths() if _is_below(one, mount.path))
+            )
+
         return explain(
             shared[-1].parts,
             closest.parts,
             parent=parent,
-            changed_files=lambda: self._changed_files(source, closest, list_now),
+            changed_files=changed_paths,
+            changed_mount=changed_mount,
         )
 
     def nearest(self, slot: str, shared: Sequence[SharedKey], *, without: str = "") -> RemoteRecord | None:
@@ -126,3 +146,9 @@ class RemoteReasons:
                 return changed_files(old, new, b"") if list_now(new) else ()
             except BuilderError:  # files have changed since
                 return ()
+
+
+def _is_below(reason: Reason, root: str) -> bool:
+    """Whether a reason names a file that is at a path of a context or below it."""
+    path = reason.part.removeprefix("file ")
+    return not root or path == root or path.startswith(f"{root}/")

@@ -45,8 +45,11 @@ class DoneStep:
 
     @property
     def takes_files(self) -> bool:
-        """Whether files of a context are among what it depends on."""
-        return any(part.kind == "file" for part in self.shared[-1].parts)
+        """Whether files of a context may be among what it depends on."""
+        return any(
+            part.kind == "file" or (part.kind == "mount" and part.name.startswith(("bind ", "cache ")))
+            for part in self.shared[-1].parts
+        )
 
 
 @dataclass(frozen=True, slots=True)

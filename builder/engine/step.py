@@ -111,13 +111,13 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             too_old = expired(place.control, found.record) if found is not None else ""
             if found is not None and not too_old:
                 record, origin, shared = found.record, found.origin, list(found.shared)
-                listing = store.listing_file(place.slot, keys[-1].hex())
-                if work.save_listing(listing):  # so that the next change here names its files
-                    record = replace(record, listing=os.path.basename(listing))
+                # So that the next change here names its files.
+                listing = work.save_listing(store.listing_file(place.slot, ""), keys[-1].hex())
+                record = replace(record, listing=listing)
                 store.records.put(record, signer=found.signer)
         elif remote is not None and record is not None:
             remote.spared(record)
-            _name_wholly(session, work, record, parts, forms, shared)
+            _name_wholly(session, work, record, forms, shared)
         if record is not None:
             for key in keys[:-1]:  # next time the cheap key is enough
                 store.records.put(replace(record, key=key), signer=store.records.signer(keys[-1]))
@@ -130,16 +130,12 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             return _hit(session, reporter, record)
         with _held(reporter, session.workers):
             session.check()
-            listing = store.listing_file(place.slot, keys[-1].hex())
-            has_listing = work.save_listing(listing)
+            listing = work.save_listing(store.listing_file(place.slot, ""), keys[-1].hex())
             reporter.key = keys[-1]
-            miss = _why(
-                *(session, reporter.title, place, work, parts, keys, listing if has_listing else ""),
-                *(shared, too_old),
-            )
+            miss = _why(session, reporter.title, place, work, parts, keys, listing, shared, too_old)
             reporter.reasons = miss.reasons
             reporter.compared = miss.compared.key if miss.compared is not None else b""
-            begin = _beginning(session, place, parts, work, listing) if has_listing else None
+            begin = _beginning(session, place, parts, work, listing) if listing else None
             state, size = _carry_out(session, place, reporter, parent, work, begin)
         record = Record(
             key=keys[-1],
@@ -149,14 +145,14 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             created=time.time(),
             seconds=reporter.seconds,
             size=size,
-            listing=os.path.basename(listing) if has_listing else "",
+            listing=listing,
         )
         same = miss.compared is not None and miss.compared.state == state
         made = Above(reporter.number, reporter.title, state, not same)
         for key in keys:
             session.made[key] = made
             store.records.put(replace(record, key=key))
-        if has_listing:
+        if listing:
             from builder.engine.listings import keep_few
 
             keep_few(session, record)
@@ -211,11 +207,10 @@ def _name_wholly(
     session: Session,
     work: Work,
     record: Record,
-    parts: tuple[Part, ...],
     further: Iterator[tuple[Part, ...]],
     shared: list[SharedKey],
 ) -> None:
-    """Bring the keys that every machine has to their end where a record of this store was found by `parts`: what is written to a
+    """Bring the keys that every machine has to their end where a record of this store was found: what is written to a
     cache is found by all of them, by the complete one whatever became of the stage that files come from. `further` are the
     parts that were not looked up any more, which are made only if the files that they are about are here.
     """
@@ -223,13 +218,12 @@ def _name_wholly(
     if remote is None or remote.export is None or (not shared and remote.key_known(record.key) is not None):
         return
     shared.append(remote.shared_key(work.portable_parts(remote.portables)))
-    if _are_here(session, parts):
+    if _are_here(session, work.origin_states()):
         shared += (remote.shared_key(work.portable_parts(remote.portables)) for _ in further)
 
 
-def _are_here(session: Session, parts: tuple[Part, ...]) -> bool:
-    """Whether all files of the states that parts name are in the store."""
-    states = (bytes.fromhex(part.value) for part in parts if part.kind == "from")
+def _are_here(session: Session, states: Sequence[bytes]) -> bool:
+    """Whether all files of some states are in the store."""
     try:
         return all(part.snapshot for state in states for part in session.store.chain(state))
     except StoreError:
@@ -277,7 +271,8 @@ def _beginning(
     wanted = [part.value for part in parts if part.kind == "destination"]
     for record in records:
         if [value for kind, _, value in record.parts if kind == "destination"] == wanted:
-            return partial(work.begin_with, parts=parts, earlier=record, listing=listing)
+            file = session.store.listing_file(place.slot, listing)
+            return partial(work.begin_with, parts=parts, earlier=record, listing=file)
     return None
 
 
@@ -349,7 +344,11 @@ def _why(
     if not place.cached:
         return Miss((Reason("no-cache", "", place.refusal),))
     miss = why_missed(
-        session, place.slot, title, parts, keys, above=place.above, sources=place.sources, listing=listing
+        *(session, place.slot, title, parts, keys),
+        above=place.above,
+        sources=place.sources,
+        listing=session.store.listing_file(place.slot, listing) if listing else "",
+        shown=work.shown,
     )
     if place.control.never or place.control.expires:
         # What it is compared with is its last run, even one that was made of just the same.
@@ -365,7 +364,7 @@ def _why(
     if too_old:
         return Miss((Reason("expired", "", too_old),), miss.compared)
     list_now = partial(work.save_shared_listing, session.remote.portables)
-    return session.remote.reasons.complete(miss, place.slot, parts, shared, place.above, list_now)
+    return session.remote.reasons.complete(miss, place.slot, parts, shared, place.above, list_now, work.shown)
 
 
 def _from_core(error: CoreError) -> BuilderError:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from builder.cache.key import Part
-from builder.cache.links import links_of
 from builder.cache.names import LOCAL, Names
 from builder.cache.parts import mount_part, run_parts, workdir_parts
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.graph.arguments import EPOCH
-from builder.graph.steps import (
-    CopyStep,
-    FromContext,
-    FromScratch,
-    MountSpec,
-    Origin,
-    RunStep,
-    Step,
-    WorkdirStep,
-)
+from builder.graph.steps import CopyStep, RunStep, Step, WorkdirStep
 from builder.value import replace
 
 TYPE_CHECKING = False
@@ -30,6 +19,7 @@ if TYPE_CHECKING:
 
     from builder.cache.portable import Portables
     from builder.engine.copy_work import StateOf
+    from builder.engine.mounted import Mounted, Shown
     from builder.execute.rootfs import StepRoot
 else:
     Protocol = object
@@ -51,8 +41,16 @@ class Work(Protocol):
     def portable_parts(self, names: Names) -> tuple[Part, ...]:
         """The parts that `key_parts` gave last, with names that mean the same on every machine."""
 
-    def save_listing(self, file: str) -> bool:
-        """Keep what the step's sources were, for later explanations; False if there is nothing to keep."""
+    def origin_states(self) -> tuple[bytes, ...]:
+        """The states of other stages and of images that the step takes files from."""
+
+    def shown(self) -> Mapping[str, Shown]:
+        """What the mounts of a step show, by the labels of their parts."""
+
+    def save_listing(self, folder: str, name: str) -> str:
+        """Keep what the step's sources are in files of a folder, for later explanations; their names with commas between them,
+        empty if there is nothing to keep. `name` is one that nobody has.
+        """
 
     def save_shared_listing(self, portables: Portables, file: str) -> bool:
         """The same as every machine has it, while the build goes on, also after `close`; False if there is nothing to keep."""
@@ -98,9 +96,15 @@ class _WorkdirWork:
         parts = workdir_parts(self._step, names.of_state(self._parent))
         return (*parts, *self._session.normal.parts())
 
-    def save_listing(self, file: str) -> bool:
-        del file
-        return False
+    def origin_states(self) -> tuple[bytes, ...]:
+        return ()
+
+    def shown(self) -> Mapping[str, Shown]:
+        return {}
+
+    def save_listing(self, folder: str, name: str) -> str:
+        del folder, name
+        return ""
 
     def save_shared_listing(self, portables: Portables, file: str) -> bool:
         del portables, file
@@ -142,13 +146,23 @@ class _RunWork:
         self._platform, self._state_of = platform, state_of
         self._reporter = reporter
         self._rechecked: tuple[Part, ...] = ()
+        self._mounted: Mounted | None = None
+        if any(mount.brings_files for mount in step.mounts):
+            from builder.engine.mounted import Mounted  # late: most steps have none
+
+            self._mounted = Mounted(session, step.mounts, state_of)
+        self._by_files = False
 
     def key_parts(self) -> Iterator[tuple[Part, ...]]:
+        # What mounts show of stages and images counts by their states, then by its files.
         if self._step.control.recheck:
             # Late: few steps ask the world outside.
             from builder.engine.recheck import recheck
 
             self._rechecked = (recheck(self._session, self._step, self._parent, self._reporter),)
+        if self.origin_states():
+            yield self.portable_parts(LOCAL)
+        self._by_files = True
         yield self.portable_parts(LOCAL)
 
     def portable_parts(self, names: Names) -> tuple[Part, ...]:
@@ -161,33 +175,47 @@ class _RunWork:
             surroundings.append(Part("network", "build", around.network))
         surroundings += self._session.normal.parts()
         surroundings += self._rechecked
+        mounted = self._mounted
         return run_parts(
             self._step,
             names.of_state(self._parent),
             platform=self._platform,
-            mounts=[self._mount_part(mount, names) for mount in self._step.mounts],
+            mounts=[mount_part(mount) for mount in self._step.mounts]
+            if mounted is None
+            else mounted.parts(names, by_files=self._by_files),
             surroundings=surroundings,
         )
 
-    def save_listing(self, file: str) -> bool:
-        del file
-        return False
+    def origin_states(self) -> tuple[bytes, ...]:
+        return () if self._mounted is None else self._mounted.states()
+
+    def shown(self) -> Mapping[str, Shown]:
+        return {} if self._mounted is None or not self._by_files else self._mounted.shown()
+
+    def save_listing(self, folder: str, name: str) -> str:
+        del name
+        if self._mounted is None:
+            return ""
+        return ",".join(self._mounted.save_listings(folder, by_files=self._by_files))
 
     def save_shared_listing(self, portables: Portables, file: str) -> bool:
-        del portables, file
-        return False
+        # Of mounts of folders of this machine. Those of stages have steps that tell more.
+        return self._mounted is not None and self._mounted.save_shared_listing(portables, file)
 
     def carry_out(self, root: StepRoot, reporter: StepReporter) -> None:
+        from builder.engine.mounted import Mounted
         from builder.execute.mounts import Mounts
         from builder.execute.run import Surroundings, run_command
 
         session, request = self._session, self._session.request
+        mounted = self._mounted or Mounted(session, (), self._state_of)
         with Mounts(
             session.store,
             root.run,
             is_folder=session.contexts.is_folder,
-            copy_folder=self._copy_folder,
-            state_of=self._state_of,
+            copy_folder=mounted.copy,
+            state_of=mounted.state_of,
+            begin_of=mounted.name,
             secrets=session.request.secrets,
             restore=session.remote.restore if session.remote is not None else None,
         ) as mounts:
@@ -206,43 +234,6 @@ class _RunWork:
                 secrets=request.secrets.values(),
             )
 
-    def _copy_folder(self, origin: Origin, source: str, dest_fd: int) -> None:
-        """Bring what a bind shows of a folder on this machine into a directory, seen through its ignore rules."""
-        from builder.core.files import Copier, CopyOptions
-        from builder.execute.sources import find_sources
-
-        folder = self._session.contexts.of(origin)
-        with folder.lock:
-            (found,) = find_sources(folder.tree, [source], place="the build context")
-            normal = self._session.normal
-            options = CopyOptions(uid=0, gid=0, time=normal.time, symbolic_mode=normal.chmod)
-            with Copier(dest_fd, options) as copier:
-                path = "/" + found.path
-                if folder.tree.entry(found.node).kind == "d":
-                    copier.add_folder(folder.tree, found.node, os.fsencode(path))
-                copier.add(folder.tree, found.node, os.fsencode(path))
-
-    def _mount_part(self, mount: MountSpec, names: Names) -> Part:
-        """A mount's part of the key: with the fingerprint of what a bind shows, or a cache begins with."""
-        contexts, origin, content = self._session.contexts, mount.origin or FromContext(), ""
-        if mount.kind not in ("bind", "cache") or isinstance(origin, FromScratch):
-            return mount_part(mount)
-        if contexts.is_folder(origin):
-            from builder.execute.sources import MissingSource, find_sources, see_why
-
-            folder = contexts.of(origin)
-            with folder.lock:
-                try:
-                    (found,) = find_sources(folder.tree, [mount.source], place="the build context")
-                except MissingSource as error:
-                    see_why(error, folder.fd)
-                    raise
-                content = names.files(folder.tree, found.node, exclude=None, without_owner=True)
-                content += links_of(folder.tree, found.node)
-        else:
-            content = names.of_state(self._state_of(origin)).hex()
-        return mount_part(mount, content)
-
     def forget_beginning(self) -> None:
         pass
 
@@ -250,4 +241,5 @@ class _RunWork:
         pass
 
     def close(self) -> None:
-        pass
+        if self._mounted is not None:
+            self._mounted.close()

@@ -26,6 +26,8 @@ from builder.store.store import Store
 # Copies what a source of a folder on this machine holds into an empty directory, as its ignore rules let it be seen.
 CopyFolder = Callable[[Origin, str, int], None]
 StateOf = Callable[[object], bytes]
+# What the files are called that a cache mount begins with: equal names are equal files.
+BeginOf = Callable[[MountSpec], str]
 # Fills the empty folder of a cache mount, by its name, from elsewhere; whether that was done whole.
 Restore = Callable[[str, int], bool]
 
@@ -35,9 +37,11 @@ def shown_id(spec: MountSpec) -> str:
     return spec.id.removeprefix("/")
 
 
-def cache_name(spec: MountSpec, state: bytes = b"") -> str:
-    """The name of a cache mount's folder, the same in every store unless the mount begins with a `state` of this one."""
-    begin = state.hex() if state else str(spec.origin)
+def cache_name(spec: MountSpec, begin: str = "") -> str:
+    """The name of a cache mount's folder, the same in every store unless the mount begins with files of a stage or image, which
+    are called `begin`.
+    """
+    begin = begin or str(spec.origin)
     identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{begin}\0{spec.source}"
     return digest_of(identity.encode()).hex[:32]
 
@@ -53,12 +57,13 @@ class Mounts:
         is_folder: Callable[[Origin], bool],
         copy_folder: CopyFolder,
         state_of: StateOf,
+        begin_of: BeginOf,
         secrets: Mapping[str, bytes],
         restore: Restore | None = None,
     ) -> None:
         self._store, self._run = store, run
         self._is_folder, self._copy_folder = is_folder, copy_folder
-        self._state_of, self._secrets, self._restore = state_of, secrets, restore
+        self._state_of, self._begin_of, self._secrets, self._restore = state_of, begin_of, secrets, restore
         self._stack = ExitStack()
         self._count = 0
         self._caches: dict[str, str] = {}
@@ -186,7 +191,7 @@ class Mounts:
         origin = spec.origin
         if origin is None or isinstance(origin, FromScratch) or self._is_folder(origin):
             return cache_name(spec)
-        return cache_name(spec, self._state_of(origin))
+        return cache_name(spec, self._begin_of(spec) if spec.brings_files else "")
 
     def _open_cache(self, name: str, spec: MountSpec) -> str:
         caches = os.path.join(self._store.path, "caches")
@@ -248,9 +253,7 @@ class Mounts:
                 self._place(fresh, path)
                 return
             fresh = self._fresh(spec)  # without what came before it failed
-        # A folder of its own is made where ids or a mode are asked for, and no source.
-        plain = (spec.uid, spec.gid, spec.mode) == (0, 0, 0o755) or spec.source != "/"
-        if plain and spec.origin is not None and not isinstance(spec.origin, FromScratch):
+        if spec.brings_files:
             from builder.core.tree import Tree
 
             source = self._bind(spec)

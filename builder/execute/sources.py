@@ -128,6 +128,12 @@ def find_sources(
     return tuple(found)
 
 
+def find_source(tree: Tree, written: str, *, place: str) -> Source:
+    """What one path names, which is no pattern; links are followed. A `MissingSource` if nothing is there."""
+    path = clamp(written)
+    return Source(_follow(tree, path, written, place), path, posixpath.basename(path))
+
+
 def check_required(tree: Tree, source: Source, rules: Ignore) -> None:
     """Refuse a source of `--parents` that no pattern names and of which `--exclude` leaves nothing."""
     if not tree.measure(source.node, exclude=rules)[0]:

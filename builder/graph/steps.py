@@ -74,6 +74,16 @@ class MountSpec:
     env: str = ""
     required: bool = False
 
+    @property
+    def brings_files(self) -> bool:
+        """Whether it shows, or begins with, files of a context, a stage or an image."""
+        if self.kind == "bind":
+            return not isinstance(self.origin, FromScratch)
+        if self.kind != "cache" or self.origin is None or isinstance(self.origin, FromScratch):
+            return False
+        # A folder of its own is made where ids or a mode are asked for, and no source.
+        return self.source != "/" or (self.uid, self.gid, self.mode) == (0, 0, 0o755)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:

@@ -191,10 +191,16 @@ def _own_causes(step: BuildStep, others: Mapping[int, BuildStep]) -> tuple[set[s
     missed = [one is not None and one.outcome is Outcome.MISS for one in above]
     # Files of a stage that was built anew are no cause of their own.
     came = any(missed) and any(reason.part == "from" and reason.step for reason in step.reasons)
+    mounts = [
+        reason.part
+        for reason, follows in zip(step.reasons, missed, strict=True)
+        if follows and reason.part.startswith("mount ")
+    ]
     own = {
         reason.part
         for reason, follows in zip(step.reasons, missed, strict=True)
         if not (follows or (came and reason.part.startswith("file ")))
+        and not any(reason.part.startswith(f"{mount} file") for mount in mounts)
         and reason.part
         and reason.kind not in _NO_CAUSE
     }
@@ -222,4 +228,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _cause(part: str) -> str:
     """A part as people name it: a file by its path."""
+    mount, mark, path = part.partition(" file ")
+    if mark and mount.startswith("mount "):
+        return f"{path} in the mount {mount.split(' ', 2)[2]}"
     return part.removeprefix("file ")

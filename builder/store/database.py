@@ -21,7 +21,7 @@ else:
     except ImportError:
         import sqlite3
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS states (
@@ -51,6 +51,9 @@ CREATE TABLE IF NOT EXISTS promises (
 CREATE TABLE IF NOT EXISTS portable_states (
     state BLOB PRIMARY KEY, digest BLOB NOT NULL, changes BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS portable_keys (key BLOB PRIMARY KEY, portable TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS contents (
+    state BLOB NOT NULL, path TEXT NOT NULL, portable INTEGER NOT NULL, name TEXT NOT NULL,
+    PRIMARY KEY (state, path, portable)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pieces (
     number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, digest TEXT NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL,
     fingerprint BLOB NOT NULL);

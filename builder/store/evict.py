@@ -106,6 +106,7 @@ class Evictor:
         self._database.run("DELETE FROM states WHERE id = ?", (state,))
         self._database.run("DELETE FROM promises WHERE state = ?", (state,))
         self._database.run("DELETE FROM portable_states WHERE state = ?", (state,))
+        self._database.run("DELETE FROM contents WHERE state = ?", (state,))
         self._store.sizes.forget(path)
         return freed + self._unlink_blobs(str(row[0]) for row in digests)
 
@@ -205,12 +206,9 @@ class Evictor:
 
     def _unlink_listings(self, records: Iterable[tuple[object, ...]]) -> int:
         """Unlink the listings of records that were dropped: key, slot, listing."""
-        freed = 0
-        for slot, name in {(str(slot), os.path.basename(str(listing))) for _, slot, listing in records}:
-            query = "SELECT 1 FROM records WHERE slot = ? AND listing = ? LIMIT 1"
-            if name and self._database.one(query, (slot, name)) is None:
-                freed += unlink(self._store, slot, name) + sweep(self._store, slot)
-        return freed
+        gone = {(str(slot), os.path.basename(str(listing))) for _, slot, listing in records if listing}
+        freed = sum(unlink(self._store, slot, listing) for slot, listing in gone)
+        return freed + sum(sweep(self._store, slot) for slot in {slot for slot, _ in gone})
 
     def _unlink(self, path: str) -> int:
         """Unlink a file; the bytes that it took."""

@@ -34,9 +34,21 @@ def writing(file: str) -> Iterator[None]:
         os.close(fd)
 
 
-def unlink(store: Store, slot: str, name: str) -> int:
-    """Remove a listing, and leave its leaves to `sweep`; the bytes that came back."""
-    return _remove(store.listing_file(slot, name))
+def names_in(listing: str) -> tuple[str, ...]:
+    """The files that a record's `listing` names: one for a COPY, of a RUN one for each mount that shows files."""
+    return tuple(name for name in listing.split(",") if name)
+
+
+def unlink(store: Store, slot: str, listing: str) -> int:
+    """Remove what a record that is gone had, but for what another of its slot has too, and leave the leaves to `sweep`; the bytes
+    that came back.
+    """
+    query = "SELECT 1 FROM records WHERE slot = ? AND instr(listing, ?) LIMIT 1"
+    return sum(
+        _remove(store.listing_file(slot, name))
+        for name in names_in(listing)
+        if store.database.one(query, (slot, name)) is None
+    )
 
 
 def sweep(store: Store, slot: str) -> int:
@@ -58,8 +70,8 @@ def sweep_all(store: Store) -> int:
     """Remove what no record needs, while nobody else has the store open; the bytes that came back."""
     known: dict[str, set[str]] = {}
     for slot, name in store.database.all("SELECT DISTINCT slot, listing FROM records WHERE listing != ''"):
-        folder, listing = os.path.split(store.listing_file(str(slot), str(name)))
-        known.setdefault(os.path.basename(folder), set()).add(listing)
+        folder = os.path.dirname(store.listing_file(str(slot), ""))
+        known.setdefault(os.path.basename(folder), set()).update(names_in(str(name)))
     freed = 0
     for name in names(store.fd, "listings"):
         path = os.path.join(store.path, "listings", name)

@@ -16,7 +16,7 @@ class Record:
     """A step that was done: its key with its parts, and the state it led to.
 
     `slot` names the step across builds, to find earlier records of it; `seconds` is how long it took, `size` the bytes of
-    file content in its layer, `listing` the file that says what its sources were, or empty.
+    file content in its layer, `listing` the files that say what its sources were, commas between them.
     """
 
     key: bytes

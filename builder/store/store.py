@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from builder.store.arrival import Supplier
+    from builder.store.contents import Contents
     from builder.store.portables import Portables
     from builder.store.sendings import Sendings
 
@@ -131,6 +132,13 @@ class Store:
         from builder.store.portables import Portables
 
         return Portables(self.database)
+
+    @property
+    def contents(self) -> Contents:
+        """What is remembered of the names of files of states."""
+        from builder.store.contents import Contents
+
+        return Contents(self.database)
 
     @property
     def sendings(self) -> Sendings:

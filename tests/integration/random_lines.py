@@ -138,15 +138,20 @@ class Lines:
             f"bind,source={dice.choice(['src', 'src/deep'])},target=/m",
             "bind,target=/m,rw",
             "bind,from=lib,target=/m",
-            f"bind,from={dice.choice(['base2', 'other'])},source=/srv,target=/m",
+            f"bind,from={dice.choice(['base2', 'other'])},source=/{dice.choice(['srv', 'etc', 'bin/say'])},target=/m",
             "tmpfs,target=/m",
             f"cache,id={dice.choice('pq')},target=/c,mode=0755",
             "secret,id=word",
             "secret,id=word,env=WORD",
         ]
         if number:
-            below = f"bind,from=s{dice.randrange(number)},source=/{dice.choice(['app', 'tmp', ''])},target=/m"
-            kinds += [below, below, below]
+            stage = f"from=s{dice.randrange(number)}"
+            source = dice.choice(
+                ["app", "app/deep", "app/e", "app/soft", "app/a", "opt/d", "srv", "tmp", "etc", ""]
+            )
+            below = f"bind,{stage},source=/{source},target=/m{dice.choice(['', '', ',rw'])}"
+            kinds += [below, below, below, below]
+            kinds.append(f"cache,id=r,{stage},source=/{dice.choice(['app', 'opt/d'])},target=/c")
         return f" --mount=type={dice.choice(kinds)}"
 
     def _run(self, number: int) -> str:

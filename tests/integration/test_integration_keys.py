@@ -182,13 +182,14 @@ def test_what_of_a_file_counts(
     assert builds.last(COPY) == outcome
 
 
-def test_a_stage_that_is_mounted_counts_as_a_whole_but_no_further(builds: Builds) -> None:
+def test_of_a_stage_that_is_mounted_only_what_the_mount_shows_counts(builds: Builds) -> None:
     text = (
-        "FROM base AS s\nRUN mkdir /d && echo {} > /beside\nFROM base\n"
+        "FROM base AS s\nRUN mkdir /d && echo {} > /beside && echo {} > /d/f\nFROM base\n"
         "RUN --mount=from=s,source=/d,target=/m ls /m > /seen\nRUN true\n"
     )
-    builds.all(text.format("one"))
-    assert builds.all(text.format("two"))[-2:] == ["miss", "hit"]
+    builds.all(text.format("one", "one"))
+    assert builds.all(text.format("two", "one"))[-2:] == ["hit", "hit"]
+    assert builds.all(text.format("two", "two"))[-2:] == ["miss", "hit"]
 
 
 def test_a_step_that_fails_is_not_kept_but_its_cache_mount_is(pybuild: Any, context: Path) -> None:

@@ -108,7 +108,10 @@ def test_files_of_a_stage_that_changed_lead_to_its_step(pybuild: Run, store: Pat
         (f"because step {run.number} changed: {run.title}", run.number),
     ]
     mounted = find(steps, "RUN --mount")
-    assert [(reason.part, reason.step) for reason in mounted.reasons] == [("mount bind /m", run.number)]
+    assert [(reason.part, reason.detail, reason.step) for reason in mounted.reasons] == [
+        ("mount bind /m file v", "mount /m: v (content)", 0),
+        ("mount bind /m", f"because step {run.number} changed: {run.title}", run.number),
+    ]
 
 
 def test_a_step_that_another_stage_has_too_is_carried_out_once_and_is_the_cause_in_both(

@@ -703,3 +703,34 @@ def test_what_was_found_here_is_found_there_whatever_its_stage_has_become(
     built = second.build("--cache-from", f"type=local,src={tmp_path / 'cache'}")
     assert built.steps["COPY src /src"]["outcome"] == "miss"
     assert built.steps["COPY --from=one /src/a /a"]["outcome"] == "hit"
+
+
+def test_what_a_mount_shows_is_found_there_by_its_files(machine: NewMachine, tmp_path: Path) -> None:
+    """Whatever else its stage has; and files of a context that changed are named, as for a COPY."""
+    text = (
+        "FROM base AS one\nCOPY src /src\nCOPY noise /noise\nFROM base\n"
+        "RUN --mount=from=one,source=/src,target=/m --mount=source=ctx,target=/c cat /m/* /c/f > /seen\n"
+        "RUN --mount=from=one,source=/noise,target=/n true\n"
+    )
+    first, second = machine(), machine()
+    for number, one in enumerate((first, second)):
+        one.write("Buildfile", text)
+        one.write("src/a", "the same\n")
+        (one.project / "ctx").mkdir()
+        one.write("ctx/f", "1\n")
+        for name in ("src", "src/a", "ctx", "ctx/f"):
+            (one.project / name).chmod(0o755)
+        one.write("noise", f"{number}\n")
+    first.build("--cache-to", f"type=local,dest={tmp_path / 'cache'},mode=max", "-o", "type=cacheonly")
+    assert len(listings(tmp_path / "cache")) == 3
+    source = ("--cache-from", f"type=local,src={tmp_path / 'cache'}")
+    (step,) = [one for one in json.loads(second.plan(*source).stdout)["steps"] if "cat" in one["title"]]
+    assert step["verdict"] == "depends"  # a plan does not carry out what makes the stage
+    built = second.build(*source)
+    outcomes = {title.split()[-1]: step["outcome"] for title, step in built.steps.items()}
+    assert [outcomes[name] for name in ("/noise", "/seen", "true")] == ["miss", "hit", "miss"]
+    third = machine()
+    shutil.copytree(first.project, third.project, dirs_exist_ok=True, symlinks=True)
+    third.write("ctx/f", "another\n")
+    built = third.build(*source)
+    assert built.reasons("RUN --mount=from=one,source=/src") == ["mount /c: f (content 2 → 8 bytes)"]
