@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from builder.cli import values
-from builder.cli.flags import Arguments
+from builder.cli.flags import FALSE, TRUE, Arguments
 from builder.cli.surroundings import Surroundings
 from builder.errors import BuildFileError, UsageError
 from builder.lint.outline import Need, Outline, Target
+from builder.value import dataclass
 
 _METHODS = ("build", "check", "outline", "targets", "subrequests.describe")
 _SAME = {"lint": "check"}
 _FORMATS = ("text", "json")
+_FOUND = 1
 _NOT_PARSED = 2
 _DESCRIPTIONS = {
     "frontend.outline": "List all parameters current build target supports",
@@ -28,35 +30,56 @@ def asked(args: Arguments) -> str | None:
     return args.text("--print") if found is None else found
 
 
-def called(args: Arguments) -> tuple[str, str]:
-    """What is to be done instead of building, and in which format; `build` if nothing is."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is to be done instead of building (`build`: nothing is), and in which format.
+
+    With `ignore_status` what a check finds does not count for the exit status.
+    """
+
+    name: str
+    form: str = "text"
+    ignore_status: bool = False
+
+
+def called(args: Arguments) -> Call:
+    """Read `--call` and `--check`: `METHOD,format=json,ignorestatus=true`, in any order."""
     given = asked(args)
-    text = given or "build"
-    name, *options = text.split(",")
-    name = _SAME.get(name, name)
-    form = "text"
-    for option in options:
-        key, _, value = option.partition("=")
-        if key != "format":
+    names, form, ignore_status = [], "text", False
+    for field in values.fields("--call", given or "build"):
+        key, mark, value = field.partition("=")
+        if not mark:
+            names.append(_SAME.get(field, field))
+        elif key == "format":
+            form = values.choice("--call", value or "text", _FORMATS)
+        elif key == "ignorestatus":
+            if value not in TRUE and value not in FALSE:
+                raise UsageError(f'--call: ignorestatus is true or false, not "{value}"')
+            ignore_status = value in TRUE
+        else:
             raise UsageError(f'--call: there is no option "{key}"', hint="write --call=check,format=json")
-        form = values.choice("--call", value, _FORMATS)
+    if len(names) > 1:
+        raise UsageError(f"--call: {names[0]} and {names[1]} cannot both be done")
+    name = values.choice("--call", names[0] if names else "build", _METHODS)
     if args.switch("--check"):
         if given is not None and name not in ("check", "build"):
             raise UsageError(f"--check and --call={name} cannot both be done")
         name = "check"
-    return values.choice("--call", name, _METHODS), form
+    return Call(name, form, ignore_status)
 
 
 def builds(args: Arguments) -> bool:
     """Whether a command line of `build` asks for a build, not only for what the file says."""
-    return called(args)[0] == "build"
+    return called(args).name == "build"
 
 
 def run_call(args: Arguments, around: Surroundings) -> int:
     """Write what was asked for. 1 if a check finds something, as with Docker; 2 if the file does not parse."""
-    name, form = called(args)
+    call = called(args)
+    name, form = call.name, call.form
     if name == "check":
-        return _check(args, around, form)
+        status = _check(args, around, form)
+        return 0 if status == _FOUND and call.ignore_status else status
     if name == "subrequests.describe":
         around.out.write(_describe(form))
     elif name == "targets":
@@ -85,7 +108,7 @@ def _check(args: Arguments, around: Surroundings, form: str) -> int:
     around.out.write(FORMATS[form](checked))
     if checked.errors:
         return _NOT_PARSED
-    return 1 if checked.findings else 0
+    return _FOUND if checked.findings else 0
 
 
 def _build_args(args: Arguments, around: Surroundings) -> dict[str, str]:

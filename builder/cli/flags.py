@@ -22,7 +22,8 @@ class Flag:
 
     `value` is what its help calls the value; a flag without one is a switch. `text` is its help; without one the
     flag is accepted but not shown. `many` collects every use, else the last one counts. `bare` is the value
-    of a flag that may come without one (`--sbom`); such a flag takes a value with `=` only.
+    of a flag that may come without one (`--sbom`); such a flag takes a value with `=` only. With `blank` an empty
+    value is none, as scripts write `--cache-from "$CACHE"` whether they have a cache or not.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Flag:
     many: bool = False
     bare: str | None = None
     group: str = "Flags"
+    blank: bool = False
 
     @property
     def is_switch(self) -> bool:
@@ -157,7 +159,8 @@ class _Reader:
         values = self.given.setdefault(flag.name, [])
         if not flag.many:
             values.clear()
-        values.append(value)
+        if value or not flag.blank:
+            values.append(value)
 
     def _unknown(self, name: str, whole: str = "") -> UsageError:
         guess = nearest(name, [flag.name for flag in self._long.values() if flag.text])

@@ -392,8 +392,13 @@ def test_build_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "Dockerfile: nothing found\n",
         "",
     )
+    # The word and its options come in any order.
+    assert json.loads(build(capsys, "--call=format=json,check", ".")[1])["warnings"]
+    assert build(capsys, "--call=check,ignorestatus=true", ".")[0] == 0
+    assert build(capsys, "--call=check,ignorestatus=0", ".")[0] == 1
     (folder / "Dockerfile").write_text("FORM a\n")
     assert build(capsys, "--check", ".")[0] == 2
+    assert build(capsys, "--call=check,ignorestatus=true", ".")[0] == 2
 
 
 def test_call_outline(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -443,6 +448,8 @@ def test_call_describe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
         (("--call=chekc",), '--call: there is no "chekc"'),
         (("--call=check,form=json",), '--call: there is no option "form"'),
         (("--call=check,format=xml",), '--call: there is no "xml"'),
+        (("--call=check,ignorestatus=yes",), '--call: ignorestatus is true or false, not "yes"'),
+        (("--call=check,outline",), "--call: check and outline cannot both be done"),
         (("--check", "--call=outline"), "--check and --call=outline cannot both be done"),
     ],
 )

@@ -191,6 +191,21 @@ def test_what_asks_for_nothing_is_accepted(line: list[str]) -> None:
     refuse_later(read_flags(FLAGS, line, command="build"))
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--file", "--build-context", "--output", "--secret", "--allow", "--cache-from", "--cache-to"),
+        *("--annotation", "--cgroup-parent", "--invoke", "--provenance", "--sbom", "--ssh"),
+    ],
+)
+def test_an_empty_value_is_none(flag: str) -> None:
+    args = read_flags(FLAGS, [f"{flag}=", "."], command="build")
+    assert args.texts(flag) == ()
+    refuse_later(args)
+    # The last one counts, also if it is empty.
+    assert read_flags(FLAGS, ["-fx", "-f="], command="build").text("--file") is None
+
+
 def test_every_flag_is_shown_or_harmless_or_refused() -> None:
     harmless = {"--builder", "--debug", "--rm", "--force-rm", "--compress", "--disable-content-trust"}
     for flag in FLAGS:
