@@ -18,6 +18,7 @@ from builder.image.manifest import (
     describe,
     render_manifest,
 )
+from builder.image.platform import Platform
 from builder.store.images import StoredImage
 from builder.store.layers import Layer
 from builder.store.store import Store
@@ -25,9 +26,25 @@ from builder.value import dataclass, replace
 
 
 def final_config(session: Session, result: StageResult) -> ImageConfig:
-    """The config with the caller's labels, which win over those of the file and are not expanded."""
-    labels = dict(result.config.labels) | dict(session.request.labels)
-    return replace(result.config, labels=tuple(labels.items()))
+    """The config with the caller's labels, which win over those of the file and are not expanded, and their platform."""
+    config = result.config
+    labels = dict(config.labels) | dict(session.request.labels)
+    config = replace(config, labels=tuple(labels.items()))
+    return _on_platform(config, session.graph.platform) if session.request.platform else config
+
+
+def _on_platform(config: ImageConfig, wanted: Platform) -> ImageConfig:
+    """A config for the platform that a caller asks for, whatever its base is for: as with BuildKit the image is what was
+    asked for. Of a base for the same processor the variant and the version of the system stay if none is asked for.
+    """
+    same = (config.os, config.architecture) == (wanted.os, wanted.architecture)
+    return replace(
+        config,
+        os=wanted.os,
+        architecture=wanted.architecture,
+        variant=config.variant if same and not wanted.variant else wanted.variant,
+        os_version=config.os_version if same and not wanted.os_version else wanted.os_version,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +77,9 @@ def assemble(
     layers = _layers(store, states[:given], compression, lazy=lazy)
     layers += _layers(store, states[given:], compression, newest, lazy=lazy)
     created, history = _times(epoch, result)
+    final = final_config(session, result)
     config = render_config(
-        final_config(session, result),
+        final,
         created=created,
         history=history,
         diff_ids=[layer.diff_id for layer in layers],
@@ -75,7 +93,7 @@ def assemble(
         render_manifest(manifest),
         config,
         state=result.state,
-        platform=result.config.platform,
+        platform=final.platform,
         keep=not lazy or all(store.blobs.has(layer.digest) for layer in layers),
     )
     sizes = tuple(

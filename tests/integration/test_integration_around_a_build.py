@@ -71,6 +71,18 @@ def test_the_platform_of_the_environment(
     assert config(pybuild, "other")["Architecture"] == "s390x"
 
 
+def test_an_image_is_for_the_platform_that_is_asked_for(pybuild: Run, context: Path) -> None:
+    def platform(*flags: str) -> object:
+        pybuild("build", "--iidfile", context / "id", *flags, context)
+        return config(pybuild, (context / "id").read_text())["Architecture"]
+
+    (context / "Buildfile").write_text("FROM base\n")
+    here = platform()
+    assert platform("--platform", "linux/arm/v6") == "arm"
+    assert platform("--platform", "linux/s390x") == "s390x"
+    assert platform("--platform", f"linux/{here}") == here
+
+
 def test_a_folder_has_no_time_of_its_own(pybuild: Run, context: Path) -> None:
     (context / "Buildfile").write_text('FROM base\nRUN test -z "$SOURCE_DATE_EPOCH"\n')
     pybuild("build", "-t", "app", "--build-arg", "SOURCE_DATE_EPOCH=context", context)
