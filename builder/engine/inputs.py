@@ -52,17 +52,13 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
             hint="put the build file into the archive, or give the context as a folder",
         )
     folders, layouts, images = _named_contexts(request)
-    dated = request.build_args.get(EPOCH, "")
-    seconds = 0
-    if dated in folders and folders[dated].address:
-        named = fetcher.fetch(folders[dated].address, f"[context {dated}] load from elsewhere")
-        folders[dated], seconds = ContextSource(path=named.path, local=False), named.seconds
     if lies_elsewhere(request.context):
         fetched = fetcher.fetch(request.context, "[internal] load remote build context")
         slot, name, text = _remote_build_file(request, fetched, fetcher)
         folders[""] = ContextSource(path=fetched.path, local=False)
-        seconds = fetched.seconds if dated == "context" else seconds
-        return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, seconds)
+        file = _parse(text, name, store, request)
+        seconds = _seconds(request, file, folders, fetcher, fetched)
+        return Inputs(file, slot, folders, layouts, images, seconds)
     if not os.path.isdir(request.context):
         problem = "is not a folder" if os.path.exists(request.context) else "does not exist"
         raise UsageError(
@@ -73,7 +69,28 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
     folders[""] = ContextSource(path=request.context, ignore_file=ignore_file_of(path))
     # Projects are kept apart, and each is known however its folder is written.
     slot = os.path.abspath(path) if path else name
-    return Inputs(_parse(text, name, store, request), slot, folders, layouts, images, seconds)
+    file = _parse(text, name, store, request)
+    seconds = _seconds(request, file, folders, fetcher, None)
+    return Inputs(file, slot, folders, layouts, images, seconds)
+
+
+def _seconds(
+    request: BuildRequest,
+    file: BuildFile,
+    folders: dict[str, ContextSource],
+    fetcher: Fetcher,
+    context: Fetched | None,
+) -> int:
+    """The time that SOURCE_DATE_EPOCH means by the name of a context or stage, 0 if it means none or nothing tells.
+
+    A named context that is fetched for it has its folder in `folders` from then on.
+    """
+    if EPOCH not in request.build_args and not any(EPOCH in line for line in file.lines):
+        return 0
+    # Late: most builds say nothing of it.
+    from builder.engine.epoch import named_seconds
+
+    return named_seconds(request, file, folders, fetcher, context)
 
 
 def _remote_build_file(request: BuildRequest, fetched: Fetched, fetcher: Fetcher) -> tuple[str, str, bytes]:

@@ -108,11 +108,7 @@ def _resolve(
     if unused:
         warnings.append((unused_text(unused, used), None))
     known = [name for name in names_in_order if name] + list(named_contexts)
-    chosen = given.get(EPOCH, "")
-    if chosen.lower() in names_in_order and chosen not in named_contexts:
-        warnings.append(
-            (f"{EPOCH}={chosen}: what a stage adds gives no time here, the epoch is not set", None)
-        )
+    warnings += _undated(file, given, global_args, [name for name in names_in_order if name], named_contexts)
     return Graph(
         file=file,
         stages=stages,
@@ -126,6 +122,24 @@ def _resolve(
         epoch=_epoch(file, before, given, global_args, known),
         warnings=tuple(warnings),
     )
+
+
+def _undated(
+    file: BuildFile,
+    given: dict[str, str],
+    global_args: dict[str, str],
+    stages: list[str],
+    named_contexts: Collection[str],
+) -> list[tuple[str, Span | None]]:
+    """The warning about SOURCE_DATE_EPOCH that names a stage still, as it has the seconds where they are known."""
+    chosen = given.get(EPOCH, global_args.get(EPOCH, ""))
+    if not chosen or chosen.lower() not in stages or chosen in named_contexts:
+        return []
+    from builder.graph.epoch import epoch_source  # late: hardly a build names one
+
+    source = epoch_source(file, chosen, given, global_args)
+    assert source is not None
+    return [(f"{EPOCH}={chosen}: nothing says when its source was made, the epoch is not set", source.span)]
 
 
 def _epoch(

@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -49,12 +50,12 @@ def outcomes(tmp_path: Path) -> list[str]:
     return [step["outcome"] for step in report["steps"] if "[internal]" not in step["title"]][:-1]
 
 
-def archive(files: dict[str, bytes], mode: str = "w:gz") -> bytes:
+def archive(files: dict[str, bytes], mode: str = "w:gz", mtime: int = 0) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode=mode) as tar:  # type: ignore[call-overload]
         for name, data in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size, entry.uid, entry.mode = len(data), 1234, 0o640
+            entry.size, entry.uid, entry.mode, entry.mtime = len(data), 1234, 0o640, mtime
             tar.addfile(entry, io.BytesIO(data))
     return stream.getvalue()
 
@@ -448,6 +449,33 @@ def test_the_time_of_a_named_context_as_the_time_of_the_image(
     assert "2020-09-13T12:26:40Z" in pybuild("inspect", "x").stdout
     asked = [path for path, _ in web.asked[before:]]
     assert asked.count("/it.git/git-upload-pack") == 2  # for the commit and for its files, once each
+
+
+@pytest.mark.parametrize("source", ["{web}/it.git", "{web}/hello", "{web}/files.tgz"])
+def test_the_time_of_what_a_stage_fetches_as_the_time_of_the_image(
+    hosted: str, pybuild: Run, context: Path, web: Web, source: str
+) -> None:
+    packed = archive({"a": b"1"}, mtime=1300000000)
+    web.answers["/files.tgz"] = bytes_of(packed)
+    seconds = {"it.git": 1600000000, "hello": 1640995200, "files.tgz": 1300000000}[
+        source.removeprefix("{web}/")
+    ]
+    (context / "Buildfile").write_text(
+        f"ARG SOURCE_DATE_EPOCH=Made\nFROM scratch AS made\nARG from=nowhere\nADD $from /\n"
+        f'FROM base\nARG SOURCE_DATE_EPOCH\nRUN test "$SOURCE_DATE_EPOCH" = {seconds}\n'
+    )
+    pybuild("build", "-t", "x", "--build-arg", f"from={source.format(web=web.url)}", context)
+    created = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert json.loads(pybuild("inspect", "x").stdout)[0]["Created"] == created
+
+
+def test_the_time_of_the_newest_file_of_an_archive_as_the_time_of_the_image(web: Web, pybuild: Run) -> None:
+    packed = archive({"Dockerfile": b"ARG SOURCE_DATE_EPOCH=context\nFROM scratch\n"}, mtime=1300000000)
+    web.answers["/context"] = bytes_of(packed)
+    pybuild("build", "-t", "x", f"{web.url}/context")
+    assert json.loads(pybuild("inspect", "x").stdout)[0]["Created"] == "2011-03-13T07:06:40Z"
+    pybuild("build", "-t", "y", "-", input=packed, text=False)
+    assert b"2011-03-13T07:06:40Z" in pybuild("inspect", "y", text=False).stdout
 
 
 @pytest.mark.parametrize("mode", ["w:", "w:gz", "w:bz2", "w:xz"])

@@ -1,9 +1,10 @@
 """Stages, their bases and what they need of one another."""
 
 import pytest
-from trees import AMD64, copy, from_, graph, line, mount, onbuild, run
+from trees import AMD64, copy, file, from_, graph, line, mount, onbuild, run
 
 from builder.errors import BuildFileError, UsageError
+from builder.graph.epoch import epoch_source
 from builder.graph.stages import ContextBase, ImageBase, ScratchBase, StageBase
 from builder.image.platform import Platform
 
@@ -244,17 +245,55 @@ def test_an_argument_that_nothing_declares_may_be_meant_for_one_that_is():
 
 
 @pytest.mark.parametrize(
-    ("text", "epoch"), [("1234567890", 1234567890), ("-5", -5), ("", None), ("context", None), ("one", None)]
+    ("text", "epoch"), [("1234567890", 1234567890), ("-5", -5), ("", None), ("context", None)]
 )
 def test_the_epoch_is_a_number_of_seconds(text, epoch):
     assert graph(from_("base", "one"), build_args={"SOURCE_DATE_EPOCH": text}).epoch == epoch
 
 
-def test_a_stage_gives_no_epoch_and_that_is_told():
-    found = graph(from_("base", "one"), build_args={"SOURCE_DATE_EPOCH": "One"})
+STAGE = [from_("scratch", "one"), line("ARG", "at=https://a.org/x"), copy("$at", "/", keyword="ADD")]
+
+
+def test_a_stage_whose_source_has_no_time_gives_no_epoch_and_that_is_told():
+    found = graph(*STAGE, from_("base"), build_args={"SOURCE_DATE_EPOCH": "One"})
     ((text, _),) = found.warnings
-    assert text.startswith("SOURCE_DATE_EPOCH=One:")
-    assert not graph(from_("base", "one"), build_args={"SOURCE_DATE_EPOCH": "context"}).warnings
+    assert found.epoch is None and text.startswith("SOURCE_DATE_EPOCH=One: nothing says")
+    assert not graph(*STAGE, build_args={"SOURCE_DATE_EPOCH": "context"}).warnings
+
+
+def test_the_source_that_gives_the_epoch():
+    source = epoch_source(file(*STAGE, from_("base")), "ONE", {"at": "https://b.org/x"}, {})
+    assert source is not None and (source.address, source.checksum) == ("https://b.org/x", None)
+    assert epoch_source(file(*STAGE), "two", {}, {}) is None
+    # Global arguments need no ARG line there.
+    source = epoch_source(
+        file(
+            line("ARG", "SOURCE_DATE_EPOCH=one", "at=git@b.org:x"), STAGE[0], copy("$at", "/", keyword="ADD")
+        ),
+        "one",
+        {},
+        {"at": "git@b.org:x"},
+    )
+    assert source is not None and source.address == "git@b.org:x"
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ([from_("base", "one")], "the stage is not FROM scratch"),
+        ([from_("scratch", "one"), line("ARG", "a")], "the stage fetches nothing"),
+        ([from_("scratch", "one"), copy("a", "/", keyword="ADD")], "more than fetch one source"),
+        ([from_("scratch", "one"), copy("a", "/")], "more than fetch one source"),
+        ([*STAGE, line("LABEL", "a=b")], "more than fetch one source"),
+        ([*STAGE, STAGE[2]], "more than fetch one source"),
+        ([*STAGE[:2], copy("https://a/x", "https://a/y", "/", keyword="ADD")], "more than fetch one source"),
+    ],
+)
+def test_stages_that_can_give_no_epoch_are_refused(stage, message):
+    with pytest.raises(BuildFileError, match=message):
+        graph(*stage, from_("base"), build_args={"SOURCE_DATE_EPOCH": "one"})
+    with pytest.raises(BuildFileError, match=message):
+        graph(line("ARG", "SOURCE_DATE_EPOCH=one"), *stage, from_("base"))
 
 
 @pytest.mark.parametrize("text", ["yesterday", "1.5", "9" * 40])
