@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "conformance"))
 
 PYBUILD = [sys.executable, "-m", "builder"]
+
+# Seconds after which something hangs. Nothing takes nearly as long, also on a busy machine whose disk takes a minute for a sync.
+DEADLINE = 300
 
 # The same examples each time, however busy the machine is; --hypothesis-seed=N takes others.
 settings.register_profile(
@@ -35,9 +40,10 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("PYBUILD_", "GITHUB_", "BUILDKIT_", "DOCKER_", "SOURCE_DATE_EPOCH")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        # The tests were started in the background, whose processes ignore it, as would all that they start.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The tests were started in the background or by nohup, whose processes ignore these, as would all that they start.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +73,7 @@ def pybuild(store: Path, bases: Path) -> Run:
             line[len(PYBUILD) + 1 : len(PYBUILD) + 1] = [
                 word for context in contexts for word in ("--build-context", context)
             ]
-        settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}
+        settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": DEADLINE}
         env = dict(os.environ, PYBUILD_STORE=str(store))
         done = subprocess.run(line, env=env, **{**settings, **options})  # type: ignore[call-overload]
         if ok:
@@ -77,8 +83,25 @@ def pybuild(store: Path, bases: Path) -> Run:
     return run
 
 
+@contextmanager
+def folder_in_memory(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory, where nothing waits for the disk; else another one."""
+    if not os.access("/dev/shm", os.W_OK) or shutil.disk_usage("/dev/shm").free < 1 << 30:
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(prefix="pybuild-", dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def in_memory(tmp_path: Path) -> Iterator[Path]:
+    """For what must end soon, however long the disk takes: a folder in memory where that can be had."""
+    with folder_in_memory(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture
+def memory(in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """For campaigns of many builds: a folder, in memory where that can be had. Small folders count as worth an incremental
     copy and notes of their hashes, and nothing is brought to the disk: no power cut is coming.
     """
@@ -89,11 +112,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(incremental, "WORTH_IT", 1)
     monkeypatch.setattr(rootfs, "_WORTH_KNOWING", 1)
     monkeypatch.setattr(Store, "flush", lambda self, wait: None)
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="pybuild-", dir="/dev/shm") as folder:
-        yield Path(folder)
+    return in_memory
 
 
 @pytest.fixture

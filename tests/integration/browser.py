@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from conftest import DEADLINE
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -88,7 +90,7 @@ class Browser:
                 return result
 
     def _message(self) -> dict[str, Any]:
-        end = time.monotonic() + 60
+        end = time.monotonic() + DEADLINE
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._in], [], [], max(end - time.monotonic(), 0))
             assert ready, "the browser does not answer"

@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from conftest import DEADLINE
+
 # What to do with a request, by its method and path: "" passes it on.
 Behaviour = Callable[[str, str], str]
 
@@ -98,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             ) or name.lower().startswith("x-amz-"):
                 request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=DEADLINE) as response:
                 return response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             with error:

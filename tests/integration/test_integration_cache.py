@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PYBUILD, Run
+from conftest import DEADLINE, PYBUILD, Run
 
 
 def write(folder: Path, **files: str) -> None:
@@ -172,7 +172,7 @@ def test_no_cache_runs_again_and_keeps_the_result(pybuild: Run, context: Path) -
 
 def test_unused_stages_do_not_run_and_independent_ones_run_at_once(pybuild: Run, context: Path) -> None:
     # Each waits for the other, which one after the other could not.
-    meet = "RUN --mount=type=cache,target=/meet touch /meet/{0} /{0}; n=0; until [ -e /meet/{1} ]; do sleep 0.1; n=$((n+1)); [ $n -lt 300 ] || exit 1; done\n"
+    meet = "RUN --mount=type=cache,target=/meet touch /meet/{0} /{0}; n=0; until [ -e /meet/{1} ]; do sleep 0.1; n=$((n+1)); [ $n -lt 3000 ] || exit 1; done\n"
     file = (
         f"FROM base AS one\n{meet.format('one', 'two')}FROM base AS two\n{meet.format('two', 'one')}"
         "FROM base AS unused\nRUN false\nFROM base\nCOPY --from=one /one /\nCOPY --from=two /two /\n"
@@ -189,7 +189,7 @@ def test_two_builds_at_once_run_a_step_once(pybuild: Run, context: Path, tmp_pat
     builds = [
         subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)
     ]
-    answers = {build.communicate(timeout=60) for build in builds}
+    answers = {build.communicate(timeout=DEADLINE) for build in builds}
     assert all(build.returncode == 0 for build in builds), answers
     assert len(answers) == 1, "a step that four builds needed at once ran more than once"
 

@@ -17,7 +17,7 @@ from builder.cli.command import COMMANDS, find
 from builder.cli.flags import read_flags
 from builder.engine.conditions import parse_conditions
 from builder.report.reportfile import FORMATS, form_of
-from tests.conftest import PYBUILD, ROOT
+from tests.conftest import DEADLINE, PYBUILD, ROOT
 
 TEXT = (ROOT / "docs" / "ci.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
@@ -78,7 +78,7 @@ def test_from_one_machine_to_the_next(tmp_path: Path, bases: Path) -> None:
 
     def pybuild(store: str, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         line = [*PYBUILD, *words, "--store", str(tmp_path / store)]
-        done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+        done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=DEADLINE)
         assert done.returncode == status, done.stderr
         return done
 

@@ -17,7 +17,7 @@ import yaml
 from registry_server import PASSWORD, USER, Registry, run_registry
 from test_integration_ci import BLOCKS
 
-from tests.conftest import PYBUILD, ROOT
+from tests.conftest import DEADLINE, PYBUILD, ROOT
 
 GITHUB, GITLAB, JENKINS = (text for kind, text in BLOCKS if kind in ("yaml", "groovy"))
 JQ = BLOCKS[-1][1]
@@ -142,7 +142,12 @@ class Job:
             for name, value in {**self.env, **env}.items()
         }
         done = subprocess.run(
-            [*shell, "-c", script], cwd=self.place, env=values, capture_output=True, text=True, timeout=120
+            [*shell, "-c", script],
+            cwd=self.place,
+            env=values,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
         )
         assert done.returncode == status, f"{script}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr

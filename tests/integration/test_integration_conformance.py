@@ -28,17 +28,17 @@ def check(tmp_path: Path, *args: str, store: Path | None = None, suite: Path = H
     assert done.returncode == 0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_case_has_the_answer_of_buildkit_and_again_from_the_cache(tmp_path: Path) -> None:
     for _ in range(2):
         check(tmp_path, store=tmp_path / "store")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_case_has_the_answer_of_buildkit_in_a_store_of_its_own(tmp_path: Path) -> None:
     check(tmp_path, "--fresh-store")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_cases_of_our_own_have_the_answer_of_buildkit(tmp_path: Path) -> None:
     check(tmp_path, store=tmp_path / "store", suite=HERE / "more")

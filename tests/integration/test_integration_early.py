@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import DEADLINE
 
 import builder
 from builder.engine import assemble, early
 from builder.errors import StepError, StoreError
+from builder.events import StepStarted
 from builder.store.store import open_store
 
 BUILDFILE = """\
@@ -110,15 +112,20 @@ def test_a_build_that_fails_leaves_nothing_of_them(
 
     def wait(*args: Any, stop: threading.Event, **options: Any) -> Any:
         begun.set()
-        assert stop.wait(60)
+        assert stop.wait(DEADLINE)
         stopped.set()
         return make(*args, stop=stop, **options)
 
     monkeypatch.setattr(early, "ensure_layer", wait)
     contexts = {"base": f"oci-layout://{bases / 'base'}"}
     (context / "Buildfile").write_text("FROM base\nCOPY big /big\nRUN false\n")
+
+    def show(event: object) -> None:
+        if isinstance(event, StepStarted) and "RUN" in event.title:
+            assert begun.wait(DEADLINE)
+
     with pytest.raises(StepError):
-        builder.build(str(context), store=str(store), build_contexts=contexts)
+        builder.build(str(context), store=str(store), build_contexts=contexts, on_event=show)
     assert begun.is_set() and stopped.is_set()
     assert "early-layers" not in threads()
     assert os.listdir(store / "runs") == []

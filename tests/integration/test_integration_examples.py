@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PYBUILD, ROOT, Run
+from conftest import DEADLINE, PYBUILD, ROOT, Run
 
 import builder
 from builder.events import Outcome, StepFinished
@@ -24,7 +24,7 @@ def test_the_layered_web_application(tmp_path: Path) -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stderr
     assert "1 of 6 layers" in done.stdout
@@ -38,7 +38,7 @@ def debian_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     store = str(tmp_path_factory.mktemp("debian") / "store")
     env = dict(os.environ, PYBUILD_STORE=store, PYTHONPATH=str(ROOT))
     done = subprocess.run(
-        [str(EXAMPLES / "bases/debian"), *PYBUILD], env=env, capture_output=True, text=True, timeout=280
+        [str(EXAMPLES / "bases/debian"), *PYBUILD], env=env, capture_output=True, text=True, timeout=DEADLINE
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return store
@@ -47,14 +47,14 @@ def debian_store(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_c_program_in_an_image_of_one_file(pybuild: Run, debian_store: str, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     pybuild("build", "--store", debian_store, "-t", "hello", "-o", "type=image", "-o", f"type=local,dest={folder}",
-            EXAMPLES / "c-multistage", timeout=280)  # fmt: skip
+            EXAMPLES / "c-multistage", timeout=DEADLINE)  # fmt: skip
     assert [path.name for path in folder.iterdir()] == ["hello"]
     ran = pybuild("run", "--store", debian_store, "hello", "layers")
     assert ran.stdout == "Hello, layers, from process 1\n"
 
 
 def test_the_python_application(pybuild: Run, debian_store: str) -> None:
-    pybuild("build", "--store", debian_store, "-t", "words", EXAMPLES / "python-app", timeout=280)
+    pybuild("build", "--store", debian_store, "-t", "words", EXAMPLES / "python-app", timeout=DEADLINE)
     assert pybuild("run", "--store", debian_store, "words").stdout == "fingerprint\n"
     assert pybuild("run", "--store", debian_store, "words", "--shortest").stdout == "key\n"
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conftest import Run
+from conftest import DEADLINE, Run
 
 from builder.events import Outcome
 from builder.store.history import Build, BuildStep
@@ -78,7 +78,7 @@ try:
 except builder.BuilderError as error:
     print(type(error).__name__)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE)
     assert done.stdout == "Cancelled\n", done.stderr
     ((build, steps),) = history(store)
     assert build.outcome == "cancelled"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Run
+from conftest import DEADLINE, ROOT, Run
 
 PAGES = ("library.md", "explain.md", "report.md")
 BUILDFILE = """\
@@ -52,7 +52,7 @@ def test_a_program_of_the_documents_runs(
         env=dict(os.environ, XDG_DATA_HOME=str(data), PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

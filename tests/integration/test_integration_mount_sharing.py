@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PYBUILD, Run
+from conftest import DEADLINE, PYBUILD, Run
 
-# Each of two stages leaves its mark, waits (at most ten seconds) until the other is there too, and lists what it sees.
+# Each of two stages leaves its mark, waits (at most two minutes) until the other is there too, and lists what it sees.
 MEET = """\
 FROM base AS {name}
 RUN --mount=type=cache,id=tried,target=/tried,sharing={sharing} --mount=type=cache,id=met,target=/met <<EOF
 touch /tried/{name} /met/{name}
-for i in $(seq 500); do [ -e /met/a ] && [ -e /met/b ] && break; sleep 0.02; done
+for i in $(seq 6000); do [ -e /met/a ] && [ -e /met/b ] && break; sleep 0.02; done
 ls /tried > /seen
 EOF
 """
@@ -154,7 +154,7 @@ def test_a_build_that_waits_for_another_can_be_stopped(
     assert second.stderr is not None
     assert any(said.startswith("#2 [2/2] RUN") for said in iter(second.stderr.readline, ""))
     second.terminate()
-    assert second.wait(60) == 128 + signal.SIGTERM
+    assert second.wait(DEADLINE) == 128 + signal.SIGTERM
     assert first.poll() is None
     (found[0].parent / "go").touch()
     first.communicate()

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 
-@pytest.mark.timeout(900)  # the C core is compiled twice, and packages are fetched
+@pytest.mark.timeout(1800)  # the C core is compiled twice, and packages are fetched
 def test_the_wheel_works_without_the_sources(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 

@@ -18,7 +18,7 @@ from builder.report.trend import flaky_sentence, trend_of
 from builder.store.details import Detail
 from builder.store.history import Build, BuildStep
 from builder.store.store import open_store
-from tests.conftest import PYBUILD, ROOT, Run
+from tests.conftest import DEADLINE, PYBUILD, ROOT, Run
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
 
@@ -249,7 +249,7 @@ def test_it_starts_soon_on_a_long_history(store: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PYBUILD_STORE", str(store))
     for line, most in ((["report"], 60), (["report", "--last"], 60), (["report", "--trend"], 60)):
         code = MODULES.format(line=line, heavy=HEAVY)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)
         assert done.returncode == 0, done.stderr
         count, _, heavy = done.stderr.partition(" ")
         assert int(count) <= most, (line, count)
@@ -268,5 +268,5 @@ def test_it_starts_soon_on_a_long_history(store: Path, monkeypatch: pytest.Monke
             "    database.Database.all, database.Database.one = all_, one\n"
             f"    {call}\n    print(count)\n"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)
         assert int(done.stdout) <= most, done.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import DEADLINE
 
 from builder.store.runs import new_run
 from builder.store.states import SCRATCH
@@ -310,7 +311,7 @@ def waiting(pybuild: Run, store: Path, *line: str | Path) -> Iterator[subprocess
         assert started.stdout.readline() == "ready\n"
         yield started
     finally:
-        started.communicate("go\n", timeout=60)
+        started.communicate("go\n", timeout=DEADLINE)
 
 
 def test_a_container_keeps_its_image(pybuild: Run, context: Path, store: Path, bases: Path) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import DEADLINE, Run
 from web_server import Web, bytes_of, cut_short, failing, redirect, run_web
 
 from builder.errors import StepError
@@ -222,7 +222,7 @@ def test_a_server_that_stalls(web: Web, monkeypatch: pytest.MonkeyPatch) -> None
     import urllib3
 
     ended = threading.Event()
-    web.answers["/x"] = lambda request: ended.wait(20) and None
+    web.answers["/x"] = lambda request: ended.wait(DEADLINE) and None
     monkeypatch.setattr(http, "_TIMEOUT", urllib3.Timeout(connect=1, read=0.2))
     try:
         with pytest.raises(StepError, match="does not answer in time"):
@@ -584,9 +584,9 @@ def test_ctrl_c_stops_a_download(web: Web, context: Path, tmp_path: Path, store:
         text=True,
     )
     try:
-        assert started.wait(60)
+        assert started.wait(DEADLINE)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)  # the download would take hours
+        _, err = process.communicate(timeout=DEADLINE)  # the download would take hours
     finally:
         ended.set()
         process.kill()

@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import PYBUILD, ROOT
+from conftest import DEADLINE, PYBUILD, ROOT
 from flaky_server import FlakyServer
 from registry_server import Registry
 from remote_machines import Machine, NewMachine, is_right
@@ -38,7 +39,7 @@ class Gate:
         server.behave = lambda method, path: self._pass() if meant(method, path) else ""
 
     def _pass(self) -> str:
-        self._opened.wait(120)
+        self._opened.wait(DEADLINE)
         return ""
 
     def open(self) -> None:
@@ -53,7 +54,7 @@ def sendings(machine: Machine) -> list[Sending]:
 
 def settled(machine: Machine, count: int = 1) -> list[Sending]:
     """What was sent, when all of it has ended."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + DEADLINE
     while time.monotonic() < until:
         found = sendings(machine)
         if len(found) == count and all(sending.ended for sending in found):
@@ -66,9 +67,12 @@ def senders(machine: Machine) -> list[int]:
     """The processes that write caches of a store."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
+        opened = []
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            opened = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(FileNotFoundError):  # it was closed meanwhile
+                    opened.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
         except OSError:
             continue
         if b"builder.engine.cache_sender" in words and str(machine.store) in opened:
@@ -78,7 +82,7 @@ def senders(machine: Machine) -> list[int]:
 
 def sender(machine: Machine) -> int:
     """The process that writes the one cache of a store, as soon as it has opened that."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + DEADLINE
     while not (found := senders(machine)) and time.monotonic() < until:
         time.sleep(0.02)
     (pid,) = found
@@ -264,12 +268,12 @@ def test_a_process_that_is_killed_leaves_what_the_next_build_sends(
     cache = f"type=registry,ref={flaky.host}/killed/c:c,mode=max,timeout={NEVER}"
     one.build("--cache-to", cache)
     os.kill(sender(one), signal.SIGKILL)
-    until = time.monotonic() + 60
+    until = time.monotonic() + DEADLINE
     while senders(one) and time.monotonic() < until:
         time.sleep(0.02)
     gate.open()
     one.build("--cache-to", cache)
-    until = time.monotonic() + 120
+    until = time.monotonic() + DEADLINE
     while not sendings(one)[-1].ended and time.monotonic() < until:
         time.sleep(0.05)
     killed, sent = sendings(one)
@@ -286,7 +290,7 @@ def test_prune_leaves_what_is_being_sent(machine: NewMachine, registry: Registry
     gate = Gate(flaky, lambda method, path: method == "POST")
     cache = f"type=registry,ref={flaky.host}/pruned/c:c,mode=max,timeout={NEVER}"
     one.build("--cache-to", cache, "-o", "type=cacheonly")
-    until = time.monotonic() + 60
+    until = time.monotonic() + DEADLINE
     while not any(line.startswith("POST") for line in flaky.seen) and time.monotonic() < until:
         time.sleep(0.02)
     before = one.layers()
@@ -312,7 +316,7 @@ def test_prune_leaves_what_waits_to_be_sent(
     sender(one)
     one.write("src/a", "other\n")
     one.build("--cache-to", cache, "-o", "type=cacheonly")
-    until = time.monotonic() + 60
+    until = time.monotonic() + DEADLINE
     while len(list(filter(holds_states, senders(one)))) < 2 and time.monotonic() < until:
         time.sleep(0.02)
     before = one.layers()
@@ -327,7 +331,13 @@ def test_prune_leaves_what_waits_to_be_sent(
 
 
 def holds_states(pid: int) -> bool:
-    return any("/snapshots/" in os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir())
+    """Whether a process has snapshots open; one that has ended has none, and files may be closed while they are looked at."""
+    found = []
+    with suppress(OSError):
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(os.readlink(file))
+    return any("/snapshots/" in name for name in found)
 
 
 def test_what_came_from_one_cache_goes_on_to_another(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from conftest import DEADLINE, Run
 from flaky_server import FlakyServer
 from registry_server import PASSWORD, USER, Registry, run_registry
 from remote_machines import BUILDFILE, NewMachine, blob, manifest_of, put, rename_cache, rewrite_records
@@ -367,7 +367,7 @@ def test_two_builds_that_need_a_layer_fetch_it_once(machine: NewMachine, registr
         line = ["-f", second.project / f"Buildfile.{number}", "--target", "build", "-o", "type=cacheonly"]
         running.append(second.start("--cache-from", ref, *line))
     for process in running:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0, output
     layers = fetched(registry, before)
     assert len(layers) - len(set(layers)) == 1  # the records by both, each of the three layers by one

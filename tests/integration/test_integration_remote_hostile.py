@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import DEADLINE, Run
 from web_server import Answer, Web, bytes_of, redirect, run_web
 
 from builder.errors import StepError
@@ -252,7 +253,8 @@ def test_what_git_leaves_running_is_not_waited_for(
 ) -> None:
     """As ssh does with ControlPersist: it keeps standard error open."""
     ssh = tmp_path / "ssh"
-    ssh.write_text('#!/bin/sh\nsleep 40 &\nfor word; do :; done\neval "exec $word"\n')
+    left = tmp_path / "left"
+    ssh.write_text(f'#!/bin/sh\nsleep 3600 &\necho $! >> {left}\nfor word; do :; done\neval "exec $word"\n')
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
     monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
@@ -260,8 +262,10 @@ def test_what_git_leaves_running_is_not_waited_for(
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     (context / "Buildfile").write_text(f"FROM scratch\nADD ssh://git@host{repository} /\n")
     with (tmp_path / "log").open("wb") as log:
-        options = {"capture_output": False, "stdout": log, "stderr": log, "timeout": 30}
+        options = {"capture_output": False, "stdout": log, "stderr": log, "timeout": DEADLINE}
         pybuild("build", "-o", tmp_path / "out", context, **options)
+    for pid in map(int, left.read_text().split()):  # they are there still
+        os.kill(pid, signal.SIGKILL)
     assert (tmp_path / "out/a").read_text() == "one\n"
 
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 from flaky_server import FlakyServer
 from registry_server import Registry
 from remote_machines import Machine, NewMachine, is_right, rewrite_records
@@ -212,7 +213,7 @@ def test_outputs_are_there_before_anything_waits_for_a_cache(
         "--cache-to", target, "-t", "app", "-o", f"type=oci,dest={out}", "-o", "type=image", *told
     )
     try:
-        until = time.monotonic() + 100
+        until = time.monotonic() + DEADLINE
         while "app" not in one.command("images") and time.monotonic() < until:
             time.sleep(0.05)
         assert process.poll() is None, "it still waits for the cache"
@@ -226,7 +227,7 @@ def test_outputs_are_there_before_anything_waits_for_a_cache(
             pass
         assert (tmp_path / "iid").read_text() in (tmp_path / "metadata").read_text()
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=DEADLINE)
     finally:
         process.kill()
     assert process.returncode == 130, output
@@ -264,7 +265,7 @@ def test_whoever_stops_waits_for_no_connection_that_is_not_made(machine: NewMach
             pass
         process.send_signal(signal.SIGINT)
         try:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=DEADLINE)
         finally:
             process.kill()
     assert process.returncode == 130, output
@@ -296,13 +297,13 @@ def test_whoever_stops_an_export_to_a_bucket_waits_for_nothing(
         "--cache-to", f"{cache},mode=max,timeout={NEVER},wait={NEVER}", "-o", "type=cacheonly"
     )
     try:
-        until = time.monotonic() + 100
+        until = time.monotonic() + DEADLINE
         while not any(line.startswith("PUT") for line in server.seen) and time.monotonic() < until:
             time.sleep(0.05)
         while "exporting cache to" not in (line := process.stdout.readline()) and line:  # type: ignore[union-attr]
             pass
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=DEADLINE)
     finally:
         process.kill()
     assert process.returncode == 130, output

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 from builder.core.process import overlay_mount
 from builder.sandbox.process import Process
@@ -108,7 +109,7 @@ def test_terminal(box: Path) -> None:
         call(box, process)
     output = b""
     os.write(master, b"typed\n")
-    while select.select([master], [], [], 10)[0]:
+    while select.select([master], [], [], DEADLINE)[0]:
         try:
             output += os.read(master, 4096)
         except OSError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import DEADLINE, Run
 
 FILE = """\
 FROM base
@@ -33,7 +33,7 @@ def project(context: Path) -> Path:
 
 def run(*line: str | Path, **options: object) -> str:
     done = subprocess.run(  # type: ignore[call-overload]
-        [str(word) for word in line], capture_output=True, text=True, timeout=120, **options
+        [str(word) for word in line], capture_output=True, text=True, timeout=DEADLINE, **options
     )
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return str(done.stdout)

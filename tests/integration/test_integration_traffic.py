@@ -13,7 +13,7 @@ import pytest
 from registry_server import Registry, run_registry
 from web_server import bytes_of, run_web
 
-from tests.conftest import Run
+from tests.conftest import DEADLINE, Run
 
 SIZE = 200_000
 
@@ -89,7 +89,7 @@ def test_a_report_costs_a_cached_build_little(store: Path, context: Path, tmp_pa
 
     def modules(*words: str) -> set[str]:
         line = [sys.executable, "-c", code, "build", "-q", "--store", str(store), *words, str(context)]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE)
         assert done.returncode == 0, done.stderr
         return set(done.stderr.splitlines()[-1].split())
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import ROOT
+from conftest import DEADLINE, ROOT
 
 
 class User:
@@ -44,7 +44,7 @@ class User:
             [str(word) for word in (*line, *words[1:])],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=DEADLINE,
             cwd=self.folder,
         )
         assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import DEADLINE
 
 FILE = "FROM base\nCOPY tree /tree\nRUN cat /tree/a > /sum\nWORKDIR /w\n"
 
@@ -36,7 +37,7 @@ class Place:
             self.folder / store,
             *words[1:],
         ]
-        done = subprocess.run([str(word) for word in line], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([str(word) for word in line], capture_output=True, text=True, timeout=DEADLINE)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
         return done.stdout

@@ -17,6 +17,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 from registry_server import run_registry
 
 DAMAGES = int(os.environ.get("PYBUILD_DAMAGES", "14"))
@@ -31,7 +32,7 @@ WORKDIR /w
 def call(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = dict(os.environ, PYBUILD_STORE=str(store))
     return subprocess.run(
-        [sys.executable, "-m", "builder", *words], capture_output=True, text=True, env=env, timeout=120
+        [sys.executable, "-m", "builder", *words], capture_output=True, text=True, env=env, timeout=DEADLINE
     )
 
 
@@ -116,7 +117,7 @@ def check_members(archive: Path, what: str) -> None:
     assert blobs >= 6, what
 
 
-@pytest.mark.timeout(60 + 30 * DAMAGES)
+@pytest.mark.timeout(900 + 30 * DAMAGES)
 def test_damaged_files(sample: Sample, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     kinds = sorted({path.relative_to(sample.store).parts[0] for path in targets(sample.store)})
@@ -207,7 +208,7 @@ def check_blobs(folder: Path) -> None:
 
 
 def tool(*line: str | Path) -> None:
-    done = subprocess.run([str(word) for word in line], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([str(word) for word in line], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, f"{line}: {done.stderr}"
 
 

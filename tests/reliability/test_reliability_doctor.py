@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import PYBUILD
+from conftest import DEADLINE, PYBUILD
 from test_reliability_damage import Sample, call, change, layers
 
 from builder.store.holds import Holds
@@ -180,7 +180,7 @@ def test_what_nothing_names_and_what_is_not_there(sample: Sample) -> None:
 def test_a_machine_that_cannot_isolate_is_told_what_is_missing(tmp_path: Path) -> None:
     """Root in a container that is not privileged."""
     line = ["setpriv", "--bounding-set=-sys_admin", *PYBUILD, "doctor", "--store", str(tmp_path / "none")]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 1, done.stderr
     assert "problem  isolation: root does not work: root lacks the capability SYS_ADMIN" in done.stdout
     assert "hint: start the container with --privileged" in done.stdout

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 from builder.core.tree import sweep_listings
 
@@ -57,7 +58,7 @@ class Project:
 
 
 def call(*line: str) -> str:
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -154,7 +155,7 @@ def count(store: Path) -> dict[str, int]:
     return found
 
 
-@pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.timeout(900 + 10 * KILLS)
 def test_builds_killed_at_any_moment(bases: Path, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     project = Project(tmp_path, bases / "base", rng)
@@ -199,7 +200,7 @@ def test_builds_killed_at_any_moment(bases: Path, tmp_path: Path) -> None:
     print(f"{killed} of {KILLS} builds were killed at work, {left} runs were left to sweep")
 
 
-@pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.timeout(900 + 10 * KILLS)
 def test_prunes_killed_at_any_moment_beside_builds(bases: Path, tmp_path: Path) -> None:
     """Builds go on while prunes come and die: no build fails, and each gives what a fresh store gives."""
     rng = random.Random(SEED)

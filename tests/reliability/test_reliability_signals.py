@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import DEADLINE, ROOT
 from registry_server import run_registry
 
 SIGNALS = int(os.environ.get("PYBUILD_SIGNALS", "16"))
@@ -59,7 +59,7 @@ class Place:
 
     def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "builder", *words]
-        return subprocess.run(line, env=self.env, capture_output=True, text=True, timeout=300)
+        return subprocess.run(line, env=self.env, capture_output=True, text=True, timeout=DEADLINE)
 
     def commands(self, number: int) -> dict[str, list[str]]:
         """What is interrupted, by a name for each; `number` makes builds differ."""
@@ -116,7 +116,7 @@ def leftovers(place: Place, session: int) -> list[str]:
     return found + sorted(made - known)
 
 
-@pytest.mark.timeout(120 + 5 * SIGNALS)
+@pytest.mark.timeout(900 + 5 * SIGNALS)
 def test_signals_at_any_moment(bases: Path, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     wrong, ended = [], Counter[str]()
@@ -149,7 +149,7 @@ def test_signals_at_any_moment(bases: Path, tmp_path: Path) -> None:
                         child.wait(again)
                     except subprocess.TimeoutExpired:
                         send(child.pid, chosen)
-            _, said = child.communicate(timeout=60)
+            _, said = child.communicate(timeout=DEADLINE)
             told = f"{name}, {chosen.name} after {after:.3f} s{' to all' * group}{', and again' * bool(again)}: {child.returncode}\n{said[-1500:]}"
             if child.returncode == 0:
                 lasts[name] *= 0.8

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 POINTS = int(os.environ.get("PYBUILD_POINTS", "5"))
 WRITES = int(os.environ.get("PYBUILD_WRITES", "5"))
@@ -78,7 +79,7 @@ class Sample:
     ) -> subprocess.CompletedProcess[str]:
         env = dict(os.environ, PYBUILD_STORE=str(store))
         line = [*before, sys.executable, "-m", "builder", *words]
-        return subprocess.run(line, capture_output=True, text=True, env=env, timeout=300)
+        return subprocess.run(line, capture_output=True, text=True, env=env, timeout=DEADLINE)
 
     def build(self, store: Path, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         flags = ["--progress", "plain", "-t", "app", "--build-context", f"base=oci-layout://{self.base}"]
@@ -119,7 +120,7 @@ def check_clear(done: subprocess.CompletedProcess[str], said: str) -> None:
     assert done.returncode in (0, 1), said
 
 
-@pytest.mark.timeout(60 + 20 * POINTS)
+@pytest.mark.timeout(900 + 20 * POINTS)
 def test_full_at_any_moment(sample: Sample, small: Path) -> None:
     store = small / "store"
     sample.renew(store)
@@ -155,7 +156,7 @@ def calls_of(log: Path) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.timeout(60 + 20 * WRITES)
+@pytest.mark.timeout(900 + 20 * WRITES)
 def test_no_space_at_any_call(sample: Sample, tmp_path: Path) -> None:
     """The n-th call that writes or makes something fails in every thread, n from the first to the last."""
     store, log = tmp_path / "store", tmp_path / "log"

@@ -14,7 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Run
+from conftest import DEADLINE, ROOT, Run
+
+# Seconds: less than the minute after which a client gives a registry up by itself.
+AT_ONCE = 50
+
+
+@pytest.fixture
+def store(in_memory: Path) -> Path:
+    """The end of a build is no wait for the disk."""
+    return in_memory / "store"
 
 
 class Stalled(ThreadingHTTPServer):
@@ -79,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stall(self) -> None:
         self.server.reached.set()
-        self.server.go_on.wait(300)
+        self.server.go_on.wait()
         self.close_connection = True
 
     def log_message(self, *details: object) -> None:
@@ -102,19 +111,19 @@ def stalled(layout: Path) -> Iterator[Stalled]:
 
 @pytest.mark.parametrize("way", ["pull", "push", "build from", "build and push", "cache from", "cache to"])
 def test_ctrl_c_while_the_other_side_says_nothing(
-    pybuild: Run, bases: Path, store: Path, context: Path, tmp_path: Path, way: str
+    pybuild: Run, bases: Path, store: Path, context: Path, in_memory: Path, tmp_path: Path, way: str
 ) -> None:
     (context / "Buildfile").write_text("FROM base\nCOPY f /f\n")
     (context / "f").write_bytes(os.urandom(1 << 20))
     pybuild("build", "-o", "type=oci,tar=false,dest=" + str(tmp_path / "layout"), context)
     with stalled(tmp_path / "layout") as server:
-        name, other = f"{server.host}/app:1", str(tmp_path / "other")
+        name, other = f"{server.host}/app:1", str(in_memory / "other")
         if way == "push":
             pybuild("build", "-t", name, context)
         if way == "build from":
             (context / "Buildfile").write_text(f"FROM {name}\nRUN true\n")
         named = ["--build-context", f"base=oci-layout://{bases}/base"]
-        cache = f"type=registry,ref={server.host}/app:cache,timeout=200"
+        cache = f"type=registry,ref={server.host}/app:cache,timeout=3600"
         words = {
             "pull": ["pull", "--store", other, name],
             "push": ["push", name],
@@ -139,15 +148,15 @@ def test_ctrl_c_while_the_other_side_says_nothing(
             text=True,
         )
         try:
-            assert server.reached.wait(60), child.poll()
+            assert server.reached.wait(DEADLINE), child.poll()
             child.send_signal(signal.SIGINT)
-            _, said = child.communicate(timeout=20)
+            _, said = child.communicate(timeout=AT_ONCE)
         finally:
             child.kill()
         assert child.returncode == 130, said
         assert "Traceback" not in said
         assert said.endswith("interrupted: what was finished is kept\n")
-        for place in (store, tmp_path / "other"):
+        for place in (store, in_memory / "other"):
             assert not (place / "runs").is_dir() or list((place / "runs").iterdir()) == []
 
 
@@ -169,7 +178,7 @@ def test_ctrl_c_while_an_output_is_written(
         child.send_signal(signal.SIGINT)
         while chunk := stream.read(1 << 20):
             size += len(chunk)
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=DEADLINE)
     assert child.returncode == 130, said
     assert said.endswith("interrupted: what was finished is kept\n")
     assert size < 12 << 20

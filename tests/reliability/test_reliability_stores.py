@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 from builder.store.database import SCHEMA_VERSION
 
@@ -21,7 +22,7 @@ OLD = Path(__file__).parent
 def call(store: Path, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     env = dict(os.environ, PYBUILD_STORE=str(store))
     line = [*before, sys.executable, "-m", "builder", *words]
-    return subprocess.run(line, capture_output=True, text=True, env=env, timeout=120)
+    return subprocess.run(line, capture_output=True, text=True, env=env, timeout=DEADLINE)
 
 
 def write_context(folder: Path) -> Path:

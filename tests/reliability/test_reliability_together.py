@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 PROCESSES = int(os.environ.get("PYBUILD_PROCESSES", "4"))
 BUILDS = int(os.environ.get("PYBUILD_BUILDS", "5"))
@@ -39,7 +40,7 @@ for v in variations:
 """
 
 
-@pytest.mark.timeout(60 + 10 * PROCESSES * BUILDS)
+@pytest.mark.timeout(900 + 10 * PROCESSES * BUILDS)
 def test_each_step_runs_once(bases: Path, tmp_path: Path) -> None:
     rng = random.Random(3)
     context, store = tmp_path / "context", tmp_path / "store"
@@ -56,7 +57,7 @@ def test_each_step_runs_once(bases: Path, tmp_path: Path) -> None:
         workers.append(subprocess.Popen(line, stdout=subprocess.PIPE, text=True))
     images = collections.defaultdict(set)
     for worker in workers:
-        lines = worker.communicate(timeout=3000)[0].splitlines()
+        lines = worker.communicate(timeout=DEADLINE)[0].splitlines()
         assert len(lines) == BUILDS
         for answer in lines:
             variation, status, image, said = answer.split(" ", 3)

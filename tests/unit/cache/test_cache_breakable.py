@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from conftest import DEADLINE
 
 from builder.cache.breakable import BreakablePlace
 from builder.digest import Digest, digest_of
@@ -69,9 +70,9 @@ def test_whoever_waits_goes_on_and_nothing_more_is_asked() -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert place.asked.wait(60)
+    assert place.asked.wait(DEADLINE)
     one.abort()
-    thread.join(60)
+    thread.join(DEADLINE)
     assert said == ["a place was left"] and place.aborted == 1
     place.asked.clear()
     with pytest.raises(BuilderError, match="was left"):
@@ -81,5 +82,5 @@ def test_whoever_waits_goes_on_and_nothing_more_is_asked() -> None:
     before = [thread for thread in threading.enumerate() if thread.name == "cache-call"]
     place.over.set()
     for left in before:
-        left.join(60)
+        left.join(DEADLINE)
     assert opened == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from conftest import DEADLINE
 
 from builder.cache.folder import FolderPlace
 from builder.cache.place import LatePlace, Place
@@ -54,8 +55,8 @@ def test_it_is_left_also_while_it_is_opened() -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    assert begun.wait(60)
+    assert begun.wait(DEADLINE)
     place.abort()
     go_on.set()
-    thread.join(60)
+    thread.join(DEADLINE)
     assert said == ["it was left"]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from conftest import DEADLINE
 
 from builder.cli.main import main
 
@@ -227,7 +228,8 @@ def test_bytes_that_are_no_text_are_shown_as_bytes(folder: Path, capsys: pytest.
 
 def opened_for_writing(pipe: Path) -> int:
     """A pipe's other end, as soon as somebody reads from it."""
-    for _ in range(600):
+    until = time.monotonic() + DEADLINE
+    while time.monotonic() < until:
         try:
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
@@ -242,7 +244,7 @@ def test_a_pipe_is_waited_for_and_a_signal_ends_that(tmp_path: Path) -> None:
     with subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
         writer = opened_for_writing(tmp_path / "pipe")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
         os.close(writer)
 
 
@@ -255,7 +257,7 @@ def test_standard_input_is_waited_for_and_a_signal_ends_that(tmp_path: Path) -> 
         assert process.stderr is not None
         assert b"load remote build context" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(

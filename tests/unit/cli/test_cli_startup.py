@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 HEAVY = (
     "argparse",
@@ -38,7 +39,7 @@ def imported(*line: str, code: str = "") -> set[str]:
     """The modules that a command imports."""
     program = code or f"from builder.cli.main import main\nraise SystemExit(main({list(line)!r}))"
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, timeout=DEADLINE
     )
     lines = [entry for entry in done.stderr.splitlines() if entry.startswith("import time:")]
     return {entry.rpartition("|")[2].strip() for entry in lines[1:]}

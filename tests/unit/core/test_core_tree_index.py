@@ -137,8 +137,14 @@ def test_edits_at_the_moment_of_a_scan_are_seen(root: Path, index: Path) -> None
 
 
 def test_files_of_the_last_moment_are_not_remembered(root: Path, index: Path) -> None:
-    (root / "fresh").write_text("x")
-    scan(root, index)
+    fd = os.open(root, os.O_RDONLY)
+    with Tree(fd, secret=SECRET, index=str(index)) as tree:
+        (root / "fresh").write_text(
+            "x"
+        )  # after the scan began, so that it is too young however long that takes
+        tree.fingerprint(0)
+        tree.save(str(index))
+    os.close(fd)
     assert scan(root, index, save=False)[1].files_hashed == 1
     settle()
     scan(root, index)

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 
+from conftest import DEADLINE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -184,13 +185,13 @@ def test_a_progress_bar_without_end_needs_no_room() -> None:
 
 
 def test_a_line_that_does_not_end_is_shown_after_a_while() -> None:
+    assert log(StepStarted(0.0, 1, "A", ""), out(1, 0.0, b"Continue? ")) == "#1 A\n"
     stream = io.StringIO()
     plain = Plain(stream)
     now = time.time()
     plain.show(StepStarted(now, 1, "A", ""))
     plain.show(out(1, now, b"Continue? "))
-    assert "Continue" not in stream.getvalue()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + DEADLINE
     while "Continue" not in stream.getvalue() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "Continue? \n" in stream.getvalue()
@@ -198,7 +199,7 @@ def test_a_line_that_does_not_end_is_shown_after_a_while() -> None:
     plain.show(StepFinished(time.time(), 1, Outcome.MISS, 1.0))
     for thread in threading.enumerate():
         if thread.name == "plain-clock":
-            thread.join(60)
+            thread.join(DEADLINE)
     assert stream.getvalue().count("Continue") == 1
 
 
