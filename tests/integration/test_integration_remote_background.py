@@ -63,6 +63,13 @@ def settled(machine: Machine, count: int = 1) -> list[Sending]:
     raise AssertionError(sendings(machine))
 
 
+def asked(server: FlakyServer, method: str = "") -> None:
+    """Wait until a process that writes a cache has got to its first request, whatever the machine does beside it."""
+    until = time.monotonic() + DEADLINE
+    while not any(line.startswith(method) for line in server.seen) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 def senders(machine: Machine) -> list[int]:
     """The processes that write caches of a store."""
     found = []
@@ -194,6 +201,7 @@ def test_the_newest_build_is_what_is_there_in_the_end(
     for text in ("one\n", "two\n", "three\n"):
         one.write("src/a", text)
         one.build("--cache-to", cache)
+        asked(flaky)  # the first is at it
     gate.open()
     assert [sent.failure for sent in settled(one, 3)] == ["", "", ""]
     puts = [line for line in flaky.done if line.startswith("PUT /v2/order/c/manifests/")]
@@ -290,9 +298,7 @@ def test_prune_leaves_what_is_being_sent(machine: NewMachine, registry: Registry
     gate = Gate(flaky, lambda method, path: method == "POST")
     cache = f"type=registry,ref={flaky.host}/pruned/c:c,mode=max,timeout={NEVER}"
     one.build("--cache-to", cache, "-o", "type=cacheonly")
-    until = time.monotonic() + DEADLINE
-    while not any(line.startswith("POST") for line in flaky.seen) and time.monotonic() < until:
-        time.sleep(0.02)
+    asked(flaky, "POST")
     before = one.layers()
     one.command("prune", "--all", "--force")
     assert one.layers() == before > 0
@@ -313,7 +319,7 @@ def test_prune_leaves_what_waits_to_be_sent(
     gate = Gate(flaky)
     cache = f"type=registry,ref={flaky.host}/waits/c:c,mode=max,timeout={NEVER}"
     one.build("--cache-to", cache, "-o", "type=cacheonly")
-    sender(one)
+    asked(flaky)
     one.write("src/a", "other\n")
     one.build("--cache-to", cache, "-o", "type=cacheonly")
     until = time.monotonic() + DEADLINE
