@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -57,8 +58,30 @@ def find_remote(
     progress: Progress,
 ) -> Remote:
     """What an ADD source is now: a URL is fetched unless its server says it did not change, of a git repository only
-    the commit is asked for. Failures are `StepError`s.
+    the commit is asked for. Failures are `StepError`s about the source.
     """
+    with _about(source):
+        return _find(store, step, source, secrets, cancelled, progress)
+
+
+@contextmanager
+def _about(source: str) -> Iterator[None]:
+    """Failures inside point at a source, unless they know better."""
+    try:
+        yield
+    except StepError as error:
+        error.about = error.about or (source,)
+        raise
+
+
+def _find(
+    store: Store,
+    step: CopyStep,
+    source: str,
+    secrets: Mapping[str, bytes],
+    cancelled: threading.Event,
+    progress: Progress,
+) -> Remote:
     address = parse_git(source)
     if address is None:
         download = fetch_url(
@@ -73,7 +96,7 @@ def find_remote(
     if step.checksum:
         address = replace(address, checksum=step.checksum, ref=address.ref or step.checksum)
     keep = address.keep_git_dir if address.keep_git_dir is not None else bool(step.keep_git_dir)
-    return _Repository(open_git(address, secrets, cancelled), keep)
+    return _Repository(open_git(address, secrets, cancelled), keep, source)
 
 
 class _UrlFile:
@@ -91,8 +114,8 @@ class _UrlFile:
 
 
 class _Repository:
-    def __init__(self, git: Git, keep_git_dir: bool) -> None:
-        self._git, self._keep = git, keep_git_dir
+    def __init__(self, git: Git, keep_git_dir: bool, source: str) -> None:
+        self._git, self._keep, self._source = git, keep_git_dir, source
         self._commit = git.commit()
         options = [f"folder={git.address.subdir}"] if git.address.subdir else []
         options += ["git-dir"] if keep_git_dir else []
@@ -100,9 +123,11 @@ class _Repository:
         self.part = Part("git", git.address.shown, " ".join([self._commit, *options]))
 
     def lay_out(self, folder: str) -> Laid:
-        seconds = self._git.checkout(self._commit, folder, keep_git_dir=self._keep)
+        with _about(self._source):
+            seconds = self._git.checkout(self._commit, folder, keep_git_dir=self._keep)
+            place = git_folder(self._git.address, folder)
         return Laid(
-            git_folder(self._git.address, folder),
+            place,
             "",
             is_file=False,
             time=seconds * 10**9 if self._git.address.commit_time else -1,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from builder.buildfile.syntax import BuildFile, Span
+from builder.buildfile.syntax import BuildFile, Copy, Span
 from builder.errors import BuildFileError, Location
 
 _CHOICES = 1000
+_AROUND = frozenset(" \t\r\"'=,:[]") | {""}
 
 
 def locate(file: BuildFile, span: Span) -> Location:
@@ -16,15 +17,31 @@ def locate(file: BuildFile, span: Span) -> Location:
 
 
 def narrow(file: BuildFile, span: Span, *texts: str) -> Span:
-    """The place of the first of some texts that a span holds, in any case; the span itself if it holds none."""
-    for text in texts:
+    """The place of the first of some texts that a span holds, in any case; the span itself if it holds none.
+
+    A text that stands for itself somewhere comes before one that is a part of a word, and what is a part of the first word
+    does not count: the `p` of `COPY p /` is no letter of COPY.
+    """
+    written = locate(file, span)
+    first, blank, _ = written.source[span.column - 1 : span.column - 1 + written.width].partition(" ")
+    keyword = len(first) if blank and first.isalpha() else 0
+    for text in filter(None, texts):
+        part: Span | None = None
         for number in range(span.line, min(span.end_line, span.line + _CHOICES) + 1):
             line = file.lines[number - 1] if 0 < number <= len(file.lines) else ""
             start = span.column - 1 if number == span.line else 0
             end = span.end_column - 1 if number == span.end_line else len(line)
-            at = line.lower().find(text.lower(), start, end) if text else -1
-            if at >= 0:
-                return Span(number, at + 1, number, at + 1 + len(text))
+            small, wanted = line.lower(), text.lower()
+            at = small.find(wanted, start, end)
+            while at >= 0:
+                place = Span(number, at + 1, number, at + 1 + len(text))
+                if line[at - 1 : at] in _AROUND and line[at + len(text) : at + len(text) + 1] in _AROUND:
+                    return place
+                if part is None and (number > span.line or at >= span.column - 1 + keyword):
+                    part = place
+                at = small.find(wanted, at + 1, end)
+        if part is not None:
+            return part
     return span
 
 
@@ -33,6 +50,10 @@ def closer(file: BuildFile, location: Location, texts: tuple[str, ...]) -> Locat
     for line in file.instructions:
         if line.span.line == location.line:
             span = narrow(file, line.span, *texts)
+            if span == line.span and isinstance(line, Copy) and texts and not texts[0].startswith("--"):
+                # A source with variables, if there is but one, is what the text came of.
+                words = [word for word in line.sources if "$" in word.text]
+                span = words[0].span if len(words) == 1 else span
             return location if span == line.span else locate(file, span)
     return location
 

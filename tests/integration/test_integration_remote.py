@@ -180,7 +180,7 @@ def test_a_server_that_refuses(web: Web, pybuild: Run, context: Path, status: in
     (context / "Buildfile").write_text(f"FROM scratch\nADD {web.url}/x /x\n")
     done = pybuild("build", context, ok=False)
     assert done.returncode == 1
-    assert f"cannot be fetched: the server answers {said}" in done.stderr
+    assert f"Buildfile:2:5: error: {web.url}/x cannot be fetched: the server answers {said}" in done.stderr
 
 
 class _Sink:
