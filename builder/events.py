@@ -101,8 +101,8 @@ class StepFinished:
     `saved` is the time that a hit took when it was carried out. `slot` names the step across builds: build file, stage
     and instruction, a line each; empty for what is no step of a stage. `digest` is, for a base, what its reference stands
     for; `origin` is, of a hit, the remote cache that its record came from. `same` tells of a step that ran again and gave
-    the result that it had given before, so that later steps stay cached; `compared` is the key of the earlier record that a
-    miss was compared with.
+    the result that it had given before, so that no later step is rebuilt for it; `compared` is the key of the earlier record
+    that a miss was compared with.
     """
 
     time: float

@@ -13,18 +13,18 @@ from builder.value import replace
 
 _FORMATS = ("text", "json")
 _NOT_MET = 3
-# What decides about keys; all other flags of a build are taken, so that one line serves both, and change nothing.
+# What decides about keys and what is refused; all other flags of a build are taken, so that one line serves both.
 _COUNT = frozenset(
     {
         *("--file", "--target", "--build-arg", "--build-context", "--platform", "--pull", "--reproducible"),
-        *("--network", "--add-host", "--shm-size", "--ulimit", "--no-cache", "--no-cache-filter"),
+        *("--network", "--allow", "--add-host", "--shm-size", "--ulimit", "--no-cache", "--no-cache-filter"),
         *("--isolation", "--store", "--cache-from"),
     }
 )
 _ARGUMENTS = (
     *("file", "target", "build_args", "build_contexts", "platform", "no_cache", "no_cache_filter", "pull"),
-    *("reproducible", "cache_from", "network", "add_hosts", "shm_size", "ulimits", "store", "docker_config"),
-    *("stdin", "userxattr"),
+    *("reproducible", "cache_from", "network", "allow", "add_hosts", "shm_size", "ulimits", "store"),
+    *("docker_config", "auth_config", "stdin", "userxattr"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.cache.key import SCRATCH
 from builder.engine.fetch import fetch_image
-from builder.engine.reasons import Above, why_another_base
+from builder.engine.reasons import Above, why_another_base, why_not_here
 from builder.engine.reporter import StepReporter
 from builder.engine.session import Session
 from builder.errors import UsageError
@@ -96,6 +96,8 @@ def report_base(session: Session, reporter: StepReporter, stage: Stage, base: Ba
     if known:
         reporter.finish(Outcome.HIT, state=base.state, reasons=another)
     else:
-        new = Reason("changed", f"base {digest}".rstrip(), "not in the store yet")
+        new = Reason(
+            "changed", f"base {digest}".rstrip(), why_not_here(session, reporter.slot, reporter.title, digest)
+        )
         reporter.finish(Outcome.MISS, state=base.state, reasons=another or (new,))
     return Above(reporter.number, reporter.title, base.state, changed=bool(another))

@@ -245,16 +245,22 @@ def _is_meant(step: str, title: str) -> bool:
         return not step
     if step.isascii() and step.isdigit():
         return int(found[1]) == int(step)
-    from fnmatch import fnmatchcase
+    wanted = re.compile(".*".join(map(re.escape, step.split("*"))))
+    return any(wanted.match(text) for text in _forms(found[2]))
 
-    return fnmatchcase(" ".join(found[2].split()), f"{step}*")
+
+def _forms(text: str) -> tuple[str, str]:
+    """An instruction as it is written, and without its flags, which are not what people call it by."""
+    keyword, *words = text.split()
+    flags = next((at for at, word in enumerate(words) if not word.startswith("--")), len(words))
+    return " ".join([keyword, *words]), " ".join([keyword, *words[flags:]])
 
 
 def _no_such_step(requirement: Requirement, steps: Sequence[StepStarted]) -> str:
     from difflib import get_close_matches
 
     # Beginnings are compared, since that is what conditions name.
-    known = {text[: len(requirement.step)]: text for text in _texts(steps)}
+    known = {form[: len(requirement.step)]: text for text in _texts(steps) for form in _forms(text)}
     near = get_close_matches(requirement.step, known, n=1)
     guess = f'; did you mean "{known[near[0]][:60]}"?' if near else ""
     return f'the stage has no step "{requirement.step}"{guess}'

@@ -25,6 +25,8 @@ _MOST_LINES = 4000
 # Lines of one difference that are told.
 _TOLD = 200
 _MOST_FILES = 20
+_GONE = "not in the store any more"
+_ELSEWHERE = "not here: it was compared with what a remote cache has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ def step_differences(store: Store, step: BuildStep) -> tuple[FileDifference, ...
     files = [reason for reason in step.reasons if reason.part.startswith("file ")]
     if not files:
         return ()
-    before = store.records.find(step.compared) if step.compared else None
+    before: Record | str | None = store.records.find(step.compared) if step.compared else _ELSEWHERE
     after = store.records.find(step.key) if step.key else None
-    found = [_difference(store, reason, before, after) for reason in files[:_MOST_FILES]]
+    found = [_difference(store, reason, before or _GONE, after or _GONE) for reason in files[:_MOST_FILES]]
     return tuple(one for one in found if one.note or one.lines)
 
 
-def _difference(store: Store, reason: Reason, before: Record | None, after: Record | None) -> FileDifference:
+def _difference(store: Store, reason: Reason, before: Record | str, after: Record | str) -> FileDifference:
     path = reason.part.removeprefix("file ")
     old = b"" if reason.kind == "added" else _content(store, before, path)
     new = b"" if reason.kind == "removed" else _content(store, after, path)
@@ -78,17 +80,17 @@ def text_difference(path: str, old: bytes, new: bytes, names: tuple[str, str]) -
     return FileDifference(path, tuple(told))
 
 
-def _content(store: Store, record: Record | None, path: str) -> bytes | str:
-    """What a file of the context was in a run of the step, or why that cannot be told."""
+def _content(store: Store, record: Record | str, path: str) -> bytes | str:
+    """What a file of the context was in a run of the step, or why that cannot be told; `record` may say that itself."""
     if "\\" in path:  # reasons hold such names escaped
         return "not compared: its name has a backslash, or signs that are shown with one"
-    if record is None:
-        return "not in the store any more"
+    if isinstance(record, str):
+        return record
     for place in _places(record, path):
         found = _read(store, record.state, place)
         if found is not None:
             return found
-    return "not in the store any more"
+    return _GONE
 
 
 def _places(record: Record, path: str) -> Iterator[str]:
@@ -117,16 +119,33 @@ def _read(store: Store, state: bytes, path: str) -> bytes | str | None:
             return "not here: only a remote cache has it"
         root = os.open(store.states.path(one), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=store.fd)
         try:
-            fd = open_in_root(root, path.encode("utf-8", "surrogateescape"), os.O_PATH)
-        except CoreError:
-            continue
+            found = _read_below(root, path.encode("utf-8", "surrogateescape"))
         finally:
             os.close(root)
-        try:
-            return read_regular(fd)
-        finally:
-            os.close(fd)
+        if found is not None:
+            return found
     return None
+
+
+def _read_below(root: int, path: bytes) -> bytes | str | None:
+    """A file of one snapshot, or where a link leads to; None if there is no such thing."""
+    folder, _, name = path.strip(b"/").rpartition(b"/")
+    try:
+        fd = open_in_root(root, folder or b".", os.O_PATH | os.O_DIRECTORY)
+    except CoreError:
+        return None
+    try:
+        if stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+            return b"link to " + os.readlink(name, dir_fd=fd)
+        file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    try:
+        return read_regular(file)
+    finally:
+        os.close(file)
 
 
 def read_regular(fd: int) -> bytes | str:

@@ -256,7 +256,7 @@ class Foretelling:
             if not remote.trusts(keys[-1]):
                 return Verdict.MISS, (Reason("no-cache", "", UNTRUSTED),), miss.compared, keys[-1], ""
             list_now = partial(work.save_shared_listing, remote.portables)
-            miss = remote.reasons.complete(miss, slot, parts, shared, above, list_now, work.shown)
+            miss = remote.reasons.complete(miss, slot, parts, shared, above, sources, list_now, work.shown)
             return (
                 Verdict.MISS,
                 miss.reasons,

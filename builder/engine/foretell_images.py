@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builder.engine.planning import PlannedStep, Verdict
-from builder.engine.reasons import why_another_base
+from builder.engine.reasons import why_another_base, why_not_here
 from builder.engine.session import Session
 from builder.errors import BuilderError
 from builder.events import Outcome, Reason
@@ -72,7 +72,7 @@ class ForeseenImages:
         if image is not None and image.manifest in session.store.images.fresh:
             verdict = Verdict.FETCH
         if image is None:
-            reason = Reason("changed", f"base {name}", "not in the store yet")
+            reason = Reason("changed", f"base {name}", why_not_here(session, slot, title))
             return self._steps.add(
                 stage,
                 title,

@@ -13,6 +13,8 @@ from builder.store.records import Record
 
 # Earlier records that an explanation compares with.
 _COMPARED = 128
+# Builds that are looked at for what the lines of a stage said the last time.
+_BUILDS = 64
 # Which parts are what a line of a build file says, and not what it stands on or takes.
 _OF_LINE = frozenset({"argument", "script", "destination", "directory"})
 
@@ -30,7 +32,8 @@ def nearest_record(
     names, and of these the newest; pruned ones among them. None for a line that is new.
 
     Parts of the kind `without` count for nothing. `above` are the states that the step stands on: what made them is another
-    step. So is what another line of the stage says by now. The records of a slot are read once in a build.
+    step. So is what another line of the stage says by now, and what no line said any more the last time. The records of a slot
+    are read once in a build.
     """
     known = earlier_records(session, slot)
     if not known:
@@ -38,6 +41,8 @@ def nearest_record(
     wanted = frozenset((part.kind, part.name, part.value) for part in parts if part.kind != without)
     called = frozenset((part.kind, part.name) for part in parts)
     others = _other_lines(session, slot, wanted)
+    said = _lines_before(session, slot, known)
+    own_line = _line(wanted)
     best: Record | None = None
     most, most_names = -1, -1
     for record, has in known:
@@ -46,7 +51,8 @@ def nearest_record(
             continue
         if record.state in above and ("parent", "", record.state.hex()) not in has:
             continue
-        if others and _line(has) in others:
+        line = _line(has)
+        if line in others or (said and line != own_line and line not in said):
             continue
         names = len(called.intersection(part[:2] for part in has))
         if shared > most or names > most_names:
@@ -88,6 +94,15 @@ def _other_lines(session: Session, slot: str, own: Iterable[tuple[str, str, str]
     if said is None:
         said = session.said[begin] = frozenset(map(_said, session.lines.get(begin, ())))
     return said - {_line(own)}
+
+
+def _lines_before(session: Session, slot: str, known: Sequence[tuple[Record, Parts]]) -> frozenset[Line]:
+    """What the lines of a slot said in its last build, as far as their records are known; empty if nobody knows."""
+    said = session.said.get(slot)
+    if said is None:
+        keys = session.store.history.last_keys(slot, _BUILDS)
+        said = session.said[slot] = frozenset(_line(has) for record, has in known if record.key in keys)
+    return said
 
 
 def _line(parts: Iterable[tuple[str, str, str]]) -> Line:

@@ -8,16 +8,18 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import BinaryIO
 
+from builder.engine.control import tell_unused_filters
 from builder.engine.elsewhere import Fetched, Fetcher, lies_elsewhere
 from builder.engine.inputs import open_inputs
 from builder.engine.opening import check_caches, open_session
+from builder.engine.remote_sources import shared_slot
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.errors import NotFetched, UsageError
 from builder.events import Reason
 from builder.remote.addresses import is_url
 from builder.store.store import Store, default_store_path, open_store
-from builder.value import dataclass
+from builder.value import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +39,10 @@ class Verdict(StrEnum):
 class PlannedStep:
     """One step that a build would come to.
 
-    `number` counts the steps of the plan. `reasons` say why it would miss, or on what it depends (`step` is then the
-    number of that step in the plan). `seconds` is how long it took the last time that it was carried out, None if nobody knows;
-    of a hit, what it saves. `origin` is the remote cache that a hit is from, empty for the store's own.
+    `number` counts the steps of the plan. `slot` names the step across builds and machines. `reasons` say why it would miss,
+    or on what it depends (`step` is then the number of that step in the plan). `seconds` is how long it took the last time that
+    it was carried out, None if nobody knows; of a hit, what it saves. `origin` is the remote cache that a hit is from, empty for
+    the store's own.
     """
 
     number: int
@@ -88,11 +91,13 @@ def plan(
     reproducible: bool = False,
     cache_from: Sequence[CacheSpec] = (),
     network: str = "default",
+    allow: Sequence[str] = (),
     add_hosts: Sequence[tuple[str, str]] = (),
     shm_size: int | None = None,
     ulimits: Sequence[tuple[str, int, int]] = (),
     store: str | None = None,
     docker_config: str | None = None,
+    auth_config: str | None = None,
     stdin: BinaryIO | None = None,
     userxattr: bool = False,
 ) -> BuildPlan:
@@ -117,11 +122,13 @@ def plan(
             reproducible=reproducible,
             cache_from=tuple(cache_from),
             network=network,
+            allow=tuple(allow),
             add_hosts=tuple(add_hosts),
             shm_size=shm_size,
             ulimits=tuple(ulimits),
             store=store,
             docker_config=docker_config,
+            auth_config=auth_config,
             stdin=stdin,
             userxattr=userxattr,
         )
@@ -148,10 +155,13 @@ def plan_build(request: BuildRequest) -> BuildPlan:
 
         try:
             steps = Foretelling(session).steps()
+            session.plans.refuse(request.network, request.allow)
+            tell_unused_filters(session)
         finally:
             session.contexts.close()
             if session.remote is not None:
                 session.remote.close()
+        steps = tuple(replace(step, slot=shared_slot(step.slot, request.context)) for step in steps)
         return BuildPlan(steps, tuple(warned.message for warned in events.warnings if not warned.place))
 
 

@@ -50,10 +50,18 @@ def last_changed(above: Sequence[Above]) -> Above | None:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Why a step missed, and the earlier record that it was compared with, None if there is none."""
+    """Why a step missed, and the nearest earlier record of this store, None if there is none; with `elsewhere` the reasons are
+    what differs from a record that a remote cache has.
+    """
 
     reasons: tuple[Reason, ...]
     compared: Record | None = None
+    elsewhere: bool = False
+
+    @property
+    def told_against(self) -> bytes:
+        """The key of the record of this store that the reasons compare with, empty if there is none."""
+        return self.compared.key if self.compared is not None and not self.elsewhere else b""
 
 
 def why_missed(
@@ -199,6 +207,18 @@ def why_another_base(session: Session, slot: str, title: str, stage: str, digest
     if last.digest == digest:
         return ()
     return (Reason("changed", f"base {reference}", f"digest {_short(last.digest)} → {_short(digest)}"),)
+
+
+def why_not_here(session: Session, slot: str, title: str, digest: str = "") -> str:
+    """Why the store has not all of a base: it never had it, or an earlier build had it by the same name; of just that digest, if
+    it is known.
+    """
+    rows = session.store.history.of_slot(slot, _BASES)
+    known = any(
+        row.digest and digest in ("", row.digest) and reference_of(row.title) == reference_of(title)
+        for row in rows
+    )
+    return "not in the store any more" if known else "not in the store yet"
 
 
 def reference_of(title: str) -> str:

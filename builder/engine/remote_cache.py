@@ -60,7 +60,7 @@ class RemoteCache:
         self._own_slot, self._shared_slot = slot, shared_slot(slot, request.context)
         self.portables = Portables(store)
         self.sources, self._trusted = open_sources(request, platform, warn, store.meter)
-        self.reasons = RemoteReasons(store, self.sources, self.slot)
+        self.reasons = RemoteReasons(store, self.portables, self.sources, self.slot)
         if store.records.is_empty():
             self.begin()
         self.export: CacheExport | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from builder.cache.document import RemoteRecord
 from builder.cache.explain import MountChange, because, explain
 from builder.cache.key import Part
+from builder.cache.portable import Portables
 from builder.engine.reasons import Above, Miss, changed_files, last_changed
 from builder.engine.shared_steps import ListNow, SharedKey
 from builder.errors import BuilderError
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 class RemoteReasons:
     """What the caches of a build know of steps that they lack; `slot_of` says what a step's place is called there."""
 
-    def __init__(self, store: Store, sources: Sequence[ImportedCache], slot_of: Callable[[str], str]) -> None:
-        self._store, self._sources, self._slot = store, sources, slot_of
+    def __init__(
+        self,
+        store: Store,
+        portables: Portables,
+        sources: Sequence[ImportedCache],
+        slot_of: Callable[[str], str],
+    ) -> None:
+        self._store, self._portables, self._sources, self._slot = store, portables, sources, slot_of
 
     def _failures(self) -> tuple[Reason, ...]:
         """The caches that could not be read, as reasons for a miss."""
@@ -42,6 +49,7 @@ class RemoteReasons:
         parts: Sequence[Part],
         shared: Sequence[SharedKey],
         above: Sequence[Above],
+        sources: Mapping[str, Above],
         list_now: ListNow,
         shown: Callable[[], Mapping[str, Shown]],
     ) -> Miss:
@@ -51,26 +59,28 @@ class RemoteReasons:
         here = miss.compared.parts if miss.compared is not None else ()
         alike = len({(part.kind, part.name, part.value) for part in parts}.intersection(here))
         failed = self._failures()
-        elsewhere = self._explain(slot, shared, above, alike, list_now, shown)
+        elsewhere = self._explain(slot, shared, above, sources, alike, list_now, shown)
         if not elsewhere and failed and miss.compared is None:
             return Miss(failed)
         reasons = elsewhere or miss.reasons
         if any(reason.step for reason in reasons):  # the step that is the cause tells of them
             failed = ()
-        return replace(miss, reasons=(*reasons, *failed))
+        return replace(miss, reasons=(*reasons, *failed), elsewhere=bool(elsewhere))
 
     def _explain(
         self,
         slot: str,
         shared: Sequence[SharedKey],
         above: Sequence[Above],
+        sources: Mapping[str, Above],
         alike: int,
         list_now: ListNow,
         shown: Callable[[], Mapping[str, Shown]],
     ) -> tuple[Reason, ...]:
         """Why the remote caches have no record of a step: what differs from the nearest that they have of it.
 
-        Empty if they have none that shares more than `alike` parts; `above` is what the step stands on.
+        Empty if they have none that shares more than `alike` parts; `above` is what the step stands on,
+        `sources` what it takes files from.
         """
         found = self._nearest(slot, shared)
         if found is None:
@@ -92,8 +102,10 @@ class RemoteReasons:
         def changed_mount(before: Part, now: Part) -> MountChange:
             del before
             mount = shown().get(now.label)
-            if mount is None or mount.state:
+            if mount is None:
                 return MountChange()
+            if mount.state:
+                return MountChange(self._portables.of_state(bytes.fromhex(mount.state)).hex())
             return MountChange(
                 "", mount.path, tuple(one for one in changed_paths() if _is_below(one, mount.path))
             )
@@ -104,6 +116,11 @@ class RemoteReasons:
             parent=parent,
             changed_files=changed_paths,
             changed_mount=changed_mount,
+            sources={
+                self._portables.of_state(bytes.fromhex(state)).hex(): because(one.step, one.title)
+                for state, one in sources.items()
+                if one.changed
+            },
         )
 
     def nearest(self, slot: str, shared: Sequence[SharedKey], *, without: str = "") -> RemoteRecord | None:

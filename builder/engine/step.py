@@ -134,7 +134,7 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             reporter.key = keys[-1]
             miss = _why(session, reporter.title, place, work, parts, keys, listing, shared, too_old)
             reporter.reasons = miss.reasons
-            reporter.compared = miss.compared.key if miss.compared is not None else b""
+            reporter.compared = miss.told_against
             begin = _beginning(session, place, parts, work, listing) if listing else None
             state, size = _carry_out(session, place, reporter, parent, work, begin)
         record = Record(
@@ -364,7 +364,9 @@ def _why(
     if too_old:
         return Miss((Reason("expired", "", too_old),), miss.compared)
     list_now = partial(work.save_shared_listing, session.remote.portables)
-    return session.remote.reasons.complete(miss, place.slot, parts, shared, place.above, list_now, work.shown)
+    return session.remote.reasons.complete(
+        miss, place.slot, parts, shared, place.above, place.sources, list_now, work.shown
+    )
 
 
 def _from_core(error: CoreError) -> BuilderError:

@@ -72,6 +72,11 @@ class Report:
         return hits / (hits + misses) if hits + misses else 1.0
 
     @property
+    def in_order(self) -> list[ReportStep]:
+        """The steps in the order of the build file; `steps` are in the order in which they began."""
+        return sorted(self.steps, key=lambda step: (step.line or 1 << 30, step.step))
+
+    @property
     def saved(self) -> float:
         """The seconds that hits took when they were carried out."""
         return sum(step.saved for step in self.steps)

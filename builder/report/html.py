@@ -74,7 +74,7 @@ def _read(name: str) -> str:
 
 
 def _misses(report: Report) -> list[Miss]:
-    """What was rebuilt, in the order in which it began."""
+    """What was rebuilt, in the order of the build file."""
     known = {step.step for step in report.steps if step.outcome is Outcome.MISS}
     return [
         Miss(
@@ -82,7 +82,7 @@ def _misses(report: Report) -> list[Miss]:
             tuple(reason for reason in step.reasons if reason.step not in known),
             tuple(reason for reason in step.reasons if reason.step in known),
         )
-        for step in report.steps
+        for step in report.in_order
         if step.outcome in (Outcome.MISS, Outcome.FAILED)
     ]
 

@@ -38,9 +38,8 @@ def _stage_suites(report: Report) -> Iterator[_Suite]:
         stage.index: stage.name or ("build" if lone else f"stage-{stage.index}") for stage in report.stages
     }
     groups: dict[str, list[ReportStep]] = {}
-    for (
-        step
-    ) in report.steps:  # what is of no stage, such as an export, is not mixed with one that may be called so
+    # What is of no stage, such as an export, is not mixed with one that may be called so.
+    for step in report.in_order:
         groups.setdefault(names.get(step.of) or step.stage or ("build" if lone else "pybuild"), []).append(
             step
         )

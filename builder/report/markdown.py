@@ -52,10 +52,10 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", *_error(report))
     if report.conditions:
         yield from ("", *_conditions(report))
-    missed = [step for step in report.steps if step.outcome in (Outcome.MISS, Outcome.FAILED)]
+    missed = [step for step in report.in_order if step.outcome in (Outcome.MISS, Outcome.FAILED)]
     if missed:
         yield from ("", "### What was rebuilt, and why", "", *_misses(missed))
-    others = [step for step in report.steps if step not in missed]
+    others = [step for step in report.in_order if step not in missed]
     if others:
         yield from ("", "<details><summary>Other steps</summary>", "", *_others(others), "", "</details>")
     if report.layers:
@@ -133,7 +133,7 @@ def _why(step: ReportStep) -> Iterator[str]:
     if len(step.reasons) > _REASONS:
         yield f"and {len(step.reasons) - _REASONS} more"
     if step.same:
-        yield "the result is the same as before: later steps stay cached"
+        yield "the result is the same as before: no later step is rebuilt for it"
 
 
 def _others(steps: Sequence[ReportStep]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 
 from builder.errors import BuilderError
-from builder.events import Event, StepOutput
+from builder.events import Event, StagesPlanned, StepFinished, StepOutput
 from builder.report.document import error_object
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ class RawJson:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._broken = False
+        self._file = ""
 
     def show(self, event: Event) -> None:
         """Write one event."""
@@ -36,6 +37,11 @@ class RawJson:
                 fields["base64"] = base64.b64encode(event.data).decode()
         else:
             fields = asdict(event)
+            if isinstance(event, StagesPlanned):
+                self._file = event.file
+            elif isinstance(event, StepFinished) and "\n" in event.slot:
+                # The build file as it was named, and not where it lies on this machine.
+                fields["slot"] = "\n".join([self._file, *event.slot.split("\n")[1:]])
         self._line({"event": type(event).__name__, **fields})
 
     def failed(self, error: BuilderError) -> None:

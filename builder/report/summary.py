@@ -15,7 +15,7 @@ _OTHERS = 32
 # Reasons of one step that are listed, each cut to so many characters; the report file has all of them.
 _REASONS = 5
 _WHY = 160
-SAME = "same result as before: later steps stay cached"
+SAME = "same result as before: no later step is rebuilt for it"
 _HEAD = ("step", "result", "time", "size", "why")
 
 

@@ -207,6 +207,30 @@ class History:
             (slot, title, stage, limit),
         )
 
+    def last_keys(self, slot: str, most: int) -> frozenset[bytes]:
+        """The keys that the steps of a slot had in its newest build that came to its end, and in those after it that did not; of
+        `most` builds at most.
+        """
+        found: set[bytes] = set()
+        before = 1 << 62
+        for _ in range(most):
+            newest = self._database.one(
+                "SELECT max((SELECT max(build) FROM build_steps WHERE text = id AND build < ?)) FROM step_texts WHERE slot = ?",
+                (before, slot),
+            )
+            if newest is None or newest[0] is None:
+                break
+            before = whole(newest[0])
+            rows = self._database.all(
+                "SELECT key FROM build_steps WHERE build = ? AND text IN (SELECT id FROM step_texts WHERE slot = ?)",
+                (before, slot),
+            )
+            found.update(raw(row[0]) for row in rows)
+            build = self.build(before)
+            if build is None or build.ok:
+                break
+        return frozenset(found)
+
     def texts(self, within: str) -> list[tuple[str, str]]:
         """The slots that have a text within them, with the titles of their steps. Looks at all that there are."""
         rows = self._database.all("SELECT slot, title FROM step_texts WHERE instr(slot, ?)", (within,))

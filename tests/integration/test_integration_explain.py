@@ -117,6 +117,26 @@ def test_differences_of_text_are_shown_and_others_named(pybuild: Run, twice: Pat
     assert "a/run.sh" not in text, "its text is the same"
 
 
+def test_of_a_link_it_is_told_where_it_leads(pybuild: Run, context: Path) -> None:
+    """And never what is there, in the image or on this machine."""
+    (context / "Buildfile").write_text("FROM base\nCOPY src/ /src/\n")
+    (context / "src").mkdir()
+    (context / "src" / "a").write_text("text of a\n")
+    (context / "src" / "was-file").write_text("once\n")
+    (context / "src" / "link").symlink_to("a")
+    pybuild("build", context)
+    for name, target in (("link", "/etc/hostname"), ("was-file", "a"), ("new", "nowhere")):
+        (context / "src" / name).unlink(missing_ok=True)
+        (context / "src" / name).symlink_to(target)
+    pybuild("build", context)
+    (step,) = (one for one in document(pybuild, "--diff")["steps"] if one["differences"])
+    assert {one["path"]: one["lines"][3:] for one in step["differences"]} == {
+        "src/link": ["-link to a", "+link to /etc/hostname"],
+        "src/was-file": ["-once", "+link to a"],
+        "src/new": ["+link to nowhere"],
+    }
+
+
 def test_a_name_that_is_shown_escaped_is_said_to_be_not_compared(pybuild: Run, context: Path) -> None:
     (context / "Buildfile").write_text("FROM base\nCOPY src/ /src/\n")
     (context / "src").mkdir()

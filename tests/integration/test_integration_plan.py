@@ -245,3 +245,34 @@ def test_plans_come_true(planned: Path, store: Path, bases: Path) -> None:
                 assert done[step.title] == step.verdict.value, (kind, step, done)
         assert {step.title for step in foretold.steps} == {title for title in done if title.startswith("[")}
     assert verdicts == {Verdict.HIT, Verdict.MISS, Verdict.DEPENDS}
+
+
+def test_a_plan_refuses_what_a_build_refuses(pybuild: Run, plan: Run, context: Path) -> None:
+    """A RUN without the caller's consent, also one that is in the cache."""
+    (context / "Buildfile").write_text("FROM base\nRUN --network=host true\n")
+    refused = pybuild("build", context, ok=False)
+    told = plan("--fail-if-build", context, ok=False)
+    assert told.returncode == refused.returncode == 1
+    assert told.stderr in refused.stderr
+    assert "--allow network.host" in told.stderr and told.stdout == ""
+    assert verdicts(plan, "--allow", "network.host", context)["RUN --network=host true"] == "miss"
+    pybuild("build", "--allow", "network.host", context)
+    plan("--fail-if-build", "--allow", "network.host", context)
+    assert plan("--fail-if-build", context, ok=False).returncode == 1
+
+
+def test_a_plan_warns_of_filters_that_mean_nothing(plan: Run, planned: Path) -> None:
+    told = plan("--no-cache-filter", "biuld", "--no-cache-filter", "RUN cat src/a > /out", planned).stderr
+    assert told == "warning: --no-cache-filter biuld: no stage or step is called so; did you mean build?\n"
+
+
+def test_no_path_of_this_machine_is_in_a_plan_or_in_progress(
+    pybuild: Run, plan: Run, planned: Path, tmp_path: Path
+) -> None:
+    document = json.loads(plan("--format", "json", planned).stdout)
+    assert document["steps"][1]["slot"] == "Buildfile\nbuild\nWorkdirStep"
+    assert str(tmp_path) not in json.dumps(document)
+    shown = pybuild("build", "--progress", "rawjson", ".", cwd=planned).stderr.splitlines()
+    slots = {event["slot"] for event in map(json.loads, shown) if event.get("slot")}
+    assert slots >= {"Buildfile\nbuild\nFROM", "Buildfile\n1\nCOPY"}
+    assert str(tmp_path) not in "".join(shown)

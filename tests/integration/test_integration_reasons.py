@@ -173,7 +173,7 @@ def test_a_step_that_gave_the_same_result_says_so_and_is_no_cause(
     # The variable is in the key of the next step too, which gives the same result as well.
     assert after.same and [reason.part for reason in after.reasons] == ["arg V"]
     assert details(copy) == ["a (content)"] and not copy.same
-    assert "same result as before: later steps stay cached" in done.stderr
+    assert "same result as before: no later step is rebuilt for it" in done.stderr
 
 
 def test_a_record_that_was_pruned_is_the_reason(pybuild: Run, store: Path, context: Path) -> None:
@@ -270,4 +270,5 @@ def test_pruning_leaves_its_day_as_the_reason(pybuild: Run, store: Path, context
     pybuild("build", "--output", "type=cacheonly", context)
     found = details(find(last(store), "COPY"))
     assert len(found) == 1 and found[0].startswith("evicted by prune on 20"), found
+    assert details(find(last(store), "FROM")) == ["not in the store any more"]
     assert "evicted by prune on 20" in pybuild("explain").stdout

@@ -188,3 +188,23 @@ def test_what_a_bind_shows_is_not_told_as_a_fingerprint() -> None:
     old, new = (Part("mount", "bind /m", f"source=/ owner=0:0 ro {digit * 32}") for digit in "ab")
     (reason,) = explain([new], [old])
     assert reason.detail == "mount bind /m: the files that it shows changed"
+
+
+def test_a_new_line_is_not_taken_for_what_another_said_long_ago(
+    pybuild: Run, store: Path, context: Path
+) -> None:
+    """Only what the last build said, or those that failed after it, can have become another line."""
+    file = context / "Buildfile"
+
+    def build(*lines: str, ok: bool = True) -> None:
+        file.write_text("\n".join(["FROM base", *(f"RUN {line}" for line in lines)]) + "\n")
+        pybuild("build", context, ok=ok)
+
+    build("echo one > /a", "echo two > /b")
+    build("echo one > /a", "echo three > /b")
+    build("echo one > /a", "true", "echo three > /b")
+    assert details(find(last(store), "RUN true")) == ["never built before"]
+    # A line that never came to its end has become none.
+    build("echo one > /a", "true", "false", ok=False)
+    build("echo one > /a", "true", "echo four > /b")
+    assert details(find(last(store), "RUN echo four")) == ["command: 'echo three > /b' → 'echo four > /b'"]

@@ -118,6 +118,25 @@ def test_only_the_result_travels_in_mode_min(machine: NewMachine, tmp_path: Path
     assert two.steps["RUN echo side > /side"]["outcome"] == "miss"
 
 
+def test_the_way_to_the_first_cause_leads_through_stages_on_another_machine(
+    machine: NewMachine, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    first, second = machine(), machine()
+    first.build("--cache-to", f"type=local,dest={cache},mode=max")
+    second.write("src/a", "other\n")
+    second.build("--cache-from", f"type=local,src={cache}")
+    explained = json.loads(second.command("explain", "--format", "json"))
+    steps = {step["title"].split("] ")[-1]: step for step in explained["steps"]}
+    names = {step["step"]: title for title, step in steps.items()}
+    assert [names[number] for number in steps["RUN echo done > /done"]["chain"]] == [
+        "COPY --from=build /w/out /out",
+        "RUN echo side > /side",
+        "RUN cat src/* > out && date +%N > stamp",
+        "COPY src /w/src",
+    ]
+
+
 def test_a_miss_elsewhere_is_explained_by_the_nearest_record_there(
     machine: NewMachine, tmp_path: Path
 ) -> None:
@@ -170,6 +189,8 @@ def test_files_that_changed_since_another_machine_are_named(machine: NewMachine,
         "COPY --exclude=*.log . /app: 5 files changed: run.sh (mode 0644 → 0755), src/a (content), "
         in second.command("explain")
     )
+    told = second.command("explain", "--diff")
+    assert "src/a: not here: it was compared with what a remote cache has" in told and "+new" in told
     # A third machine goes back to the first one's files: told against the second's, and a hit with the first's.
     three = third.build("--cache-from", f"type=local,src={again}")
     assert three.reasons("COPY")[0] == "run.sh (mode 0755 → 0644)" and len(three.reasons("COPY")) == 5

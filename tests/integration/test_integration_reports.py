@@ -27,6 +27,23 @@ def project(context: Path) -> Path:
     return context
 
 
+def test_steps_are_told_in_the_order_of_the_build_file(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    """Also where a stage waits for another that stands below it in the list of those that began."""
+    (context / "Buildfile").write_text(
+        "FROM base AS made\nCOPY a /a\nRUN say first > /b\nFROM base\nCOPY --from=made /b /b\nRUN say last > /c\n"
+    )
+    (context / "a").write_text("1")
+    files = [tmp_path / name for name in ("r.md", "r.xml", "r.html")]
+    pybuild("build", *(word for file in files for word in ("--report", file)), context)
+    for file in files:
+        text = file.read_text()
+        begin = text.index("Why steps") if file.suffix == ".html" else 0
+        places = [
+            text.index(word, begin) for word in ("COPY a /a", "RUN say first", "COPY --from", "RUN say last")
+        ]
+        assert places == sorted(places), file
+
+
 def test_several_reports_of_one_build(pybuild: Run, project: Path, tmp_path: Path) -> None:
     names = [tmp_path / name for name in ("r.json", "r.md", "r.xml")]
     flags = [word for name in names for word in ("--report", name)]

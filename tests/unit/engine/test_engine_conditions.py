@@ -10,7 +10,11 @@ from builder.engine.conditions import METRICS, Facts, check_stages, judge, parse
 from builder.errors import UsageError
 from builder.events import LayerSize, Outcome, Reason, StageNode, StepFinished, StepStarted, Traffic
 
-STAGES = (StageNode(0, "build", "base"), StageNode(2, "stage-2", "scratch", (0,), True))
+STAGES = (
+    StageNode(0, "build", "base"),
+    StageNode(2, "stage-2", "scratch", (0,), True),
+    StageNode(3, "tests", "build"),
+)
 
 
 def step(
@@ -28,6 +32,7 @@ FACTS = Facts(
         ),
         step(4, "[stage-2 1/1] COPY --from=build /a /", Outcome.HIT, 2),
         step(5, "exporting to image", Outcome.DONE, -1),
+        step(6, "[tests 1/1] RUN --network=none  --mount=type=cache,target=/c [ -f x ]", Outcome.DONE, 3),
     ),
     stages=STAGES,
     seconds=61.5,
@@ -68,6 +73,22 @@ FACTS = Facts(
         ("hit:stage-2", True, "hit"),
         ("hit:build/RUN pop", False, 'the stage has no step "RUN pop"; did you mean "RUN pip install -r x"?'),
         ("hit:build/9", False, 'the stage has no step "9"'),
+        # Brackets are what they are, and people leave flags out; a step that was done is none that was found.
+        (
+            "hit:tests/RUN [ -f",
+            False,
+            "[tests 1/1] RUN --network=none --mount=type=cache,target=/c [ -f x ] is a done",
+        ),
+        (
+            "hit:tests/RUN --network=none",
+            False,
+            "[tests 1/1] RUN --network=none --mount=type=cache,target=/c [ -f x ] is a done",
+        ),
+        (
+            "hit:tests/RUN [ -d",
+            False,
+            'the stage has no step "RUN [ -d"; did you mean "RUN --network=none --mount=type=cache,target=/c [ -f x ]"?',
+        ),
         ("hit:build/RUN a>=b", False, 'the stage has no step "RUN a>=b"'),
     ],
 )

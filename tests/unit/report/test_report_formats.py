@@ -119,7 +119,7 @@ def test_markdown_says_it_all() -> None:
     assert "| <code>hit-rate&#62;=0.8</code> | ❌ not met | <code>0.5</code> |" in text
     assert "| <code>&#91;build 2/2&#93; COPY . /</code> | 🔨 miss | 0.7s | 20 B |" in text
     assert "<code>A: '1' → '2'</code>" in text
-    assert "later steps stay cached" in text
+    assert "no later step is rebuilt for it" in text
     assert "| <code>sha256:01</code> | 100 B | <code>&#91;build 1/2&#93; FROM base</code> |" in text
     assert "### Warnings" in text
     bad = render_markdown(failed())
