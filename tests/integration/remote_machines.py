@@ -55,11 +55,14 @@ class Built:
 def patient(args: tuple[str | Path, ...]) -> list[str | Path]:
     """No cache is given up because the machine is busy, where a test does not say how long to wait for it."""
     return [
-        f"{arg},wait=600"
-        if before == "--cache-from" and str(arg).startswith("type=") and ",wait=" not in str(arg)
-        else arg
+        _patient(str(arg)) if before == "--cache-from" else arg
         for before, arg in zip(("", *args), args, strict=False)
     ]
+
+
+def _patient(cache: str) -> str:
+    whole = cache if "=" in cache else f"type=registry,ref={cache}"
+    return whole if ",wait=" in whole else f"{whole},wait=600"
 
 
 class Machine:

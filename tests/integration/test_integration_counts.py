@@ -173,11 +173,11 @@ def test_one_edited_file_is_the_only_one_read(built: tuple[Path, Path], tmp_path
     time.sleep(0.05)
     build(tmp_path / "context", tmp_path / "store")
     (tmp_path / "context/src/d3/f3").write_bytes(b"x" * 300)
-    log = tmp_path / "log"
     command = [sys.executable, "-m", "builder", "build", "-q", "-o", "type=cacheonly"]
     command += ["--store", str(tmp_path / "store"), str(tmp_path / "context")]
-    subprocess.run(["strace", "-f", "-o", log, *command], check=True, capture_output=True)
-    text = log.read_text()
+    # A file for each thread: no line is cut in two by that of another one.
+    subprocess.run(["strace", "-ff", "-o", tmp_path / "log", *command], check=True, capture_output=True)
+    text = "".join(log.read_text() for log in tmp_path.glob("log.*"))
     folder = re.search(
         rf'openat\(AT_FDCWD, "{tmp_path}/context", \S*O_DIRECTORY\S*\) = (\d+)\n(?!.* close)', text
     )

@@ -144,7 +144,7 @@ def test_the_environment_may_hold_the_password(
     pybuild("build", "-t", f"{host}/app", "--push", "--cache-to", cache, project)
     (project / "child").write_text(f"FROM {host}/app\nRUN true\n")
     pybuild("build", *other_store(tmp_path, "second"), "-f", project / "child", project)
-    done = pybuild("build", *other_store(tmp_path, "third"), "--cache-from", cache, project)
+    done = pybuild("build", *other_store(tmp_path, "third"), "--cache-from", f"{cache},wait=600", project)
     assert "2 hits" in done.stderr  # the base is in an archive
     for file in (tmp_path / "store").rglob("*"):
         assert not file.is_file() or auth.encode() not in file.read_bytes()

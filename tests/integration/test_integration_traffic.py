@@ -54,7 +54,7 @@ def test_push_pull_and_remote_cache(pybuild: Run, context: Path, tmp_path: Path,
     (context / "Buildfile").write_text("FROM scratch\nCOPY noise /noise2\nCOPY more /more2\n")
     pybuild("build", "--cache-to", f"{cache},mode=max,wait=600", "--report", report, context)
     assert SIZE < traffic(report)["pushed"] < SIZE + 10_000
-    third = ["--store", tmp_path / "third", "--cache-from", cache, "--report", report]
+    third = ["--store", tmp_path / "third", "--cache-from", f"{cache},wait=600", "--report", report]
     pybuild("build", *third, "-o", "type=cacheonly", context)
     lazy = traffic(report)
     told = json.loads(report.read_text())

@@ -274,7 +274,9 @@ def survives(text):
         assert decode(encode(file), "f") == file
         once = format_text(text, "f")
         assert format_text(once, "f") == once
-    assert time.process_time() - started < 2 * max(1, len(text) / 65536)
+    assert time.process_time() - started < 20 * max(
+        1, len(text) / 65536
+    )  # milliseconds, unless it is quadratic
 
 
 def test_accidents():

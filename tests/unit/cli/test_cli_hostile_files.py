@@ -36,7 +36,7 @@ def test_what_a_file_costs(
     Path("Dockerfile").write_text(FILES[name])
     start = time.process_time()  # of this process alone: the machine may be busy
     status = main(["check"])
-    assert time.process_time() - start < 10  # a second or two; what was quadratic took a minute and more
+    assert time.process_time() - start < 40  # a second or two; what was quadratic took a minute and more
     shown = capsys.readouterr().out
     assert status in (0, 2) and len(shown) < 30_000, shown[:500]
 

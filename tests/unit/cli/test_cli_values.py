@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.cli import values
+from builder.cli.caches import parse_cache_from, parse_cache_to
 from builder.cli.outputs import check_standard_output, parse_output
 from builder.cli.secrets import read_secret
 from builder.engine.request import Output
@@ -191,6 +192,14 @@ def test_contexts_and_lists() -> None:
 def test_counts_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--jobs needs a number from 1 on"):
         values.count("--jobs", text)
+
+
+def test_a_cache_may_be_only_its_reference() -> None:
+    name = "127.0.0.1:5000/app/cache:main"
+    for parse in (parse_cache_from, parse_cache_to):
+        spec = parse(name)
+        assert (spec.type, dict(spec.attributes)) == ("registry", {"ref": name})
+        assert spec.attributes == parse(f"type=registry,ref={name}").attributes
 
 
 def test_choices() -> None:

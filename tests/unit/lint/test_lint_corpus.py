@@ -131,4 +131,4 @@ def test_time_grows_with_the_file(line: str) -> None:
     begin = time.process_time()
     build_warnings(file)
     apply_rules(RULES, Facts(file, LintOptions()), CheckOptions())
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 40
