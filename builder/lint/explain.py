@@ -40,7 +40,7 @@ In the file itself:
 | anywhere | `# hadolint global ignore=A,B` | leaves rules out for the whole file |
 | above an instruction | `# hadolint shell=bash` | the shell that ShellCheck shall take, to the end of the stage |
 
-Parts of `check=` are joined by `;`. `--build-arg BUILDKIT_DOCKERFILE_CHECK=skip=…` takes the place of the file's own line.
+Parts of `check=` are joined by `;`, without blanks: what stands behind one is not read, as by BuildKit, nor is a first line that begins with one. `--build-arg BUILDKIT_DOCKERFILE_CHECK=skip=…` takes the place of the file's own line.
 
 Rules of hadolint that are not here: what the language forbids anyhow (DL3021, DL3023, DL3043, DL3061, DL4000), what a rule of BuildKit covers
 (DL3000, DL3012, DL3024, DL3025, DL3029, DL3044, DL3063, DL3064, DL3065, DL4003, DL4004), and what needs a policy of your own (DL3026, DL3048 to

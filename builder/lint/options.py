@@ -91,9 +91,11 @@ def check_options(file: BuildFile, build_args: Mapping[str, str]) -> CheckOption
     if given is not None:
         return parse_check(given)
     for directive in file.directives:
+        if not file.lines[directive.span.line - 1].startswith("#"):
+            break  # BuildKit, which looks for this one by name, gives up at blanks in front
         if directive.name == "check":
             try:
-                return parse_check(directive.value)
+                return parse_check(directive.value.partition(" ")[0])  # BuildKit reads no further
             except UsageError as error:
                 raise _bad_line(file, directive.span, error) from None
     return CheckOptions()

@@ -9,7 +9,7 @@ from builder.buildfile.parse import parse
 from builder.errors import BuildFileError, UsageError
 from builder.lint.check import build_warnings, violation
 from builder.lint.comments import Comments, shell_of
-from builder.lint.options import CheckOptions, parse_check
+from builder.lint.options import CheckOptions, check_options, parse_check
 
 TEXT = "FROM alpine:3 as base\ncopy a /a\n"
 
@@ -34,6 +34,25 @@ def rules(text: str, *only: str, **options: object) -> list[str]:
 )
 def test_what_a_check_line_says(text: str, wanted: CheckOptions) -> None:
     assert parse_check(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("head", "skipped"),
+    [
+        ("# check=skip=A", True),
+        ("#check = skip=A,B", True),
+        ("# check=skip=A ;skip=B error=x", True),
+        ("# check=skip=B, A", False),  # BuildKit reads to the first blank
+        ("#!/x\n# check=skip=A", True),
+        ("# check=skip=A\n # escape=`", True),
+        # Nor does it look behind blanks at the beginning of a line.
+        (" # check=skip=A", False),
+        ("\t# escape=`\n# check=skip=A", False),
+    ],
+)
+def test_where_the_line_of_a_file_is_found(head: str, skipped: bool) -> None:
+    file = parse(f"{head}\nFROM scratch\n".encode(), "Buildfile")
+    assert ("A" in check_options(file, {}).skip) is skipped
 
 
 @pytest.mark.parametrize(
@@ -68,7 +87,7 @@ def test_a_check_line_that_cannot_be_read_is_an_error_at_its_place() -> None:
         ("", ["FromAsCasing", "ConsistentInstructionCasing"]),
         ("#check=skip=all\n", []),
         ("# check=skip=FromAsCasing\n", ["ConsistentInstructionCasing"]),
-        ("# check=skip=FromAsCasing, ConsistentInstructionCasing;error=true\n", []),
+        ("# check=skip=FromAsCasing,ConsistentInstructionCasing;error=true\n", []),
         ("# hadolint global ignore=FromAsCasing\n", ["ConsistentInstructionCasing"]),
         ("# hadolint ignore=FromAsCasing\n", ["ConsistentInstructionCasing"]),
         ("# hadolint ignore = DL3006 , FromAsCasing # text\n", ["ConsistentInstructionCasing"]),
