@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builder.cache.key import Part
-from builder.graph.steps import CopyStep, MountSpec, RunStep, WorkdirStep
+from builder.graph.steps import CopyStep, FromScratch, MountSpec, RunStep, WorkdirStep
 
 
 def run_parts(
@@ -52,9 +52,10 @@ def mount_part(mount: MountSpec, content: str = "") -> Part:
 
     What caches have become, secrets and agents are left out: they may differ from run to run by design.
     """
+    inside = isinstance(mount.origin, FromScratch) and mount.source != "/"
     described = [
         f"id={mount.id}" if mount.kind in ("secret", "ssh") else "",
-        f"source={mount.source}" if mount.kind == "bind" or content else "",
+        f"source={mount.source}" if mount.kind == "bind" or content or inside else "",
         f"mode={mount.mode}" if mount.mode is not None else "",
         f"owner={mount.uid}:{mount.gid}",
         f"size={mount.size}" if mount.size else "",

@@ -42,7 +42,9 @@ def cache_name(spec: MountSpec, begin: str = "") -> str:
     are called `begin`.
     """
     begin = begin or str(spec.origin)
-    identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{begin}\0{spec.source}"
+    # Of one that begins empty the source is a folder inside.
+    source = "/" if isinstance(spec.origin, FromScratch) else spec.source
+    identity = f"{spec.id}\0{spec.mode}\0{spec.uid}:{spec.gid}\0{begin}\0{source}"
     return digest_of(identity.encode()).hex[:32]
 
 
@@ -95,7 +97,7 @@ class Mounts:
         if spec.kind == "secret":
             return self._secret(spec)
         if spec.kind == "cache":
-            return [Mount(spec.target, source=self._cache(spec), read_only=spec.read_only)]
+            return [self._cache_mount(spec)]
         if spec.kind == "bind":
             return [Mount(spec.target, source_fd=self._bind(spec), read_only=spec.read_only)]
         raise StepError(f"RUN --mount=type={spec.kind} is not supported yet")
@@ -175,6 +177,15 @@ class Mounts:
             ) from error
         self._stack.callback(os.close, inside)
         return inside
+
+    def _cache_mount(self, spec: MountSpec) -> Mount:
+        path = self._cache(spec)
+        if spec.source == "/" or not isinstance(spec.origin, FromScratch):
+            return Mount(spec.target, source=path, read_only=spec.read_only)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._stack.callback(os.close, fd)
+        inside = self._inside(fd, clamp(spec.source), spec)
+        return Mount(spec.target, source_fd=inside, read_only=spec.read_only)
 
     def _cache(self, spec: MountSpec) -> str:
         """The folder of a cache, new ones made as asked; `locked` waits for others, `private` gets one nobody else uses.

@@ -10,7 +10,7 @@ from builder.errors import BuildFileError
 from builder.graph.paths import clean_path, join_path
 from builder.graph.places import mistake, narrow, suggest, together
 from builder.graph.steps import FromContext, FromScratch, MountSpec, Origin
-from builder.value import dataclass, field
+from builder.value import dataclass, field, replace
 
 KINDS = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARINGS = ("shared", "private", "locked")
@@ -154,6 +154,9 @@ class _Draft:
             env=self._variable(),
             required=self._flag("required"),
         )
+        if kind == "cache" and isinstance(spec.origin, FromScratch) and spec.source != "/":
+            # As in BuildKit: a folder inside a cache is as it is.
+            spec = replace(spec, mode=_DEFAULT_MODES["cache"], uid=0, gid=0)
         if kind == "ssh" and "source" in self.given:
             raise self.bad("an ssh mount takes no source", "name the agent with id=", "source")
         return spec
@@ -183,12 +186,6 @@ class _Draft:
         if kind not in ("bind", "cache"):
             return None
         if not name and kind == "cache":
-            if clean_path("/" + self.given.get("source", "")) != "/":
-                raise self.bad(
-                    "the source of a cache is a folder of no stage",
-                    "add from=STAGE, or leave out source",
-                    "source",
-                )
             return FromScratch()
         if _is_number(name):
             raise self.bad(

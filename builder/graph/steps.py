@@ -54,7 +54,8 @@ class InlineFile:
 class MountSpec:
     """One `RUN --mount`, checked and expanded. `kind` is bind, cache, tmpfs, secret or ssh.
 
-    `origin` and `source` say what a bind shows or a cache begins with; `source` is absolute within it.
+    `origin` and `source` say what a bind shows or a cache begins with; `source` is absolute within it. Of a cache that begins
+    empty (`FromScratch`) it is the folder inside that is shown.
     `target` is absolute and clean, and empty for a secret that is only the variable `env`. A bind that is not
     `read_only` takes writes and forgets them. `id` names a cache (with its namespace), a secret or an agent.
     `mode` is None where a kind has none; `size` is the limit of a tmpfs in bytes, 0 for none.

@@ -71,6 +71,26 @@ def test_another_owner_mode_or_beginning_is_another_mount(
     assert (tmp_path / "out" / "a").read_text().split() == ["given", "0"]
 
 
+def test_a_folder_inside_a_mount_is_shown(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    lines = [
+        "RUN --mount=type=cache,id=c,target=/c mkdir -p /c/d/e && touch /c/d/e/f && ln -s /etc /c/out && ln -s d/e /c/in",
+        # The owner and mode are those of a mount that is made, and so no part of this one.
+        "RUN --mount=type=cache,id=c,target=/x,source=d/e,uid=5,mode=700 ls /x > /seen; touch /x/g",
+        "RUN --mount=type=cache,id=c,target=/x,source=in ls /x >> /seen",
+    ]
+    text = "FROM base AS a\n" + "\n".join(lines)
+    (context / "Buildfile").write_text(f"{text}\nFROM scratch\nCOPY --from=a /seen /\n")
+    pybuild("build", "-o", tmp_path / "out", context)
+    assert (tmp_path / "out" / "seen").read_text() == "f\nf\ng\n"
+    # A link leads to what is in the mount, not to this machine.
+    for inside, column in (("nope", 39), ("out", 39), ("d/../../etc", 1)):
+        line = f"RUN --mount=type=cache,id=c,target=/x,source={inside} ls /x\n"
+        (context / "Buildfile").write_text(f"{text}\n{line}")
+        failed = pybuild("build", context, ok=False)
+        shown = f'Buildfile:5:{column}: error: the source "/{inside.split("/")[-1]}" of a mount is not there'
+        assert shown in failed.stderr
+
+
 def test_what_a_mount_begins_with_is_a_part_of_it_and_of_the_key(
     pybuild: Run, context: Path, tmp_path: Path
 ) -> None:

@@ -1,2 +1,0 @@
-FROM scratch
-RUN --mount=type=cache,target=/cache,source=/seed make
