@@ -1,4 +1,5 @@
 /* Listings that mean the same on every machine: contents by SHA-256, of which the first half is enough to tell what changed. */
+#include "delta.h"
 #include "error.h"
 #include "known.h"
 #include "listing.h"
@@ -12,8 +13,7 @@ static void first_half(const pb_digest *digest, pb_fingerprint *ret)
     memcpy(ret->bytes, digest->bytes, sizeof ret->bytes);
 }
 
-/* What a file or link holds. */
-static int find_content(pb_tree *tree, uint32_t node, pb_known *known, pb_fingerprint *ret, uint64_t *hashed, pb_error *error)
+int pb_portable_content(pb_tree *tree, uint32_t node, pb_known *known, pb_fingerprint *ret, uint64_t *hashed, pb_error *error)
 {
     pb_fingerprint content = tree->nodes[node].content;
     int is_file = S_ISREG(tree->nodes[node].mode), failed;
@@ -32,7 +32,7 @@ static int find_content(pb_tree *tree, uint32_t node, pb_known *known, pb_finger
     return 0;
 }
 
-static int find_xattrs(const pb_tree *tree, uint32_t node, pb_fingerprint *ret, pb_error *error)
+int pb_portable_xattrs(const pb_tree *tree, uint32_t node, pb_fingerprint *ret, pb_error *error)
 {
     PB_CLOSE int fd = pb_tree_open_node(tree, node, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, error);
     pb_digest digest;
@@ -67,9 +67,9 @@ static int select_node(pb_tree *tree, uint32_t node, const pb_ignore *exclude, p
     for (size_t i = 0; !failed && i < ret->list.count; i++) {
         uint32_t item = ret->list.items[i];
         if (S_ISREG(tree->nodes[item].mode) || S_ISLNK(tree->nodes[item].mode))
-            failed = find_content(tree, item, known, &ret->content[i], hashed, error);
+            failed = pb_portable_content(tree, item, known, &ret->content[i], hashed, error);
         if (!failed && !S_ISLNK(tree->nodes[item].mode) && memcmp(&tree->nodes[item].xattrs, &none, sizeof none))
-            failed = find_xattrs(tree, item, &ret->xattrs[i], error);
+            failed = pb_portable_xattrs(tree, item, &ret->xattrs[i], error);
     }
     return failed ? failed : pb_selection_complete(tree, node, ret, error);
 }

@@ -158,6 +158,31 @@ int pb_tree_portable(pb_tree *tree, uint32_t node, const pb_ignore *exclude, int
 int pb_tree_save_portable(pb_tree *tree, const uint32_t *nodes, size_t count, const pb_ignore *exclude, int flags,
                           pb_known *known, const char *file, uint64_t *hashed, pb_error *error);
 
+/* --- parts of a folder (delta.c, deltalisting.c): what is new in it since others were told -------------------------------- */
+
+typedef struct pb_delta pb_delta;
+
+/* If so many parts are kept: entries that a new part has to have, how much they weigh (bytes of files, and a header each), what it
+ * has to remove; and of the weight of the parts that are kept, how much is of entries that are still as they say. */
+typedef struct {
+    uint64_t changed, fresh, gone, total, live;
+} pb_delta_sum;
+
+/* All of a tree, hashed by SHA-256, as far as `known` does not know it. Tree and known are the caller's, and stay as they are while
+ * this lives. Sockets are left out. */
+int pb_delta_new(pb_tree *tree, pb_known *known, pb_delta **ret, pb_error *error);
+void pb_delta_free(pb_delta *delta);
+/* The listing of the next part that is there, at most 64 in all; -EBADMSG if it is damaged. */
+int pb_delta_add(pb_delta *delta, const uint8_t *listing, size_t size, pb_error *error);
+/* For each number of parts to keep, from none to all: `ret` has one more than were added. */
+int pb_delta_sums(pb_delta *delta, pb_delta_sum *ret, pb_error *error);
+/* Choose what a new part has if the first `kept` are kept. */
+int pb_delta_choose(pb_delta *delta, uint32_t kept, pb_error *error);
+/* The listing of that part, to a new file; before it is divided. */
+int pb_delta_save(const pb_delta *delta, const char *file, pb_error *error);
+/* Divide it into packs, at least one: of several the first has what is no file, and each file is in one that its path alone says. */
+int pb_delta_divide(pb_delta *delta, uint32_t packs, pb_error *error);
+
 /* --- known hashes (facts.c) ---------------------------------------------------------------------------------- */
 
 /* Hashes of files that were just written, or whose folder was kept as it is, by inode, size and mtime, so that nobody has to read
@@ -294,9 +319,9 @@ enum {
  * to seconds; xattrs as SCHILY.xattr.), parents before children, whiteouts before siblings. Times later than `max_mtime`
  * (ns, -1: none) are clamped. Sockets are skipped. What `facts` (the caller's, or NULL) knows of files need not be asked of them. */
 int pb_tar_open(int dir_fd, int flags, int64_t max_mtime, pb_facts *facts, pb_tar_writer **ret, pb_error *error);
-/* Begin anew with a part of the entries: 0 has all that are no files, 1 to `parts` the files, told apart by their names alone, so
- * that a change touches few parts. Each is an archive of its own; the folder is read once for all of them. */
-int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t max_mtime, pb_error *error);
+/* A tar of one pack of a delta's new part, after pb_delta_divide: the first begins with what is to be removed, entries of type 'R'
+ * without anything but a path. Each pack is an archive of its own; what has changed since it was compared is -ESTALE. */
+int pb_tar_of_delta(const pb_delta *delta, uint32_t pack, pb_tar_writer **ret, pb_error *error);
 /* Fill `buffer` with the next bytes: how many, 0 at the end (after the two zero blocks). With PB_TAR_PIECES these are pieces of some
  * 320 KiB, at least 64, that begin with an entry or behind a full buffer. Where one ends depends on nothing before its beginning,
  * so that the same entries make the same pieces wherever they stand. */
@@ -311,7 +336,8 @@ void pb_tar_free(pb_tar_writer *writer);
 typedef struct pb_untar pb_untar;
 enum {
     PB_UNTAR_LAYER = 1, /* .wh. entries become overlay whiteouts and opaque marks; else they are plain files */
-    PB_UNTAR_USERXATTR = 2 /* opaque marks in user.overlay. instead of trusted.overlay. */
+    PB_UNTAR_USERXATTR = 2, /* opaque marks in user.overlay. instead of trusted.overlay. */
+    PB_UNTAR_REMOVALS = 4   /* entries of type 'R' remove what is there; else they are of an unknown kind, and mean nothing */
 };
 typedef struct {
     uint64_t entries, bytes;

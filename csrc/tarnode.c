@@ -113,7 +113,9 @@ static int put_folder(pb_tar_writer *writer, uint32_t node, pb_tar_entry *out, c
             failed = put_whiteout(writer, marked, ".wh..opq");
         }
     }
-    return failed ? pb_fail(error, -failed, "archive", "%s", path) : pb_tar_push_children(writer, node, error);
+    if (failed)
+        return pb_fail(error, -failed, "archive", "%s", path);
+    return writer->delta ? 0 : pb_tar_push_children(writer, node, error); /* of a delta all that is wanted is there */
 }
 
 /* The descriptor of a folder; it belongs to the writer. */
@@ -140,7 +142,8 @@ int pb_tar_open_file(pb_tar_writer *writer, uint32_t node, pb_error *error)
     fd = openat(folder, pb_tree_name(writer->tree, node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &now))
         return pb_fail(error, errno, "open", "%s", pb_tree_name(writer->tree, node));
-    if (!S_ISREG(now.st_mode) || (uint64_t)now.st_size != from->size)
+    if (!S_ISREG(now.st_mode) || (uint64_t)now.st_size != from->size ||
+        (writer->delta && !pb_tree_unchanged(writer->tree, node, &now)))
         return pb_fail_detail(error, ESTALE, "archive", pb_tree_name(writer->tree, node), "it changed while it was read");
     return pb_take_fd(&fd);
 }
@@ -216,7 +219,7 @@ int pb_tar_put_node(pb_tar_writer *writer, uint32_t node, size_t filled, pb_erro
                  .mode = from->mode,
                  .uid = from->uid,
                  .gid = from->gid,
-                 .mtime = seconds(writer, from->mtime),
+                 .mtime = writer->delta && !S_ISREG(from->mode) ? 0 : seconds(writer, from->mtime),
                  .xattrs = &none};
     int failed;
 

@@ -48,7 +48,8 @@ void pb_tar_free(pb_tar_writer *writer)
         return;
     if (writer->folder_fd >= 0)
         close(writer->folder_fd);
-    pb_tree_free(writer->tree);
+    if (!writer->delta)
+        pb_tree_free(writer->tree);
     pb_hasher_free(writer->hasher);
     pb_linkmap_free(&writer->links);
     pb_doubles_free(&writer->doubles);
@@ -59,43 +60,45 @@ void pb_tar_free(pb_tar_writer *writer)
     free(writer);
 }
 
-/* Whether an entry is in the part that was asked for. Folders are gone through in any case. */
-static int is_selected(const pb_tar_writer *writer, uint32_t node)
+int pb_tar_of_delta(const pb_delta *delta, uint32_t pack, pb_tar_writer **ret, pb_error *error)
 {
-    const char *name = pb_tree_name(writer->tree, node);
-    pb_fingerprint hash;
-    uint32_t number;
+    pb_tar_writer *writer = calloc(1, sizeof *writer);
+    int failed = !writer ? -ENOMEM : !delta->starts || pack >= delta->packs ? -EINVAL : 0;
 
-    if (!writer->parts)
-        return 1;
-    if (!S_ISREG(writer->tree->nodes[node].mode))
-        return writer->part == 0;
-    pb_hash_bytes((const uint8_t *)name, strlen(name), NULL, &hash);
-    number = (uint32_t)hash.bytes[12] << 24 | (uint32_t)hash.bytes[13] << 16 | (uint32_t)hash.bytes[14] << 8 | hash.bytes[15];
-    return writer->part == 1 + number % writer->parts;
+    if (!failed) {
+        writer->folder_fd = -1;
+        writer->flags = PB_TAR_ROOTFS;
+        writer->delta = delta;
+        writer->tree = delta->tree;
+        writer->gone_end = pack ? 0 : delta->gone.size;
+        writer->max_mtime = -1;
+        failed = pb_doubles_find(writer->tree, NULL, &writer->doubles);
+        for (uint32_t i = delta->starts[pack + 1]; !failed && i-- > delta->starts[pack];)
+            failed = pb_nodes_add(&writer->stack, delta->order.items[i]);
+    }
+    if (failed) {
+        pb_tar_free(writer);
+        return pb_fail(error, -failed, "archive", "pack %u", pack);
+    }
+    *ret = writer;
+    return 0;
 }
 
-static int put_selected(pb_tar_writer *writer, uint32_t node, size_t filled, pb_error *error)
+/* The next path that is to be removed; what is in a folder that was removed needs no mention. */
+static int put_gone(pb_tar_writer *writer, pb_error *error)
 {
-    if (is_selected(writer, node))
-        return pb_tar_put_node(writer, node, filled, error);
-    return S_ISDIR(writer->tree->nodes[node].mode) ? pb_tar_push_children(writer, node, error) : 0;
-}
+    static const pb_text none;
+    const char *path = (const char *)writer->delta->gone.bytes + writer->gone_at;
+    size_t above = writer->gone_last ? strlen(writer->gone_last) : 0;
+    pb_tar_entry out = {.name = path, .linkname = "", .type = 'R', .xattrs = &none};
+    int failed;
 
-int pb_tar_select(pb_tar_writer *writer, uint32_t part, uint32_t parts, int64_t max_mtime, pb_error *error)
-{
-    if (!parts || part > parts)
-        return pb_fail(error, EINVAL, "archive", "part %u of %u", part, parts);
-    writer->file_left = 0;
-    pb_linkmap_free(&writer->links);
-    memset(&writer->links, 0, sizeof writer->links);
-    writer->pending.size = writer->pending.taken = 0;
-    writer->stack.count = 0;
-    writer->state = 0;
-    writer->part = part;
-    writer->parts = parts;
-    writer->max_mtime = max_mtime;
-    return pb_tar_push_children(writer, 0, error);
+    writer->gone_at += strlen(path) + 1;
+    if (above && !strncmp(writer->gone_last, path, above) && path[above] == '/')
+        return 0;
+    writer->gone_last = path;
+    failed = pb_tar_put_entry(&writer->pending, &out);
+    return failed ? pb_fail(error, -failed, "archive", "%s", path) : 0;
 }
 
 static int add_stretch(pb_tar_writer *writer, uint32_t file, uint64_t at, size_t size)
@@ -158,6 +161,12 @@ static int64_t plan(pb_tar_writer *writer, size_t size, pb_error *error)
             continue;
         if (writer->state == FINISHED)
             break;
+        if (writer->gone_at < writer->gone_end) {
+            cut = put_gone(writer, error);
+            if (cut < 0)
+                return cut;
+            continue;
+        }
         if (!writer->stack.count) {
             writer->state = FINISHED;
             if (pb_text_add(&writer->pending, NULL, 2 * PB_TAR_BLOCK))
@@ -165,7 +174,7 @@ static int64_t plan(pb_tar_writer *writer, size_t size, pb_error *error)
             continue;
         }
         pb_tree_pass(writer->tree, writer->passed++);
-        cut = put_selected(writer, writer->stack.items[--writer->stack.count], filled, error);
+        cut = pb_tar_put_node(writer, writer->stack.items[--writer->stack.count], filled, error);
         if (cut < 0)
             return cut;
         if (cut) {

@@ -2,6 +2,7 @@
 #ifndef PB_TARWRITE_H
 #define PB_TARWRITE_H
 
+#include "delta.h"
 #include "doubles.h"
 #include "facts.h"
 #include "linkmap.h"
@@ -35,7 +36,9 @@ struct pb_tar_writer {
     uint64_t file_at, file_left;
     size_t padding;
     int state;
-    uint32_t part, parts;       /* parts 0: everything */
+    const pb_delta *delta;      /* the caller's, as its tree is then; or NULL */
+    size_t gone_at, gone_end;   /* of the delta's paths to remove, those that are still to come */
+    const char *gone_last;      /* the last that was put */
 };
 
 /* Push a directory's children so that they come out sorted, whiteouts first. */

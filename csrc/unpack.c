@@ -181,6 +181,10 @@ int pb_unpacker_begin(pb_unpacker *unpacker, const pb_tar_member *entry, pb_erro
     }
     if (strlen(name) > 255)
         return pb_fail_detail(error, EBADMSG, "unpack", entry->path, "a part of its name is longer than 255 bytes");
+    if (entry->type == 'R' && unpacker->flags & PB_UNTAR_REMOVALS) {
+        forget_folder(unpacker); /* it may be what is removed */
+        return pb_unpack_removal(unpacker, name == path ? "" : above, name, error);
+    }
     if (entry->type < '0' || entry->type > '6')
         return 0; /* kinds of other systems, and notes such as a volume's label */
     folder = open_folder(unpacker, name == path ? "" : above);

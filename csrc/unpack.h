@@ -39,6 +39,8 @@ const char *pb_unpack_split(char *path);
 
 /* `.wh.NAME`: hides what the layers below have; what this layer has itself stays. 0 or a negative errno. */
 int pb_unpack_whiteout(const pb_unpacker *unpacker, int folder, const char *name);
+/* Remove what a folder has under a name; it need not be there. */
+int pb_unpack_removal(const pb_unpacker *unpacker, const char *folder, const char *name, pb_error *error);
 int pb_unpack_folder(pb_unpacker *unpacker, const pb_tar_member *entry, int folder, const char *name, const char *path,
                      pb_error *error);
 int pb_unpack_hard_link(pb_unpacker *unpacker, const pb_tar_member *entry, int folder, const char *name, const char *path,

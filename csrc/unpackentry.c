@@ -128,6 +128,20 @@ int pb_unpack_create(pb_unpacker *unpacker, int folder, const char *name, const 
     return pb_fail(error, errno, "create", "%s", path);
 }
 
+int pb_unpack_removal(const pb_unpacker *unpacker, const char *folder, const char *name, pb_error *error)
+{
+    PB_CLOSE int fd = pb_path_open(unpacker->root_fd, folder, O_RDONLY | O_DIRECTORY, 0);
+    struct stat stat;
+
+    if (fd < 0)
+        return fd == -ENOENT || fd == -ENOTDIR ? 0 : pb_fail(error, -fd, "remove", "%s/%s", folder, name);
+    if (fstatat(fd, name, &stat, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT ? 0 : pb_fail(error, errno, "remove", "%s/%s", folder, name);
+    if (S_ISDIR(stat.st_mode))
+        return pb_remove_tree(fd, name, error);
+    return unlinkat(fd, name, 0) ? pb_fail(error, errno, "remove", "%s/%s", folder, name) : 0;
+}
+
 int pb_unpack_folder(pb_unpacker *unpacker, const pb_tar_member *entry, int folder, const char *name, const char *path,
                       pb_error *error)
 {

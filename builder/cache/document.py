@@ -24,10 +24,16 @@ LARGEST = 16 << 20
 """Bytes that it may have."""
 LISTING = "application/vnd.pybuild.cache.listing.v1"
 """The media type of a listing: what the sources of a COPY were, to name the files that changed since."""
+PART = "application/vnd.pybuild.cache.mount.v1"
+"""The media type of a listing of a part of a cache mount."""
 LARGEST_LISTING = 128 << 20
 """Bytes that one may have, of some three million files; what is larger does not travel."""
 
+MOST_PARTS = 64
+"""Parts that a cache mount may have."""
+
 _VERSION = 1
+_MOST_PACKS = 1000
 _MOST_RECORDS = 100_000
 _MOST_PARTS = 10_000
 _LONGEST_SLOT = 4096
@@ -60,14 +66,35 @@ class RemoteRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class MountPart:
+    """What the folder of a cache mount has new since the parts before: packs, tars of which the first removes what was gone, and
+    the listing that says what they hold.
+    """
+
+    listing: Descriptor
+    packs: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteMount:
-    """The folder of a cache mount: its name in every store, the id that people know it by, and its packs: tars, of which the
-    first has the folders and the others the files.
+    """The folder of a cache mount: its name in every store, the id that people know it by, and its parts in their order.
+    `packs` are those of one as earlier versions wrote it: all of it, without listings.
     """
 
     name: str
     id: str
-    packs: tuple[Layer, ...]
+    packs: tuple[Layer, ...] = ()
+    parts: tuple[MountPart, ...] = ()
+
+    @property
+    def all_packs(self) -> tuple[Layer, ...]:
+        """All tars that make the folder, in their order."""
+        return (*self.packs, *(pack for part in self.parts for pack in part.packs))
+
+    @property
+    def blobs(self) -> tuple[Layer | Descriptor, ...]:
+        """All that has to be there for it."""
+        return (*self.all_packs, *(part.listing for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +169,14 @@ def _mount_object(mount: RemoteMount) -> dict[str, Any]:
         "name": mount.name,
         "id": mount.id,
         "packs": [_layer_object(pack) for pack in mount.packs],
+        **({"parts": [_part_object(part) for part in mount.parts]} if mount.parts else {}),
+    }
+
+
+def _part_object(part: MountPart) -> dict[str, Any]:
+    return {
+        "listing": _listing_object(part.listing),
+        "packs": [_layer_object(pack) for pack in part.packs],
     }
 
 
@@ -240,13 +275,13 @@ def _record(item: object) -> RemoteRecord:
     )
 
 
-def _listing(item: object) -> Descriptor:
+def _listing(item: object, media_type: str = LISTING) -> Descriptor:
     if not isinstance(item, dict):
         raise ValueError("listing")
     digest, size = parse_digest(_text(item, "digest", 140)), _whole(item, "size")
     if digest.algorithm != "sha256" or size > LARGEST_LISTING:
         raise ValueError("listing")
-    return Descriptor(LISTING, digest, size)
+    return Descriptor(media_type, digest, size)
 
 
 def _mount(item: object) -> RemoteMount:
@@ -257,5 +292,14 @@ def _mount(item: object) -> RemoteMount:
     return RemoteMount(
         name=name,
         id=_text(item, "id", 1024),
-        packs=tuple(_layer(pack) for pack in _list(item, "packs", 1000)),
+        packs=tuple(_layer(pack) for pack in _list(item, "packs", _MOST_PACKS)),
+        parts=tuple(_mount_part(part) for part in _list(item, "parts", MOST_PARTS)),
+    )
+
+
+def _mount_part(item: object) -> MountPart:
+    if not isinstance(item, dict):
+        raise ValueError("parts")
+    return MountPart(
+        _listing(item["listing"], PART), tuple(_layer(pack) for pack in _list(item, "packs", _MOST_PACKS))
     )

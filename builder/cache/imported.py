@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from builder.cache.document import LARGEST, RECORDS, Document, RemoteRecord, parse
+from builder.cache.document import Document, RemoteRecord
 from builder.cache.patience import Patience, PatientSource
 from builder.cache.place import Place
+from builder.cache.reading import read_document, read_small
 from builder.cache.spec import CacheSpec
 from builder.digest import Digest, digest_of
 from builder.errors import BuilderError, ImageError
@@ -130,8 +131,8 @@ class ImportedCache:
             document = self._read()
             self._by_key = {key: record for record in document.records for key in record.keys}
             layers = [record.layer for record in document.records if record.layer is not None]
-            layers += [pack for mount in document.mounts for pack in mount.packs]
-            self._digests = frozenset(layer.digest for layer in layers)
+            blobs = [*layers, *(blob for mount in document.mounts for blob in mount.blobs)]
+            self._digests = frozenset(blob.digest for blob in blobs)
             self._document = document
         except BuilderError as error:
             self.give_up(error.message)
@@ -144,20 +145,7 @@ class ImportedCache:
 
     def _read(self) -> Document:
         manifest = self._manifest()
-        annotations = dict(manifest.annotations)
-        if manifest.config.media_type == RECORDS:
-            data = self._read_small(manifest.config)
-        else:
-            from builder.cache.inline import unpack
-
-            data = unpack(annotations)
-        if self._trusted is not None:
-            from builder.cache.signing import check
-
-            self.signer = check(data, annotations, self._trusted)
-        document = parse(data)
-        if document.scope != self.spec.scope:
-            raise ImageError(f'its records are those of the scope "{document.scope}"')
+        document, self.signer = read_document(self.place, manifest, self._trusted, self.spec.scope)
         return document
 
     def _manifest(self) -> Manifest:
@@ -169,7 +157,7 @@ class ImportedCache:
             if isinstance(parsed, Manifest):
                 return parsed
             descriptor = self._entry(parsed)
-            data = self._read_small(descriptor)
+            data = read_small(self.place, descriptor)
         raise ImageError("its indexes lead too deep")
 
     def _entry(self, index: Index) -> Descriptor:
@@ -177,11 +165,3 @@ class ImportedCache:
         if chosen is None:
             raise ImageError(f"it is not there for {self._platform}")
         return chosen
-
-    def _read_small(self, descriptor: Descriptor) -> bytes:
-        if descriptor.size > LARGEST:
-            raise ImageError(f"its records have more than {LARGEST >> 20} MiB")
-        data = b"".join(bounded(self.place.read(descriptor), descriptor))
-        if digest_of(data) != descriptor.digest:
-            raise ImageError(f"its records do not have the digest {descriptor.digest}")
-        return data

@@ -9,10 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from builder.core.delta import Delta
     from builder.core.facts import Facts
 
 _LAYER, _ROOTFS, _PIECES = 1, 2, 4
-_UNTAR_LAYER, _UNTAR_USERXATTR = 1, 2
+_UNTAR_LAYER, _UNTAR_USERXATTR, _UNTAR_REMOVALS = 1, 2, 4
 
 
 class TarWriter(Handle):
@@ -37,14 +38,23 @@ class TarWriter(Handle):
         known = facts.handle if facts else ffi.NULL
         flags = (_LAYER if layer else _ROOTFS) | (_PIECES if pieces else 0)
         check(lib.pb_tar_open(dir_fd, flags, max_mtime, known, found, error), error)
-        super().__init__(found, lib.pb_tar_free)
-        self._facts = facts
+        self._begin(found, error, facts)
+
+    @classmethod
+    def of_delta(cls, delta: Delta, pack: int) -> TarWriter:
+        """A pack of a delta that was divided, from 0. A file that has changed since it was compared is a `CoreError`."""
+        found = ffi.new("pb_tar_writer **")
+        error = new_error()
+        check(lib.pb_tar_of_delta(delta.handle, pack, found, error), error)
+        writer = cls.__new__(cls)
+        writer._begin(found, error, delta)
+        return writer
+
+    def _begin(self, found: Any, error: Any, held: object) -> None:
+        Handle.__init__(self, found, lib.pb_tar_free)
+        self._held = held  # the core has a pointer to it
         self._buffer: Any = None
         self._error = error
-
-    def select(self, part: int, parts: int, *, max_mtime: int = -1) -> None:
-        """Begin anew with a part of the entries: 0 has all that are no files, 1 to `parts` the files, by their names."""
-        check(lib.pb_tar_select(self.handle, part, parts, max_mtime, self._error), self._error)
 
     def read(self, size: int = 1 << 20) -> memoryview:
         """The next bytes, none at the end; they are valid until the next call."""
@@ -79,7 +89,8 @@ class Untar(Handle):
     """Unpacks a tar stream below `prefix` in a root that nothing leaves.
 
     With `layer` `.wh.` entries become overlay whiteouts (`userxattr` for those of a user namespace). `uid` and `gid` -1
-    keep the archive's. More than `max_bytes` or `max_entries` (0: no bound) is a `CoreError` with EFBIG.
+    keep the archive's. With `removals` entries of type `R` remove what is there. More than `max_bytes` or `max_entries` (0: no
+    bound) is a `CoreError` with EFBIG.
     """
 
     def __init__(
@@ -89,12 +100,14 @@ class Untar(Handle):
         *,
         layer: bool,
         userxattr: bool = False,
+        removals: bool = False,
         uid: int = -1,
         gid: int = -1,
         max_bytes: int = 0,
         max_entries: int = 0,
     ) -> None:
         flags = (_UNTAR_LAYER if layer else 0) | (_UNTAR_USERXATTR if userxattr else 0)
+        flags |= _UNTAR_REMOVALS if removals else 0
         found = ffi.new("pb_untar **")
         error = new_error()
         check(

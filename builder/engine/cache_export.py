@@ -6,18 +6,17 @@ the caller asked for an error.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from builder.cache.document import RemoteMount
 from builder.cache.metered import MeteredPlace
 from builder.cache.place import Place, check_place, open_place
 from builder.cache.spec import CacheSpec
 from builder.cache.target import Target
+from builder.engine.cache_mount_export import MountExport
 from builder.engine.cache_records import CacheRecords
 from builder.engine.cache_turn import Turn
 from builder.engine.cache_upload import AT_THE_END, Limits, Upload
@@ -63,9 +62,7 @@ class CacheExport:
                 self.uploads.append(Upload(Target(spec, partial(self._place, spec, request)), turn))
             else:
                 self.later.append(spec)
-        self.mounts: dict[str, str] = {}
-        """The ids of this build's cache mounts by the names of their folders."""
-        self._mounted: dict[tuple[str, str], RemoteMount] = {}
+        self.mounts = MountExport(store, remote, self.records, warn)
 
     def _place(self, spec: CacheSpec, request: BuildRequest) -> Place:
         place = open_place(
@@ -161,10 +158,10 @@ class CacheExport:
         for step in steps:
             if step.takes_files:
                 upload.put(partial(self.records.send_listing, target, step, self._opener))
-        mounts = self._mounts(target)
-        packs = {pack.digest: pack for mount in mounts for pack in mount.packs}
-        for pack in packs.values():
-            upload.put(partial(target.send, pack, self._opener(pack)))
+        mounts = self.mounts.of(target)
+        packs = {blob.digest: blob for mount in mounts for blob in mount.blobs}
+        for blob in packs.values():
+            upload.put(partial(target.send, blob, self._opener(blob)))
         whole = upload.settle(check, limits)
         if target.failed is not None:
             failed, target.failed = target.failed, None
@@ -188,45 +185,10 @@ class CacheExport:
                 upload.turn.write(put, waiting, same=same)
 
             try:
-                self.records.write(target, steps, target.layers, mounts, last)
+                self.records.write(target, steps, target.layers, self.mounts.whole(target, mounts), last)
             finally:
                 late.cancel()
         return there, len(wanted) + len(packs)
-
-    # --- cache mounts ---
-
-    def _mounts(self, target: Target) -> tuple[RemoteMount, ...]:
-        """The cache mounts of this build: those that are here, and those that came along with a cache that was read."""
-        found = []
-        for name, text in self.mounts.items() if target.spec.mounts else ():
-            mount = self._packed(target, name, text)
-            if mount is None:
-                elsewhere = self._remote.mount(name)
-                mount = elsewhere[1] if elsewhere is not None else None
-            if mount is not None:
-                found.append(mount)
-        return tuple(found)
-
-    def _packed(self, target: Target, name: str, text: str) -> RemoteMount | None:
-        """A mount of this store, in packs that are written once for all targets with one compression."""
-        from builder.execute.packs import pack_folder
-        from builder.store.cache_mounts import has_files, in_use, opened
-
-        if not has_files(self._store, name):
-            return None
-        key = (name, target.spec.compression)
-        if key not in self._mounted:
-            folder = os.path.join(self.records.scratch(), os.urandom(4).hex())
-            os.mkdir(folder)
-            try:
-                with in_use(self._store, name), opened(self._store, name) as fd:
-                    packs = list(pack_folder(fd, folder, compression=target.spec.compression))
-            except BuilderError as error:
-                self._warn(f"the cache mount {text} is not exported: {error.message}")
-                return None
-            self.records.files.update({pack.layer.digest: pack.path for pack in packs})
-            self._mounted[key] = RemoteMount(name, text, tuple(pack.layer for pack in packs))
-        return self._mounted[key]
 
 
 def export_caches(session: Session, result: StageResult) -> None:
@@ -237,7 +199,7 @@ def export_caches(session: Session, result: StageResult) -> None:
     if any(upload.target.spec.mounts for upload in export.uploads):
         from builder.engine.cache_mounts import mounts_of
 
-        export.mounts = mounts_of(session)
+        export.mounts.ids = mounts_of(session)
     chain = frozenset(state.id for state in session.store.chain(result.state))
     if export.later:
         from builder.engine.cache_handover import hand_over

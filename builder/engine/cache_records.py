@@ -33,7 +33,7 @@ from builder.store.store import Store
 from builder.value import replace
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from builder.engine.remote_cache import RemoteCache
 
@@ -78,6 +78,11 @@ class CacheRecords:
         self._runs.append(self._store.new_run())
         return self._runs[-1].scratch
 
+    def trusted(self, spec: CacheSpec) -> list[Ed25519PublicKey] | None:
+        """Whose signature what is there needs, so that records which are signed may build on it; None: nobody's."""
+        key = next((key for known, key in self._signers if known is spec), None)
+        return None if key is None else [key.public_key()]
+
     def chosen(self, spec: CacheSpec, chain: frozenset[bytes]) -> list[DoneStep]:
         """The steps whose records go there: all, or those that the result stands on. One for each key."""
         with self._lock:
@@ -111,7 +116,7 @@ class CacheRecords:
             if listing is not None and listing.digest in there:
                 record = replace(record, listing=listing)
             records.append(record)
-        kept = tuple(mount for mount in mounts if all(pack.digest in there for pack in mount.packs))
+        kept = tuple(mount for mount in mounts if all(blob.digest in there for blob in mount.blobs))
         data = render(Document(target.spec.scope, tuple(records), kept))
         parse(data)  # what nobody could read is not written
         blobs: dict[Digest, Layer | Descriptor] = {
@@ -120,7 +125,7 @@ class CacheRecords:
             for blob in (record.layer, record.listing)
             if blob is not None
         }
-        blobs |= {pack.digest: pack for mount in kept for pack in mount.packs}
+        blobs |= {blob.digest: blob for mount in kept for blob in mount.blobs}
         manifest = render_manifest(
             Manifest(
                 config=describe(data, RECORDS),

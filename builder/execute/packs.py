@@ -1,19 +1,20 @@
-"""Folders of cache mounts on their way: packs of files, each a blob, so that only packs with changes move.
+"""Folders of cache mounts on their way: parts, each of what is new since those before, so that only files
+that changed move.
 
-A file is in the pack that its name falls into, whatever else is in the folder. A pack is a deterministic tar, compressed: the
-same files with the same times make the same blob on every machine.
+A part is one or several packs, each a blob: a deterministic tar, compressed; the first begins with what is to be removed. The
+same files with the same times make the same packs on every machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from builder.cache.document import RemoteMount
+from builder.core.delta import Delta, Sum
 from builder.core.tar import TarWriter, Untar
-from builder.core.tree import Tree
 from builder.digest import Digest
 from builder.errors import CoreError, ImageError
 from builder.image.compression import CHUNK, decompress_bounded
@@ -24,6 +25,9 @@ from builder.value import dataclass
 
 _PACK = 4 << 20  # bytes of files that a pack is to have
 _MOST_PACKS = 256
+_MANY_PARTS = 16
+# Bytes that a mount may always have for nothing.
+_WASTE = 256 << 10
 _MOST_BYTES = 256 << 30
 _MOST_ENTRIES = 10_000_000
 _TYPES = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD, "uncompressed": OCI_LAYER}
@@ -37,23 +41,31 @@ class Packed:
     path: str
 
 
-def pack_folder(fd: int, folder: str, *, compression: str) -> Iterator[Packed]:
-    """Write what is below a descriptor to packs in an empty folder; packs without a file are left out.
-
-    A `CoreError` if files change meanwhile.
+def parts_to_keep(sums: Sequence[Sum]) -> int:
+    """How many of the parts that are there stay as they are, by what it means to keep none, one, …: all, unless half of what they
+    hold is of no use any more, or they are too many; then the last ones become one with what is new.
     """
-    with Tree(fd) as tree:
-        _, size, _ = tree.measure(tree.find(b""))
-    parts = 1
-    while parts < _MOST_PACKS and size > parts * _PACK:
-        parts *= 2
-    with TarWriter(fd, layer=False) as tar:
-        for part in range(parts + 1):
-            # Folders change with every file in them; their times are no use to anybody.
-            tar.select(part, parts, max_mtime=-1 if part else 0)
-            packed = _pack(tar, os.path.join(folder, str(part)), compression)
-            if packed is not None:
-                yield packed
+    kept = len(sums) - 1
+    many = kept >= _MANY_PARTS
+    while kept:
+        one = sums[kept]
+        too_small = one.total - sums[kept - 1].total <= one.fresh
+        if one.total <= 2 * one.live + _WASTE and kept < _MANY_PARTS and not (many and too_small):
+            break
+        kept -= 1
+    return kept
+
+
+def pack_part(delta: Delta, size: int, folder: str, *, compression: str) -> Iterator[Packed]:
+    """Write the new part of a delta, of about so many bytes, to packs in a folder. A `CoreError` if files change meanwhile."""
+    files = min(-(-size // _PACK), _MOST_PACKS)
+    packs = files + 1 if files > 1 else 1  # a small one is in one pack
+    delta.divide(packs)
+    for pack in range(packs):
+        with TarWriter.of_delta(delta, pack) as tar:
+            packed = _pack(tar, os.path.join(folder, str(pack)), compression)
+        if packed is not None:
+            yield packed
 
 
 def _pack(tar: TarWriter, path: str, compression: str) -> Packed | None:
@@ -121,7 +133,8 @@ def unpack_mount(source: ImageSource, mount: RemoteMount, fd: int) -> None:
 
     What is in the folder then is not to be used.
     """
-    for pack in mount.packs:
+    left_bytes, left_entries = _MOST_BYTES, _MOST_ENTRIES
+    for pack in mount.all_packs:
         what = f"pack {pack.digest.short} of the cache mount {mount.id[:80]}"
         blob, plain = hashlib.sha256(), hashlib.sha256()
         descriptor = Descriptor(pack.media_type, pack.digest, pack.size)
@@ -132,12 +145,17 @@ def unpack_mount(source: ImageSource, mount: RemoteMount, fd: int) -> None:
                 yield chunk
 
         try:
-            with Untar(fd, layer=False, max_bytes=_MOST_BYTES, max_entries=_MOST_ENTRIES) as untar:
+            with Untar(
+                fd, layer=False, removals=bool(mount.parts), max_bytes=left_bytes, max_entries=left_entries
+            ) as untar:
                 for data in decompress_bounded(read(), what=what):
                     plain.update(data)
                     untar.feed(data)
-                untar.finish()
+                found = untar.finish()
         except CoreError as error:
             raise ImageError(f"{what} cannot be unpacked: {error.message}") from None
         if blob.hexdigest() != pack.digest.hex or plain.hexdigest() != pack.diff_id.hex:
             raise ImageError(f"{what} has other bytes than its digest says")
+        left_bytes, left_entries = left_bytes - found.bytes, left_entries - found.entries
+        if left_bytes <= 0 or left_entries <= 0:
+            raise ImageError(f"the cache mount {mount.id[:80]} has too many files")

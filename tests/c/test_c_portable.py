@@ -12,7 +12,7 @@ from test_c_tree import FILE_SOURCES, build, run
 from builder.core.portable import Known
 from builder.core.tree import Tree
 
-SOURCES = [*FILE_SOURCES, "known", "portable", "portablelisting", "sha256"]
+SOURCES = [*FILE_SOURCES, "delta", "deltalisting", "known", "portable", "portablelisting", "sha256"]
 
 
 def make(root: Path) -> None:
