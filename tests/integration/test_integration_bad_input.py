@@ -155,7 +155,8 @@ def test_an_interrupted_build_ends_at_once_with_130(context: Path, store: Path, 
     build.send_signal(signal.SIGINT)
     assert build.stderr is not None
     told = build.stderr.read()  # some of it may have been read with the line
-    assert build.wait(DEADLINE) == 130, told
+    build.communicate(timeout=DEADLINE)
+    assert build.returncode == 130, told
     assert "Traceback" not in told
     assert not list((store / "runs").iterdir())
 

@@ -284,7 +284,8 @@ def test_a_signal_ends_a_build_cleanly(
             break
     child.send_signal(number)
     rest = child.stderr.read()  # some of it may have been read with the line
-    assert child.wait(DEADLINE) == status, rest
+    child.communicate(timeout=DEADLINE)
+    assert child.returncode == status, rest
     assert b"Traceback" not in rest and b"CANCELED" in rest
     assert list((store / "runs").iterdir()) == []
 
@@ -309,7 +310,8 @@ def test_nohup_is_heeded(project: Path, bases: Path, environment: dict[str, str]
             break
     child.send_signal(signal.SIGHUP)
     rest = child.stderr.read()
-    assert child.wait(DEADLINE) == 0 and b"OUT: ended" in rest
+    child.communicate(timeout=DEADLINE)
+    assert child.returncode == 0 and b"OUT: ended" in rest
 
 
 def test_environment_and_arguments(pybuild: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
