@@ -21,7 +21,7 @@ from builder.store.store import Store
 def mounts_of(session: Session) -> dict[str, str]:
     """The ids of the cache mounts that steps of a build have, by the names of their folders.
 
-    Those that begin with files of a stage or image stay in their store: their names mean something there only.
+    Those that begin with files of a stage, an image or a context stay in their store: their names mean something there only.
     """
     plans = [session.plans.planned(index) for index in session.graph.needed]
     steps = [step for plan in plans if plan is not None for step in plan.steps if isinstance(step, RunStep)]

@@ -38,8 +38,8 @@ def shown_id(spec: MountSpec) -> str:
 
 
 def cache_name(spec: MountSpec, begin: str = "") -> str:
-    """The name of a cache mount's folder, the same in every store unless the mount begins with files of a stage or image, which
-    are called `begin`.
+    """The name of a cache mount's folder, the same in every store unless the mount begins with files of a stage, an image or a
+    context, which are called `begin`.
     """
     begin = begin or str(spec.origin)
     # Of one that begins empty the source is a folder inside.
@@ -199,9 +199,6 @@ class Mounts:
 
     def _name(self, spec: MountSpec) -> str:
         """The name of a cache: what it begins with is a part of it, so that another beginning is another cache."""
-        origin = spec.origin
-        if origin is None or isinstance(origin, FromScratch) or self._is_folder(origin):
-            return cache_name(spec)
         return cache_name(spec, self._begin_of(spec) if spec.brings_files else "")
 
     def _open_cache(self, name: str, spec: MountSpec) -> str:

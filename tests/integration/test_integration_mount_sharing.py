@@ -109,6 +109,32 @@ def test_what_a_mount_begins_with_is_a_part_of_it_and_of_the_key(
     assert built("one") == ("one\n", "hit")
 
 
+def test_a_context_that_changed_is_another_beginning(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    (given / "d").mkdir(parents=True)
+    (given / "beside").write_text("of no mount")
+    (context / "Buildfile").write_text(
+        "FROM base AS a\nRUN --mount=type=cache,id=c,target=/c,from=given,source=/d cat /c/* > /seen; echo more > /c/more\n"
+        "FROM scratch\nCOPY --from=a /seen /\n"
+    )
+
+    def built(*args: str) -> tuple[str, str]:
+        done = pybuild("build", *args, "--build-context", f"given={given}", "-o", tmp_path / "out", context)
+        line = next(line for line in done.stderr.splitlines() if line.startswith(" [a 2/2] RUN"))
+        return (tmp_path / "out" / "seen").read_text(), "miss" if " miss " in line else "hit"
+
+    (given / "d" / "a").write_text("one\n")
+    assert built() == ("one\n", "miss")
+    (given / "beside").write_text("something else")
+    assert built() == ("one\n", "hit")
+    (given / "d" / "a").write_text("two\n")
+    assert built() == ("two\n", "miss")
+    # The folder of each is kept, with what steps have put there.
+    (given / "d" / "a").write_text("one\n")
+    assert built() == ("one\n", "hit")
+    assert built("--no-cache") == ("one\nmore\n", "miss")
+
+
 def test_a_target_names_a_mount_in_all_build_files(pybuild: Run, context: Path, tmp_path: Path) -> None:
     for target, command in (("/x/../c", "touch /c/first"), ("/c/", "ls /c > /seen")):
         (context / "Buildfile").write_text(
