@@ -96,7 +96,7 @@ static int unpack(int dest, const uint8_t *data, size_t size, size_t piece)
 {
     pb_untar_result result;
     pb_untar *untar;
-    int failed = pb_untar_open(dest, "", 0, -1, -1, 1 << 24, 10000, &untar, &error);
+    int failed = pb_untar_open(dest, "", PB_UNTAR_REMOVALS, -1, -1, 1 << 24, 10000, &untar, &error);
 
     want(failed, "untar");
     for (size_t at = 0; !failed && at < size; at += piece)

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,14 @@ def test_copies_links_and_archives(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     subprocess.run(["tar", "-C", root, "--format=posix", "-cf", tmp_path / "sound.tar", "."], check=True)
     subprocess.run(["tar", "-C", root, "--format=gnu", "-cf", tmp_path / "gnu.tar", "."], check=True)
-    archives = [tmp_path / "sound.tar", tmp_path / "gnu.tar"]
+    archives = [tmp_path / "sound.tar", tmp_path / "gnu.tar", tmp_path / "removals.tar"]
+    with tarfile.open(archives[2], "w") as archive:
+        archive.add(root, ".")
+        for name in ("d0", "d1/nothing", "link/x", "../..", "f" * 300, "nosuch/deep"):
+            removal = tarfile.TarInfo(name)
+            removal.type = b"R"
+            archive.addfile(removal)
+        archive.add(root, "again")
     sound = [archive.read_bytes() for archive in archives]
     for number in range(200):
         archives.append(tmp_path / f"broken{number}.tar")
