@@ -66,7 +66,8 @@ def advise(store: Store, number: int | None = None, *, least: int = LEAST) -> Ad
     notes: list[str] = []
     # What the build file says no more needs no advice.
     now = {(step.slot, text_of(step.title)) for step in by_build.get(build.number, {}).values()}
-    found = [*_copies(store, by_build, now, least), *_arguments(store, by_build, now)]
+    commands = _Commands(store)
+    found = [*_copies(commands, by_build, now, least), *_arguments(commands, by_build, now)]
     found += wasted_bytes(store, build, by_build.get(build.number, {}), least, notes)
     found += _context(store, build, least, notes)
     found.sort(key=lambda one: (-one.seconds, -one.bytes, one.kind, one.line))
@@ -76,7 +77,7 @@ def advise(store: Store, number: int | None = None, *, least: int = LEAST) -> Ad
 # --- COPY that brings what changes above steps that do not need it ---
 
 
-def _copies(store: Store, builds: _Builds, now: _Lines, least: int) -> Iterator[Advice]:
+def _copies(commands: _Commands, builds: _Builds, now: _Lines, least: int) -> Iterator[Advice]:
     missed: dict[tuple[str, str], list[BuildStep]] = {}
     for steps in builds.values():
         for step in steps.values():
@@ -102,7 +103,9 @@ def _copies(store: Store, builds: _Builds, now: _Lines, least: int) -> Iterator[
             for step in found
             for follow in _followers(step, builds[step.build])
             if (follow.slot, text_of(follow.title)) in now
-            and not any(_takes(store, one, often) for one in (follow, *followed(follow, builds[step.build])))
+            and not any(
+                _takes(commands, one, often) for one in (follow, *followed(follow, builds[step.build]))
+            )
         ]
         spent = sum(step.seconds for step in spared)
         size = max(step.size for step in found)
@@ -171,9 +174,9 @@ def _leads_only_to(step: BuildStep, cause: int, steps: Mapping[int, BuildStep]) 
     return True
 
 
-def _takes(store: Store, step: BuildStep, files: Sequence[str]) -> bool:
+def _takes(commands: _Commands, step: BuildStep, files: Sequence[str]) -> bool:
     """Whether a RUN's command has the name of one of some files: it needs that, then."""
-    command = _command(store, step) or ""
+    command = commands.of(step) or ""
     return any(os.path.basename(file) in command for file in files)
 
 
@@ -186,7 +189,7 @@ def _listed(names: Sequence[str]) -> str:
 # --- ARG that comes before steps that do not name it ---
 
 
-def _arguments(store: Store, builds: _Builds, now: _Lines) -> Iterator[Advice]:
+def _arguments(commands: _Commands, builds: _Builds, now: _Lines) -> Iterator[Advice]:
     missed: dict[tuple[str, str, str], list[BuildStep]] = {}
     for steps in builds.values():
         for step in steps.values():
@@ -200,11 +203,11 @@ def _arguments(store: Store, builds: _Builds, now: _Lines) -> Iterator[Advice]:
     for (slot, text, name), found in missed.items():
         if (slot, text) not in now:
             continue
-        command = _command(store, found[-1])
+        command = commands.of(found[-1])
         if command is None or _names(command, name):
             continue
         # It cannot come below this step, or it would change nothing, where a step above it needs it.
-        if any(_needed_above(store, step, name, builds[step.build]) for step in found):
+        if any(_needed_above(commands, step, name, builds[step.build]) for step in found):
             continue
         times = "once" if len(found) == 1 else f"{len(found)} times"
         yield Advice(
@@ -218,7 +221,7 @@ def _arguments(store: Store, builds: _Builds, now: _Lines) -> Iterator[Advice]:
         )
 
 
-def _needed_above(store: Store, step: BuildStep, name: str, steps: Mapping[int, BuildStep]) -> bool:
+def _needed_above(commands: _Commands, step: BuildStep, name: str, steps: Mapping[int, BuildStep]) -> bool:
     """Whether the command of a RUN above a step names a variable: one of its stage, or one that it missed for."""
     stage = step.slot.rpartition("\n")[0]
     above = [
@@ -227,17 +230,28 @@ def _needed_above(store: Store, step: BuildStep, name: str, steps: Mapping[int, 
         if one.line < step.line and one.slot.rpartition("\n")[0] == stage and one.key
     ]
     for one in (*above, *followed(step, steps)):
-        if text_of(one.title).startswith("RUN ") and _names(_command(store, one) or "", name):
+        if text_of(one.title).startswith("RUN ") and _names(commands.of(one) or "", name):
             return True
     return False
 
 
-def _command(store: Store, step: BuildStep) -> str | None:
-    """What a RUN carries out, with its scripts, before variables are expanded; None if nobody knows."""
-    record = store.records.find(step.key)
-    if record is None:
-        return None
-    return "\n".join(value for kind, _, value in record.parts if kind in ("argument", "script"))
+class _Commands:
+    """What RUNs carry out, each record read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[bytes, str | None] = {}
+
+    def of(self, step: BuildStep) -> str | None:
+        """The command of a RUN, with its scripts, before variables are expanded; None if nobody knows."""
+        if step.key not in self._known:
+            record = self._store.records.find(step.key)
+            self._known[step.key] = (
+                None
+                if record is None
+                else "\n".join(value for kind, _, value in record.parts if kind in ("argument", "script"))
+            )
+        return self._known[step.key]
 
 
 def _names(command: str, name: str) -> bool:

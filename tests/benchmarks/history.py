@@ -1,4 +1,4 @@
-"""How long explain, plan and report take on a long history, and what recording costs: `python tests/benchmarks/history.py FOLDER`.
+"""How long explain, plan and report take on a long history, and what recording costs: `PYTHONPATH=. python tests/benchmarks/history.py FOLDER`.
 
 FOLDER is made and holds a store with 1,000 builds of 50 steps, a context, and its builds. Processor time counts (user and system of the
 whole process, the median of several runs), since the machine may be busy with other things; the wall's beside it is the best run's. Python

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import jsonschema
+import junitparser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,6 +150,23 @@ def test_long_reports_are_cut_and_say_so() -> None:
     text = render_markdown(replace(report, steps=(step,) * 1000))
     assert "| and 600 more |" in text and "and 190 more" in text
     assert len(text) < 1 << 20
+
+
+def test_those_who_read_junit_count_what_it_says(tmp_path: Path) -> None:
+    """A library that others read such files with finds all suites and cases, and the numbers that stand there."""
+    for number, report in enumerate((recorded(HOSTILE).report(), recorded().report(), failed())):
+        file = tmp_path / f"{number}.xml"
+        file.write_text(render_junit(report), encoding="utf-8")
+        read, counted = (junitparser.JUnitXml.fromfile(str(file)) for _ in range(2))
+        counted.update_statistics()
+        assert (read.tests, read.failures) == (counted.tests, counted.failures)
+        assert [(suite.name, suite.tests, suite.failures, suite.skipped) for suite in read] == [
+            (suite.name, suite.tests, suite.failures, suite.skipped) for suite in counted
+        ]
+        names = [case.name for suite in read for case in suite if suite.name != "require"]
+        assert len(names) >= len(report.steps) and all(names)
+        bad = [case.name for suite in read for case in suite if not (case.is_passed or case.is_skipped)]
+        assert len(bad) == read.failures
 
 
 def test_junit_is_xml_with_a_case_for_each_step_and_condition() -> None:
