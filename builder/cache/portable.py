@@ -13,8 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from builder.core.portable import Known
 from builder.core.tree import Ignore, Tree, hash_bytes
@@ -66,12 +65,6 @@ class Portables:
         """Write what nodes of a tree, which the caller has locked, and all below them are, as every machine has it."""
         with self._lock:
             self._digests().save_listing(tree, nodes, file, exclude=exclude, without_owner=without_owner)
-
-    @contextmanager
-    def known(self) -> Iterator[Known]:
-        """What is known of the digests of files, for one thread at a time."""
-        with self._lock:
-            yield self._digests()
 
     def of_state(self, state: bytes) -> bytes:
         """The portable digest of a state."""

@@ -139,7 +139,8 @@ class MountExport:
         if key not in self._made:
             try:
                 listings = self._listings(target, parts)
-                found = self._pack(name, target.spec.compression, parts[: len(listings)], listings)
+                known = parts[: len(listings)]
+                found = self._pack(name, target.spec.compression, known, listings)
                 self._made[key] = RemoteMount(name, text, parts=found) if found else None
             except BuilderError as error:
                 self._warn(f"the cache mount {text} is not exported: {error.message}")
@@ -150,32 +151,38 @@ class MountExport:
         self, name: str, compression: str, parts: tuple[MountPart, ...], listings: list[bytes]
     ) -> tuple[MountPart, ...]:
         """The parts of a mount as it is now, of which the first are some that are there."""
+        from builder.core.portable import Known
         from builder.core.tree import Tree
         from builder.store.cache_mounts import in_use, opened
 
         store = self._store
-        index = store.index_path(hash_bytes(b"cache mount " + name.encode()).hex())
+        index, digests = (
+            store.index_path(hash_bytes(b"cache mount %b %b" % (kind, name.encode())).hex())
+            for kind in (b"index", b"digests")
+        )
         try:
             with (
                 in_use(store, name),
                 opened(store, name) as fd,
                 Tree(fd, secret=store.secret, index=index, spare_fd=store.fd) as tree,
+                Known(digests, store.secret) as known,
             ):
-                found = self._pack_tree(tree, compression, parts, listings)
-                tree.save(index)
+                found = self._pack_tree(tree, known, compression, parts, listings)
+                if tree.stats().files_hashed:
+                    tree.save(index)
+                known.save()
                 return found
         except CoreError as error:
-            if error.errno != errno.EBADMSG or not listings:
+            if error.errno != errno.EBADMSG or not parts:
                 raise
         return self._pack(name, compression, (), [])  # what is there is damaged
 
     def _pack_tree(
-        self, tree: Tree, compression: str, parts: tuple[MountPart, ...], listings: list[bytes]
+        self, tree: Tree, known: Known, compression: str, parts: tuple[MountPart, ...], listings: list[bytes]
     ) -> tuple[MountPart, ...]:
         from builder.execute.packs import pack_part
 
-        with self._remote.portables.known() as known:
-            delta, kept, size, listing = self._compare(tree, known, listings)
+        delta, kept, size, listing = self._compare(tree, known, listings)
         with delta:
             if not listing:
                 return parts[:kept]
@@ -194,8 +201,8 @@ class MountExport:
 
         delta = Delta(tree, known)
         try:
-            for data in listings:
-                delta.add(data)
+            while listings:  # they may be large
+                delta.add(listings.pop(0))
             sums = delta.sums()
             kept = parts_to_keep(sums)
             if not sums[kept].changed and not sums[kept].gone:
