@@ -69,7 +69,7 @@ def read_epoch(
     text = build_args.get(EPOCH, global_args.get(EPOCH, ""))
     if not text:
         return None
-    digits = text.removeprefix("-").removeprefix("+")
+    digits = text[text[:1] in ("+", "-") :]
     if digits.isascii() and digits.isdecimal() and len(digits) < 19:
         return int(text)
     if text == "context" or text.lower() in {name.lower() for name in names}:

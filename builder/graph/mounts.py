@@ -29,8 +29,11 @@ _TAKEN_BY = {  # the kinds that know a key; keys that are not here are for all
     "mode": ("cache", "secret", "ssh"),
     "uid": ("cache", "secret", "ssh"),
     "gid": ("cache", "secret", "ssh"),
-    "env": ("secret",),
 }
+_IN_ORDER = (
+    "required",
+    "size",
+)  # stand behind the type that takes them, as BuildKit reads from left to right
 _KEYS = (
     *("type", "from", "source", "src", "target", "dst", "destination", "readonly", "ro", "readwrite", "rw"),
     *("id", "sharing", "required", "size", "mode", "uid", "gid", "env"),
@@ -102,6 +105,8 @@ class _Draft:
     mount: Mount
     place: MountPlace
     given: dict[str, str] = field(default_factory=dict)
+    kind: str = "bind"
+    read_only: bool | None = None
 
     def bad(self, message: str, hint: str | None = None, *keys: str) -> BuildFileError:
         """An error at the field of one of the keys; without any that is written, at the whole flag."""
@@ -121,13 +126,7 @@ class _Draft:
 
     def finish(self, agents: int) -> MountSpec:
         self._gather()
-        kind = self.given.get("type", "bind").lower()
-        if kind not in KINDS:
-            raise self.bad(
-                f"unsupported mount type {kind!r}",
-                suggest(kind, list(KINDS), f"use one of {', '.join(KINDS)}"),
-                "type",
-            )
+        kind = self.kind
         for key in self.given:
             if kind not in _TAKEN_BY.get(key, KINDS):
                 raise self.bad(
@@ -151,7 +150,7 @@ class _Draft:
             uid=self._number("uid", 10, 0),
             gid=self._number("gid", 10, 0),
             size=self._size(),
-            env=self._variable(),
+            env=self._variable() if kind == "secret" else "",
             required=self._flag("required"),
         )
         if kind == "cache" and isinstance(spec.origin, FromScratch) and spec.source != "/":
@@ -176,6 +175,32 @@ class _Draft:
                 self.given[key] = "true"
             else:
                 raise self.bad(f"mount option {raw} needs a value", f"write {raw}=…", key)
+            self._take(key)
+
+    def _take(self, key: str) -> None:
+        """What an option means for those behind it; of readonly and readwrite the last one counts."""
+        if key == "type":
+            self.kind = self.given[key].lower()
+            if self.kind not in KINDS:
+                raise self.bad(
+                    f"unsupported mount type {self.kind!r}",
+                    suggest(self.kind, list(KINDS), f"use one of {', '.join(KINDS)}"),
+                    key,
+                )
+        elif key in _IN_ORDER and self.kind not in _TAKEN_BY[key]:
+            takers = _TAKEN_BY[key]
+            meant = any(
+                word.text.lower() in takers
+                for raw, word in self.mount.fields
+                if raw.lower() == "type" and word
+            )
+            raise self.bad(
+                f"mount type {self.kind} takes no {key}",
+                f"write type= in front of {key}" if meant else f"{key} is for {' and '.join(takers)} mounts",
+                key,
+            )
+        elif key in ("readonly", "readwrite"):
+            self.read_only = self._flag(key) is (key == "readonly")
 
     def _origin(self, kind: str) -> Origin | None:
         name = self.given.get("from", "")
@@ -196,11 +221,7 @@ class _Draft:
         return self.place.origin(name) if name else FromContext()
 
     def _read_only(self, kind: str) -> bool:
-        if "readwrite" in self.given:
-            return not self._flag("readwrite")
-        if "readonly" in self.given:
-            return self._flag("readonly")
-        return kind not in ("cache", "tmpfs")
+        return kind not in ("cache", "tmpfs") if self.read_only is None else self.read_only
 
     def _target(self, kind: str, agents: int) -> str:
         target = self.given.get("target", "")

@@ -52,7 +52,7 @@ class StageNames:
 
     def stage(self, text: str) -> int | None:
         """The index of a stage, by name or by number. Raises IndexError for a number that no stage has."""
-        if text.isascii() and text.lstrip("+-").isdigit():
+        if text.isascii() and text[text[:1] in ("+", "-") :].isdigit():
             index = int(text[:9])
             if not 0 <= index < self.count:
                 raise IndexError(text)

@@ -27,9 +27,11 @@ NAMES = frozenset(
     }
 )
 
+_DIGITS = 40  # more than any number has
+
 
 def is_signal(text: str) -> bool:
     """Whether STOPSIGNAL takes it: a number other than 0, or a name with or without SIG, in any case."""
-    if text.lstrip("+-").isdecimal() and text.isascii():
-        return len(text) < 10 and int(text) != 0
+    if text[text[:1] in ("+", "-") :].isdecimal() and text.isascii():
+        return len(text) < _DIGITS and int(text) != 0 and -(1 << 63) <= int(text) < 1 << 63
     return text.upper().removeprefix("SIG") in NAMES

@@ -1,7 +1,7 @@
 """`RUN --mount` and its checks."""
 
 import pytest
-from trees import from_, line, mount, plan, run
+from trees import SPAN, from_, line, mount, plan, run
 
 from builder.buildfile.syntax import Mount
 from builder.errors import BuildFileError
@@ -90,6 +90,28 @@ def test_agents_are_numbered_and_their_variable_is_set():
 )
 def test_sizes(text, size):
     assert spec(type="tmpfs", target="/t", size=text).size == size
+
+
+def test_options_are_read_from_left_to_right():
+    for key, value, kind in (
+        ("required", "true", "secret"),
+        ("required", "true", "ssh"),
+        ("size", "1", "tmpfs"),
+    ):
+        with pytest.raises(BuildFileError, match=f"bind takes no {key}") as caught:
+            spec(target="/x", **{key: value}, type=kind)
+        assert caught.value.hint == f"write type= in front of {key}"
+    with pytest.raises(BuildFileError, match="unsupported mount type 'x'"):
+        plan(from_("base"), run("t", Mount((*mount(type="x").fields, *mount(type="tmpfs").fields), SPAN)))
+    assert spec(target="/x", flags=["rw", "ro"]).read_only
+    assert not spec(target="/x", flags=["ro", "rw"]).read_only
+    assert not spec(type="cache", target="/x", ro="true", readwrite="true").read_only
+    with pytest.raises(BuildFileError, match="invalid value for readonly: 'x'"):
+        spec(target="/x", readonly="x", flags=["rw"])
+
+
+def test_a_variable_means_nothing_to_what_is_no_secret():
+    assert spec(type="cache", target="/x", env="A=b").env == ""
 
 
 def test_variables_are_expanded_in_values():

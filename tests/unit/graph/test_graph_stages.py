@@ -27,6 +27,12 @@ def test_labels_name_unnamed_stages_by_number_and_a_lone_stage_not_at_all():
     assert graph(from_("a"), copy("f", "/", from_="image")).stages[0].label == "stage-0"
 
 
+def test_what_only_looks_like_a_number_is_a_name():
+    with pytest.raises(BuildFileError, match=r"not an image name: '\+-1'"):
+        graph(from_("a", "x"), from_("b"), copy("f", "/", from_="+-1"))
+    assert graph(from_("a", "x"), from_("b"), copy("f", "/", from_="+0")).needed == (0, 1)
+
+
 def test_a_target_is_found_in_any_case_and_never_by_number():
     assert graph(from_("base", "build"), from_("base"), target="BUILD").target == 0
     with pytest.raises(UsageError) as caught:
@@ -296,7 +302,7 @@ def test_stages_that_can_give_no_epoch_are_refused(stage, message):
         graph(line("ARG", "SOURCE_DATE_EPOCH=one"), *stage, from_("base"))
 
 
-@pytest.mark.parametrize("text", ["yesterday", "1.5", "9" * 40])
+@pytest.mark.parametrize("text", ["yesterday", "1.5", "9" * 40, "-+5", "--5", "-"])
 def test_an_epoch_that_is_no_number_is_an_error(text):
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         graph(from_("base"), build_args={"SOURCE_DATE_EPOCH": text})

@@ -50,12 +50,14 @@ def test_strings_are_quoted_as_go_does(text, quoted):
     assert quoted_text(text) == quoted
 
 
-@pytest.mark.parametrize("text", ["SIGTERM", "term", "9", "SIGRTMIN+3", "rtmax-14", "64"])
+@pytest.mark.parametrize("text", ["SIGTERM", "term", "9", "SIGRTMIN+3", "rtmax-14", "64", "4294967296", "-5"])
 def test_signals(text):
     assert is_signal(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "SIGNOPE", "SIG", "TERM ", "1" * 30])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-0", "SIGNOPE", "SIG", "TERM ", "9223372036854775808", "1" * 30, "+-1"]
+)
 def test_no_signals(text):
     assert not is_signal(text)
 
