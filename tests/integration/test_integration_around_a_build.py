@@ -41,6 +41,16 @@ def test_the_names_of_ignore_files_in_their_order(pybuild: Run, context: Path, t
         (context / name).unlink()
 
 
+def test_a_link_that_leads_nowhere_is_copied(pybuild: Run, context: Path, tmp_path: Path) -> None:
+    (context / "nowhere").symlink_to("gone")
+    (context / "Buildfile").write_text(
+        "FROM scratch\nCOPY . /a/\nCOPY --exclude=x . /b/\nCOPY --parents no* /c/\n"
+    )
+    pybuild("build", "-o", tmp_path / "out", context)
+    for name in "abc":
+        assert (tmp_path / "out" / name / "nowhere").readlink() == Path("gone")
+
+
 def test_rules_do_not_hold_for_stages(pybuild: Run, context: Path, tmp_path: Path) -> None:
     (context / "Buildfile").write_text(
         "FROM base AS made\nRUN mkdir /d && touch /d/hidden /d/seen\nFROM scratch\nCOPY --from=made /d /\n"
