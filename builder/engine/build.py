@@ -60,11 +60,11 @@ def run_build(
             fetcher = Fetcher(store, request, events, cancelled, stack)
             inputs = open_inputs(request, store, fetcher)
             session = open_session(request, inputs, store, fetcher, events, cancelled)
-            recording.session = session
             try:
                 tell_stages(session, required)
                 session.plans.refuse(request.network, request.allow, pull=request.pull)
                 give_advice(session)
+                recording.session = session  # what was refused before is no build
                 made = _carry_out(
                     session,
                     outputs,

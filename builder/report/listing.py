@@ -138,9 +138,13 @@ def _trend_lines(trend: Trend) -> Iterator[str]:
     first, last = points[0].build, points[-1].build
     yield f"{counted(len(points), 'build')} of one kind, {first} to {last}"
     yield ""
-    yield _measure("cached", [point.hit_rate for point in points], 1.0, lambda value: f"{value:.0%}")
+    rates = [
+        point.hit_rate if point.outcome == "done" or point.hits + point.misses else None for point in points
+    ]
+    yield _measure("cached", rates, 1.0, lambda value: f"{value:.0%}")
     yield _measure("time", [point.seconds for point in points], 0.0, seconds)
-    yield _measure("size", [float(point.size) for point in points], 0.0, lambda value: human(int(value)))
+    sizes = [float(point.size) if point.outcome == "done" else None for point in points]
+    yield _measure("size", sizes, 0.0, lambda value: human(int(value)))
     failed = [str(point.build) for point in points if point.outcome != "done"]
     if failed:
         yield f"without a result: {', '.join(failed)}"
@@ -155,10 +159,14 @@ def _trend_lines(trend: Trend) -> Iterator[str]:
             yield f"  and {len(trend.flaky) - _FLAKY} more"
 
 
-def _measure(name: str, values: Sequence[float], top: float, shown: Any) -> str:
-    highest = max(top, *values) or 1.0
-    bars = "".join(_BLOCKS[min(int(8 * value / highest), 7)] for value in values)
-    return f"{name:<7} {bars}  now {shown(values[-1])}, {shown(min(values))} to {shown(max(values))}"
+def _measure(name: str, values: Sequence[float | None], top: float, shown: Any) -> str:
+    """One line; None stands for a build that has no such value."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return f"{name:<7} nobody knows"
+    highest = max(top, *known) or 1.0
+    bars = "".join(" " if value is None else _BLOCKS[min(int(8 * value / highest), 7)] for value in values)
+    return f"{name:<7} {bars}  now {shown(known[-1])}, {shown(min(known))} to {shown(max(known))}"
 
 
 def trend_document(trend: Trend) -> dict[str, Any]:

@@ -34,8 +34,10 @@ class Point:
 
     @property
     def hit_rate(self) -> float:
-        """The share of hits, 1 if the cache was asked for nothing."""
-        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 1.0
+        """The share of hits; of a build without steps 1, or 0 if it failed before the first one ended."""
+        if self.hits + self.misses:
+            return self.hits / (self.hits + self.misses)
+        return 1.0 if self.outcome == "done" else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,27 @@ def test_the_trend(report) -> None:  # type: ignore[no-untyped-def]
     assert report("--trend").stdout.startswith("1 build of one kind, 5 to 5\n")
 
 
+def test_what_failed_has_no_size_and_what_never_began_is_no_build(
+    pybuild: Run, context: Path, tmp_path: Path
+) -> None:
+    (context / "Buildfile").write_text("FROM base\nRUN --network=host true\n")
+    pybuild("build", "--allow", "network.host", context)
+    for words in (["--require", "hit:nowhere/1"], []):  # a mistake, and no consent
+        assert pybuild("build", *words, context, ok=False).returncode in (1, 2)
+    assert len(pybuild("report").stdout.splitlines()) == 2
+    (context / "Buildfile").write_text("FROM base\nCOPY nothing /\n")
+    pybuild("build", context, ok=False)
+    cached, _, size, failed = pybuild("report", "--trend").stdout.splitlines()[2:6]
+    assert "now 0%" in cached or "now 100%" in cached
+    assert "now 0 B" not in size and " 0 B to" not in size and failed == "without a result: 2"
+    pybuild("report", "--report", tmp_path / "page.html", "--last")
+    assert "<figcaption><span>size of the image</span><b>–</b>" in (tmp_path / "page.html").read_text()
+    # Of a build that fails in its first step nobody can say what share came from the cache.
+    (context / "Buildfile").write_text("FROM nowhere.invalid/x\n")
+    pybuild("build", context, ok=False)
+    assert pybuild("report", "--trend").stdout.splitlines()[2] == cached.replace("  now", "   now")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
