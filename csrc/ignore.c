@@ -13,6 +13,7 @@ struct pb_ignore {
     size_t count;
     int whole_paths; /* there are rules for which the path must be known */
     char *below;     /* what stands in front of the paths of a selection */
+    pb_program *program; /* all rules at once; NULL if they are too many for that */
 };
 
 const char *pb_ignore_below(const pb_ignore *ignore)
@@ -90,6 +91,11 @@ typedef struct {
 struct pb_scope {
     const pb_ignore *ignore;
     int decided; /* the last rule that counts for all in the folder, see settle(); or -1 */
+    /* All rules at once, where they are not too many: how far the folder's path has come in them. */
+    pb_states *states;
+    pb_point at;
+    uint64_t *set; /* of a point that is no state */
+    /* Else rule by rule. */
     char *path;  /* with a slash at its end, if whole_paths */
     size_t path_length;
     /* The rules that names in the folder may match, by bytes that such names have: chains in a hash table,
@@ -113,7 +119,7 @@ static pb_scope *new_scope(const pb_ignore *ignore, size_t room, const char *abo
         return NULL;
     scope->ignore = ignore;
     scope->decided = -1;
-    if (!ignore->whole_paths)
+    if (!ignore->whole_paths || ignore->program)
         return scope;
     scope->path_length = strlen(above) + strlen(name) + !!*name;
     scope->path = malloc(scope->path_length + 1);
@@ -130,6 +136,7 @@ void pb_scope_free(pb_scope *scope)
     if (scope) {
         free(scope->path);
         free(scope->chains);
+        free(scope->set);
     }
     free(scope);
 }
@@ -204,9 +211,69 @@ static pb_scope *chain_rules(pb_scope *scope)
     return scope;
 }
 
-pb_scope *pb_scope_root(const pb_ignore *ignore)
+/* --- all rules at once --------------------------------------------------------------------------------------------- */
+
+int pb_ignore_states(const pb_ignore *ignore, pb_states **ret)
 {
-    pb_scope *scope = new_scope(ignore, ignore->count, "", "");
+    *ret = ignore->program ? pb_states_new(ignore->program) : NULL;
+    return *ret || !ignore->program ? 0 : -ENOMEM;
+}
+
+/* A scope at a point; its set is copied unless it is a state's. */
+static pb_scope *scope_at(const pb_ignore *ignore, pb_states *states, pb_point at, int decided)
+{
+    size_t size = pb_program_words(ignore->program) * sizeof *at.set;
+    pb_scope *scope = new_scope(ignore, 0, "", "");
+
+    if (!scope)
+        return NULL;
+    scope->states = states;
+    scope->decided = decided;
+    scope->at = at;
+    if (at.state != PB_NO_STATE)
+        return scope;
+    scope->set = malloc(size);
+    if (!scope->set) {
+        pb_scope_free(scope);
+        return NULL;
+    }
+    memcpy(scope->set, at.set, size);
+    scope->at.set = scope->set;
+    return scope;
+}
+
+/* As settle(), for a folder in the scope that has come to a point. */
+static int settle_at(const pb_scope *scope, pb_point at)
+{
+    int decided = scope->decided;
+
+    for (int i = decided; (i = pb_states_first(scope->states, at, (size_t)(i + 1))) >= 0;)
+        if (scope->ignore->rules[i].exception == left_out(scope->ignore, decided))
+            decided = i;
+    return decided;
+}
+
+static int may_keep_below_at(const pb_scope *scope, const char *name)
+{
+    pb_point at = pb_states_run(scope->states, scope->at, name, strlen(name));
+    int decided = settle_at(scope, at);
+    size_t rule = (size_t)(decided + 1);
+
+    /* No exception behind the deciding rule matches the folder itself, for it is left out. */
+    at = pb_states_run(scope->states, at, "/", 1);
+    for (int i; (i = pb_states_alive(scope->states, at, rule)) >= 0; rule = (size_t)i + 1)
+        if (scope->ignore->rules[i].exception)
+            return 1;
+    return 0;
+}
+
+pb_scope *pb_scope_root(const pb_ignore *ignore, pb_states *states)
+{
+    pb_scope *scope;
+
+    if (states)
+        return scope_at(ignore, states, pb_states_start(states), -1);
+    scope = new_scope(ignore, ignore->count, "", "");
 
     for (size_t i = ignore->count; scope && i-- > 0;)
         if (ignore->rules[i].pattern.count)
@@ -217,9 +284,15 @@ pb_scope *pb_scope_root(const pb_ignore *ignore)
 
 pb_scope *pb_scope_enter(const pb_scope *above, const char *name)
 {
-    pb_scope *scope = new_scope(above->ignore, above->count, above->path ? above->path : "", name);
     size_t length = strlen(name);
+    pb_scope *scope;
 
+    if (above->states) {
+        pb_point at = pb_states_run(above->states, above->at, name, length);
+        int decided = settle_at(above, at);
+        return scope_at(above->ignore, above->states, pb_states_run(above->states, at, "/", 1), decided);
+    }
+    scope = new_scope(above->ignore, above->count, above->path ? above->path : "", name);
     if (!scope)
         return NULL;
     scope->decided = above->decided;
@@ -308,6 +381,12 @@ int pb_scope_match(const pb_scope *scope, const char *bytes, int *deciding)
     int failed, more = 1;
 
     *deciding = scope->decided;
+    if (scope->states) {
+        int last = pb_states_last(scope->states, pb_states_run(scope->states, scope->at, bytes, name.length));
+        if (last > scope->decided)
+            *deciding = last;
+        return left_out(scope->ignore, *deciding);
+    }
     if (scope->marks)
         name.lacks = ~pb_name_mark(name.bytes, name.length);
     failed = decide_by_end(scope, PB_ANCHOR_FIRST, &name, deciding);
@@ -329,6 +408,8 @@ int pb_scope_may_keep_below(const pb_scope *scope, const char *name)
     size_t length = strlen(name);
     int decided = scope->decided, deeper = 0;
 
+    if (scope->states)
+        return may_keep_below_at(scope, name);
     for (size_t i = scope->count; i-- > 0;) { /* the first rule first */
         uint64_t set = 0;
         int exception = scope->ignore->rules[scope->live[i].rule].exception;
@@ -352,6 +433,7 @@ void pb_ignore_free(pb_ignore *ignore)
         pb_rule_cleanup(&ignore->rules[i]);
     free(ignore->rules);
     free(ignore->below);
+    pb_program_free(ignore->program);
     free(ignore);
 }
 
@@ -389,6 +471,10 @@ int pb_ignore_new(const char *patterns, size_t size, const char *below, pb_ignor
             for (size_t i = 0; i < ignore->count; i++)
                 pb_rule_anchor(&ignore->rules[i], counts, choose);
         free(counts);
+    }
+    if (pb_program_new(ignore->rules, ignore->count, &ignore->program)) {
+        pb_ignore_free(ignore);
+        return pb_fail(error, ENOMEM, "compile pattern", "%s", "");
     }
     *ret = ignore;
     return 0;

@@ -8,8 +8,7 @@ enum { WORD = 64, MAX_WORDS = 128 };
 
 /* --- characters --------------------------------------------------------------------------------------------- */
 
-/* The character at `text` and its length in bytes. What is no UTF-8 is one raw byte, as in Go. */
-static uint32_t decode(const char *text, size_t length, size_t *size)
+uint32_t pb_rune_decode(const char *text, size_t length, size_t *size)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     const uint8_t *bytes = (const uint8_t *)text;
@@ -67,7 +66,7 @@ typedef struct {
 static uint32_t next_rune(reader *from)
 {
     size_t size;
-    uint32_t rune = decode(from->at, (size_t)(from->end - from->at), &size);
+    uint32_t rune = pb_rune_decode(from->at, (size_t)(from->end - from->at), &size);
     from->at += size;
     return rune;
 }
@@ -280,7 +279,7 @@ int pb_pattern_match(const pb_pattern *pattern, const char *text, size_t length,
     memset(sets[0], 0, (pattern->count / WORD + 1) * sizeof sets[0][0]);
     enter(pattern, sets[0], 0);
     for (size_t at = 0, size; at < length; at += size) {
-        uint32_t rune = decode(text + at, length - at, &size);
+        uint32_t rune = pb_rune_decode(text + at, length - at, &size);
         if (!advance(pattern, sets[now], sets[!now], rune))
             return 0;
         now = !now;

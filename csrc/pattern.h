@@ -47,6 +47,8 @@ void pb_pattern_cleanup(pb_pattern *pattern);
 int pb_pattern_match(const pb_pattern *pattern, const char *text, size_t length, int *deeper);
 /* Whether a class holds a character. */
 int pb_token_holds(const pb_pattern *pattern, const pb_token *token, uint32_t rune);
+/* The character at a text that is not empty, and its length in bytes. What is no UTF-8 is one raw byte, as in Go. */
+uint32_t pb_rune_decode(const char *text, size_t length, size_t *size);
 /* A character as it stands in a path: bytes written to `ret` (room for 4). */
 size_t pb_rune_encode(uint32_t rune, char *ret);
 

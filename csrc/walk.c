@@ -47,6 +47,7 @@ typedef struct {
 
 typedef struct pb_reader {
     pb_directory directory;
+    pb_states *states; /* what the scopes remember, if the tree has rules; may be NULL */
     pb_scope *scope; /* of the rules in `scope_node`, the folder above the one read last; or NULL */
     uint32_t scope_node;
     pb_scope *inside; /* of the folder being read; or NULL */
@@ -59,6 +60,7 @@ void pb_reader_free(reader *by)
     pb_directory_free(&by->directory);
     pb_scope_free(by->scope);
     pb_scope_free(by->inside);
+    pb_states_free(by->states);
     free(by);
 }
 
@@ -67,6 +69,8 @@ static int new_reader(const pb_tree *tree, reader **ret)
     reader *made = calloc(1, sizeof *made);
     int failed = made ? pb_directory_start(&made->directory, tree) : -ENOMEM;
 
+    if (!failed && tree->ignore)
+        failed = pb_ignore_states(tree->ignore, &made->states);
     if (failed)
         pb_reader_free(made);
     else
@@ -91,7 +95,7 @@ static int keep_scope(const pb_tree *tree, reader *by, uint32_t node)
         scope = by->scope;
         by->scope = NULL;
     } else {
-        scope = pb_scope_root(tree->ignore);
+        scope = pb_scope_root(tree->ignore, by->states);
     }
     for (size_t i = way.count; scope && i-- > 0;) {
         pb_scope *above = scope;
@@ -111,7 +115,7 @@ static int open_scope(const pb_tree *tree, reader *by, uint32_t node)
     if (!tree->ignore)
         return 0;
     if (node == 0) {
-        by->inside = pb_scope_root(tree->ignore);
+        by->inside = pb_scope_root(tree->ignore, by->states);
     } else {
         int failed = keep_scope(tree, by, tree->nodes[node].parent);
         if (failed)

@@ -153,8 +153,13 @@ ALIKE = [
     for kind in ("**/*-{}t", "**/*a?{}*.txt", "**/*[ab]{}[cd]", "**/*q{}*", "**/f-{}*")
 ]
 
+# Rules that leave nearly every name with another set of rules that may still match.
+TANGLED = [f"**/*{number // 100}*{number // 10 % 10}*{number % 10}*q" for number in range(500)]
 
-@pytest.mark.parametrize("rules", [[], patterns(500), ALIKE], ids=["none", "ordinary", "alike"])
+
+@pytest.mark.parametrize(
+    "rules", [[], patterns(500), ALIKE, TANGLED], ids=["none", "ordinary", "alike", "tangled"]
+)
 @pytest.mark.benchmark(group="walk with ignore rules")
 def test_walk_with_ignore_rules(benchmark: BenchmarkFixture, tree: Path, rules: list[str]) -> None:
     ignore = Ignore(rules) if rules else None

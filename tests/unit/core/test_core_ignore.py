@@ -235,6 +235,33 @@ def test_a_walk_leaves_out_what_the_model_leaves_out(
     assert _seen(root, patterns) == kept | above
 
 
+# Rules so long that with 30 of them there is room for few states, and with 34 the rules are matched one by one.
+LONG = [f"{'z' * 8000}{number}" for number in range(34)]
+
+
+@pytest.mark.parametrize("count", [30, 34])
+def test_rules_beyond_what_a_walk_remembers(tmp_path: Path, count: int) -> None:
+    names = [f"{number * 7919 % 1000:03}" for number in range(500)]
+    paths = [f"{name[0]}/é{name[1]}/{name}-é.txt" for name in names]
+    patterns = [f"**/*{number // 10}*{number % 10}*t" for number in range(0, 100, 3)]
+    patterns += [
+        "**/é7",
+        "!**/*77*",
+        "5/**",
+        "!5/**/*5*",
+        "[^a]/**/9*",
+        "!**/?1[0-4]*[é-ü].tx?",
+        "2**3*é*",
+        "!2**33*",
+    ]
+    everything = _write(tmp_path, paths)
+    kept = {path for path in everything if not _model(patterns, path)[0]}
+    above = {str(folder) for path in kept for folder in Path(path).parents} - {"."}
+    assert 20 < len(kept) < len(everything) - 20
+    assert _seen(tmp_path, patterns) == kept | above
+    assert _seen(tmp_path, [*LONG[:count], *patterns]) == kept | above
+
+
 def test_a_folder_left_out_is_not_entered(tmp_path: Path) -> None:
     _write(tmp_path, ["node_modules/a/b/c", "src/x"])
     fd = os.open(tmp_path, os.O_RDONLY)
