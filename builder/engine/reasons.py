@@ -88,7 +88,9 @@ def why_missed(
     if gone is not None:
         return Miss((Reason("evicted", "", f"evicted by prune on {day(gone)}"),), closest)
     if closest is None:
-        return Miss(explain(parts, None))
+        base = last_changed(above[:1])
+        came = (because(base.step, base.title),) if base is not None and _is_trigger(title) else ()
+        return Miss((*explain(parts, None), *came))
     parent = _parent_reason(session, closest, above)
     reasons = explain(
         parts,
@@ -101,6 +103,11 @@ def why_missed(
         ),
     )
     return Miss(reasons, closest)
+
+
+def _is_trigger(title: str) -> bool:
+    """Whether a step came with the base of its stage."""
+    return title.partition("] ")[2].startswith("ONBUILD ")
 
 
 def _parent_reason(session: Session, closest: Record, above: Sequence[Above]) -> Reason:

@@ -272,3 +272,17 @@ def test_pruning_leaves_its_day_as_the_reason(pybuild: Run, store: Path, context
     assert len(found) == 1 and found[0].startswith("evicted by prune on 20"), found
     assert details(find(last(store), "FROM")) == ["not in the store any more"]
     assert "evicted by prune on 20" in pybuild("explain").stdout
+
+
+def test_what_came_with_another_base_began_with_that(
+    pybuild: Run, store: Path, context: Path, bases: Path
+) -> None:
+    """A trigger is a new line, but nobody wrote it: the base is what changed."""
+    (context / "Buildfile").write_text("FROM base\nRUN echo a > /tmp/a\n")
+    pybuild("build", context)
+    pybuild("build", "--build-context", f"base=oci-layout://{bases / 'base2'}", context)
+    steps = last(store)
+    trigger, base = find(steps, "ONBUILD"), find(steps, "FROM base")
+    assert details(trigger) == ["never built before", f"because step {base.number} changed: {base.title}"]
+    assert base.reasons[0].detail.startswith("digest sha256:")
+    assert f"it began with #{base.number} " in pybuild("explain").stdout.splitlines()[-1]
