@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 DEFAULT_NAMES = ("Buildfile", "Dockerfile", "Containerfile")
 """Without -f the first of these in the context is the build file; `dockerfile` is looked for last, as by BuildKit."""
 
+STREAM = "stdin"
+"""What a build file is called that was read from a pipe."""
+
 _SMALL = "dockerfile"
 _LIMIT = 64 << 20
 
@@ -67,8 +70,7 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
         )
     path, name, text = _read_build_file(request, fetcher)
     folders[""] = ContextSource(path=request.context, ignore_file=ignore_file_of(path))
-    # Projects are kept apart, and each is known however its folder is written.
-    slot = os.path.abspath(path) if path else name
+    slot = _slot(request.context, path, name)
     file = _parse(text, name, store, request)
     seconds = _seconds(request, file, folders, fetcher, None)
     return Inputs(file, slot, folders, layouts, images, seconds)
@@ -91,6 +93,18 @@ def _seconds(
     from builder.engine.epoch import named_seconds
 
     return named_seconds(request, file, folders, fetcher, context)
+
+
+def _slot(context: str, path: str, name: str) -> str:
+    """What a build file is called across builds: projects are kept apart, and each is known however its folder is written.
+
+    One that comes through a pipe, or from elsewhere, belongs to the context.
+    """
+    folder, last = os.path.split(path)
+    real = os.path.realpath(folder or ".") if path else ""
+    if not real.startswith("/proc/") and os.path.isfile(path):
+        return os.path.join(real, last)
+    return f"{os.path.realpath(context)}\n{STREAM if path else name}"
 
 
 def _remote_build_file(request: BuildRequest, fetched: Fetched, fetcher: Fetcher) -> tuple[str, str, bytes]:
@@ -144,7 +158,7 @@ def read_build_file(
     `cancelled` breaks off waiting for a pipe or a terminal.
     """
     if request.file == STDIN:
-        return "", "stdin", _read_stdin(request, cancelled)
+        return "", STREAM, _read_stdin(request, cancelled)
     if request.file is not None:
         inside = os.path.join(request.context, request.file)
         if not os.path.exists(request.file) and os.path.isfile(inside):

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from builder.engine.account import stage_nodes, traffic_of
 from builder.engine.elsewhere import lies_elsewhere
+from builder.engine.inputs import STREAM
 from builder.engine.reporter import Events
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
@@ -62,7 +63,7 @@ class Recording:
             seconds=time.monotonic() - self._begun,
             outcome=outcome,
             error=message,
-            file=session.graph.file.name if session else "",
+            file=_file_name(session) if session else "",
             context=context_name(request),
             target=request.target or "",
             stages=_stages(session) if session else (),
@@ -138,6 +139,11 @@ def _failure(error: BuilderError) -> Failure:
     if place is None:
         return Failure(error.hint or "", status=status, output=output)
     return Failure(error.hint or "", place.file, place.line, place.column, status, output)
+
+
+def _file_name(session: Session) -> str:
+    """How the history calls a build file: descriptors of pipes have other numbers each time."""
+    return STREAM if session.inputs.slot.endswith(f"\n{STREAM}") else session.graph.file.name
 
 
 def context_name(request: BuildRequest) -> str:

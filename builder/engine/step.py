@@ -148,7 +148,9 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
             listing=listing,
         )
         same = miss.compared is not None and miss.compared.state == state
-        made = Above(reporter.number, reporter.title, state, not same)
+        # Who made nothing before and now is not to blame for what the states below have become.
+        changed = not same and not (state == parent and _made_nothing(miss.compared))
+        made = Above(reporter.number, reporter.title, state, changed)
         for key in keys:
             session.made[key] = made
             store.records.put(replace(record, key=key))
@@ -161,7 +163,12 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
     from builder.engine.room import keep_limit  # late: a cached build makes nothing
 
     keep_limit(session)
-    return Done(state, record.created, changed=not same, made=True)
+    return Done(state, record.created, changed=changed, made=True)
+
+
+def _made_nothing(record: Record | None) -> bool:
+    """Whether a step led to the state that it stood on."""
+    return record is not None and ("parent", "", record.state.hex()) in record.parts
 
 
 def _look_up(session: Session, place: Place, key: bytes) -> Record | None:

@@ -154,8 +154,17 @@ class Lines:
             kinds.append(f"cache,id=r,{stage},source=/{dice.choice(['app', 'opt/d'])},target=/c")
         return f" --mount=type={dice.choice(kinds)}"
 
+    def shown(self, number: int) -> str:
+        """A RUN that does nothing but look at what a mount shows."""
+        flags = self._mount(number)
+        while "type=bind" not in flags:
+            flags = self._mount(number)
+        return f"RUN{flags} ({LOOK}; {SUMS}) > /tmp/shown"
+
     def _run(self, number: int) -> str:
         dice = self.dice
+        if dice.randrange(5) == 0:
+            return self.shown(number)
         place, other, name = dice.choice(PLACES), dice.choice(PLACES), dice.choice(ARGS)
         flags = self._mount(number) if dice.randrange(5) < 2 else ""
         flags += " --network=none" if dice.randrange(10) == 0 else ""

@@ -67,6 +67,9 @@ class Project:
             stage.lines = [self._lines.line(number) for _ in range(dice.randrange(2, 6))]
             if number == 0 or dice.randrange(2):
                 stage.lines.insert(0, BEGINNING)
+        if dice.randrange(2):  # looks at stages, and stands on none of their changes
+            lines = [self._lines.shown(len(self.stages)) for _ in range(3)]
+            self.stages.append(Stage("base", lines))
         self.args, self.target, self.options, self.attributes, self._top = {}, None, {}, {}, []
 
     def write(self) -> str:

@@ -286,3 +286,21 @@ def test_what_came_with_another_base_began_with_that(
     assert details(trigger) == ["never built before", f"because step {base.number} changed: {base.title}"]
     assert base.reasons[0].detail.startswith("digest sha256:")
     assert f"it began with #{base.number} " in pybuild("explain").stdout.splitlines()[-1]
+
+
+def test_a_step_that_makes_nothing_is_no_cause(pybuild: Run, store: Path, context: Path) -> None:
+    """Though it ran again, as what it stands on is another. One that begins to make something is a cause."""
+    (context / "Buildfile").write_text(
+        "FROM base AS one\nCOPY a /a\nRUN true\nARG V=1\nRUN test $V = 1 || touch /x\nFROM base\nCOPY --from=one / /one\n"
+    )
+    for text in ("1", "2"):
+        (context / "a").write_text(text)
+        pybuild("build", context)
+    steps = last(store)
+    assert find(steps, "RUN true").outcome == find(steps, "RUN test").outcome == "miss"
+    assert details(find(steps, "COPY --from"))[0] == "a (content)"
+    assert find(steps, "COPY --from").reasons[-1].step == find(steps, "COPY a").number
+    pybuild("build", "--build-arg", "V=2", context)
+    steps = last(store)
+    assert details(find(steps, "COPY --from"))[0] == "+x"
+    assert find(steps, "COPY --from").reasons[-1].step == find(steps, "RUN test").number

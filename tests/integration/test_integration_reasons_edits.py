@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from test_integration_reasons import details, find, last
 
 from builder.cache.explain import explain
 from builder.cache.key import Part
+from builder.store.store import open_store
 
 FILE = """FROM base AS build
 ARG VERSION=1
@@ -208,3 +210,50 @@ def test_a_new_line_is_not_taken_for_what_another_said_long_ago(
     build("echo one > /a", "true", "false", ok=False)
     build("echo one > /a", "true", "echo four > /b")
     assert details(find(last(store), "RUN echo four")) == ["command: 'echo three > /b' → 'echo four > /b'"]
+
+
+@pytest.mark.parametrize("given", ["-", "/dev/stdin", "a substitution"])
+def test_a_build_file_that_comes_through_a_pipe_belongs_to_its_context(
+    pybuild: Run, store: Path, tmp_path: Path, given: str
+) -> None:
+    """Projects are kept apart, whatever number the pipe has; a link to a project's folder is that project."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_text(name)
+    (tmp_path / "link").symlink_to("one")
+
+    def build(place: str) -> list[str]:
+        text = "FROM base\nCOPY f /f\n"
+        if given != "a substitution":
+            pybuild("build", "-q", "-f", given, tmp_path / place, input=text)
+        else:
+            read, write = os.pipe()
+            os.write(write, text.encode())
+            os.close(write)
+            try:
+                pybuild("build", "-q", "-f", f"/dev/fd/{read}", tmp_path / place, pass_fds=[read])
+            finally:
+                os.close(read)
+        return details(find(last(store), "COPY f"))
+
+    assert [build("one"), build("two")] == [["never built before"]] * 2
+    (tmp_path / "one/f").write_text("changed")
+    extra = os.open("/dev/null", os.O_RDONLY)  # so that the pipe has another number
+    assert build("link") == ["f (content 3 → 7 bytes)"]
+    os.close(extra)
+    with open_store(str(store)) as opened:
+        assert {build.file for build in opened.history.builds(10)} == {"stdin"}
+
+
+def test_a_link_to_a_project_is_that_project(
+    pybuild: Run, store: Path, context: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(context)
+    (context / "Buildfile").write_text("FROM base\nRUN echo one\n")
+    pybuild("build", "-q", context)
+    (context / "Buildfile").write_text("FROM base\nRUN echo one\nRUN echo two\n")
+    pybuild("build", "-q", tmp_path / "link")
+    assert len({step.slot.partition("\n")[0] for step in last(store) if step.slot}) == 1
+    with open_store(str(store)) as opened:
+        slots = opened.database.all("SELECT DISTINCT slot FROM records")
+    assert {str(slot).partition("\n")[0] for (slot,) in slots} == {str(context / "Buildfile")}
