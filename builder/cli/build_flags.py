@@ -17,7 +17,7 @@ FLAGS = (
     Flag("--target", "STAGE", "Stage to build (default: the last)", group=_WHAT),
     Flag("--build-arg", "NAME[=VALUE]", "Value of an ARG; without =VALUE that of the environment", many=True, group=_WHAT),
     Flag("--build-context", "NAME=SOURCE", "Folder, URL, git repository, oci-layout://FOLDER[:TAG] or docker-image://NAME that FROM and --from call NAME", many=True, group=_WHAT, blank=True),
-    Flag("--platform", "OS/ARCH", "Platform to build for (default: DOCKER_DEFAULT_PLATFORM, or this machine's)", many=True, group=_WHAT),
+    Flag("--platform", "OS/ARCH", "Platform to build for, one at a time (default: DOCKER_DEFAULT_PLATFORM, or this machine's)", many=True, once=True, group=_WHAT),
     Flag("--pull", "", "Ask registries what the names of bases stand for now", group=_WHAT),
     Flag("--tag", "NAME[:TAG]", "Name for the image", "-t", many=True, group=_RESULT),
     Flag("--output", "SPEC", "Where the result goes: type=image|oci|docker|local|tar|registry,dest=PATH, a folder, or - (default: the store)", "-o", many=True, group=_RESULT, blank=True),

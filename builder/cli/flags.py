@@ -23,7 +23,8 @@ class Flag:
     `value` is what its help calls the value; a flag without one is a switch. `text` is its help; without one the
     flag is accepted but not shown. `many` collects every use, else the last one counts. `bare` is the value
     of a flag that may come without one (`--sbom`); such a flag takes a value with `=` only. With `blank` an empty
-    value is none, as scripts write `--cache-from "$CACHE"` whether they have a cache or not.
+    value is none, as scripts write `--cache-from "$CACHE"` whether they have a cache or not. `once` says that it is
+    given once by those who mean it, though every use is collected.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Flag:
     bare: str | None = None
     group: str = "Flags"
     blank: bool = False
+    once: bool = False
 
     @property
     def is_switch(self) -> bool:

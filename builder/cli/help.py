@@ -61,7 +61,9 @@ def _flag_lines(flag: Flag) -> Iterator[str]:
     short = f"{flag.short}, " if flag.short else "    "
     value = f" {flag.value}" if flag.value and flag.bare is None else f"[={flag.value}]" if flag.value else ""
     head = f"  {short}{flag.name}{value}"
-    wrapped = list(_wrap(flag.text + (" (may be repeated)" if flag.many else ""), _WIDTH - _COLUMN))
+    wrapped = list(
+        _wrap(flag.text + (" (may be repeated)" if flag.many and not flag.once else ""), _WIDTH - _COLUMN)
+    )
     if len(head) >= _COLUMN - 1:
         yield head
         head = ""

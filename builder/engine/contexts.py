@@ -23,7 +23,8 @@ _IGNORE_LIMIT = 4 << 20
 class Folder:
     """A folder on this machine, seen through its ignore rules.
 
-    `tree` belongs to whoever holds `lock`; `fd` is the folder's descriptor.
+    `tree` belongs to whoever holds `lock`; `fd` is the folder's descriptor. `hint` is what helps who misses a file, empty if
+    nobody knows.
     """
 
     path: str
@@ -31,19 +32,22 @@ class Folder:
     tree: Tree
     lock: threading.RLock
     index: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ContextSource:
     """Where a context's files are: a `path` here, or an `address` elsewhere that is fetched when first needed.
 
-    `ignore_file` takes the place of the context's own one. Ignore rules hold for `local` folders only.
+    `ignore_file` takes the place of the context's own one. Ignore rules hold for `local` folders only. `hint` is that of the
+    folder that it becomes.
     """
 
     path: str = ""
     address: str = ""
     ignore_file: str | None = None
     local: bool = True
+    hint: str = ""
 
 
 class Contexts:
@@ -97,7 +101,7 @@ class Contexts:
         except BaseException:
             os.close(fd)
             raise
-        return Folder(path, fd, tree, threading.RLock(), index)
+        return Folder(path, fd, tree, threading.RLock(), index, source.hint)
 
     def close(self) -> None:
         """Keep what was learned about the files for the next build, and let go of them."""

@@ -169,7 +169,7 @@ class CopyWork:
                     self._sources.append(find_sources(self._tree, group, parents=step.parents, place=place))
                 except MissingSource as error:
                     if self._origin_state is None:
-                        see_why(error, self._tree_fd)
+                        see_why(error, self._tree_fd, self._session.contexts.of(step.origin).hint)
                     raise
 
     def _open_tree(self) -> str:

@@ -48,9 +48,15 @@ def check_outputs(outputs: tuple[Output, ...], tags: tuple[str, ...] = ()) -> No
             )
         folder = output.type == "local" or output.attributes.get("tar") == "false"
         if output.type in _PLACED and not output.dest:
+            given = "".join(f",{name}={value}" for name, value in output.attributes.items())
             raise UsageError(
                 f"the output type {output.type} needs dest=",
-                hint=f"write -o type={output.type},dest=PATH",
+                hint=f"write -o type={output.type}{given},dest=PATH",
+            )
+        if output.dest and output.type not in _PLACED:
+            raise UsageError(
+                f"the output type {output.type} takes no dest",
+                hint=f"for a file write -o type=oci,dest={output.dest}, for a folder -o type=local,dest={output.dest}",
             )
         if folder and output.dest == "-":
             raise UsageError("a folder cannot be written to standard output")

@@ -58,7 +58,8 @@ def open_inputs(request: BuildRequest, store: Store, fetcher: Fetcher) -> Inputs
     if lies_elsewhere(request.context):
         fetched = fetcher.fetch(request.context, "[internal] load remote build context")
         slot, name, text = _remote_build_file(request, fetched, fetcher)
-        folders[""] = ContextSource(path=fetched.path, local=False)
+        hint = "" if fetched.build_file is None else _alone(request.context)
+        folders[""] = ContextSource(path=fetched.path, local=False, hint=hint)
         file = _parse(text, name, store, request)
         seconds = _seconds(request, file, folders, fetcher, fetched)
         return Inputs(file, slot, folders, layouts, images, seconds)
@@ -93,6 +94,13 @@ def _seconds(
     from builder.engine.epoch import named_seconds
 
     return named_seconds(request, file, folders, fetcher, context)
+
+
+def _alone(context: str) -> str:
+    """What helps who wants files of a context that is a build file and nothing else."""
+    if context == STDIN:
+        return "what came is the build file alone, without a context: write pybuild -f - FOLDER"
+    return "what is there is the build file alone, without a context: write pybuild -f URL FOLDER"
 
 
 def _slot(context: str, path: str, name: str) -> str:

@@ -149,7 +149,7 @@ class Mounted:
             try:
                 node = find_source(folder.tree, mount.source, place=place).node
             except MissingSource as error:
-                see_why(error, folder.fd)
+                see_why(error, folder.fd, folder.hint)
                 raise
         return _Found(folder.tree, node, folder.lock, b"")
 

@@ -86,8 +86,11 @@ def clamp(path: str) -> str:
     return posixpath.normpath("/" + path).lstrip("/")
 
 
-def see_why(error: MissingSource, folder_fd: int) -> None:
-    """A source that a context's tree does not have may be in the folder, but left out: its hint says so."""
+def see_why(error: MissingSource, folder_fd: int, hint: str = "") -> None:
+    """A source that a context's tree does not have may be in the folder, but left out: its hint says so. Else that is `hint`, if
+    there is one.
+    """
+    error.hint = hint or error.hint
     if error.about and is_below(folder_fd, error.about[0]):
         error.hint = "it is there, but an ignore file leaves it out: pybuild context says by which rule"
 

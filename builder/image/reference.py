@@ -56,13 +56,17 @@ class Reference:
 
 def parse_name(text: str) -> Reference:
     """A name that an image may be given, completed as by `parse_reference`; a `UsageError` for one with a digest, which an
-    image has or has not.
+    image has or has not, and for what means something else: `scratch`, and ids.
     """
     reference = parse_reference(text)
     if reference.digest is not None:
         raise UsageError(
             f'"{text}" names an image by its digest, which nobody can give it', hint="leave @sha256:… out"
         )
+    if reference.familiar.rpartition(":")[0] == "scratch":
+        raise _bad(text, "scratch is what FROM calls an empty image", "give it another name")
+    if re.match(r"[0-9a-f]{64}\Z", text):
+        raise _bad(text, "64 hexadecimal digits are the id of an image", "give it another name, or a tag")
     return reference
 
 

@@ -164,12 +164,14 @@ def _limit_number(name: str) -> int:
     return _LIMIT_NUMBERS[name] if number is None else int(number)
 
 
-def _why_not(program: str, number: int) -> str | None:
-    """What may be behind it that the kernel does not start a program."""
-    if number == ENOENT and "/" in program:
-        return "the image has no such program, or lacks the interpreter or loader that it names"
-    if number == ENOEXEC:
-        return "it is for another processor, or a script without a first line of #!"
+def _what_to_do(error: CoreError) -> str | None:
+    """What helps where the kernel does not start a program; the error says why already."""
+    if error.errno == ENOENT and "it is there" in error.message:
+        return "add what it needs to the image, such as the C library that it was linked with, or link it statically"
+    if error.errno == ENOENT:
+        return "the image has no such program: add it, or base the stage on an image that has it"
+    if error.errno == ENOEXEC:
+        return "take one that was built for the image's platform, or begin the script with #!/bin/sh"
     return None
 
 
@@ -188,7 +190,7 @@ def _explained(process: Process) -> Iterator[None]:
             raise CommandError(
                 f"cannot run {process.argv[0]!r}: {error.message}",
                 status=status,
-                hint=_why_not(process.argv[0], error.errno),
+                hint=_what_to_do(error),
             ) from None
         if error.operation in ("enter directory", "make directory") and error.errno in (
             ENOTDIR,

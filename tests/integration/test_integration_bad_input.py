@@ -210,3 +210,27 @@ def test_a_full_disk_is_told_and_harms_nothing(pybuild: Run, context: Path, tmp_
         pybuild("build", "--store", small / "store", context)
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("made", "why", "hint"),
+    [
+        ("printf x > /x", "exec format error: built for another machine, or a script without a #! line",
+         "take one that was built for the image's platform, or begin the script with #!/bin/sh"),
+        ("printf '#!/none' > /x", "it is there, but the interpreter or dynamic linker that it names is not",
+         "add what it needs to the image"),
+        ("true", "no such file or directory", "the image has no such program: add it"),
+    ],
+)  # fmt: skip
+def test_why_a_program_does_not_start_is_said_once_and_then_what_to_do(
+    pybuild: Run, context: Path, made: str, why: str, hint: str
+) -> None:
+    (context / "Buildfile").write_text(f'FROM base\nRUN {made}; touch /x2; chmod +x /x*\nRUN ["/x"]\n')
+    failed = pybuild("build", context, ok=False)
+    assert f"cannot run '/x': exec /x: {why}\n" in failed.stderr and f"hint: {hint}" in failed.stderr
+
+
+def test_a_platform_is_given_once(pybuild: Run) -> None:
+    text = " ".join(pybuild("build", "--help").stdout.split())
+    assert "Platform to build for, one at a time" in text
+    assert "(may be repeated)" not in text.partition("--platform")[2].partition("--pull")[0]

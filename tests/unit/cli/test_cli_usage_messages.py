@@ -33,6 +33,7 @@ FILES = {
     "nothing": "",
     "program": "MZ\0\0",
     "text": "FROM scratch\n",
+    "text2": "FROM scratch\nCOPY x /x\n",
     "empty/.keep": "",
 }
 
