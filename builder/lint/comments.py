@@ -80,8 +80,8 @@ def _read(texts: tuple[str, ...]) -> Skips:
         if text.startswith("hadolint"):
             names |= _hadolint(text, "")
             continue
-        key, mark, value = text.partition("=")
-        if mark and check is None and key.strip().lower() == "check":
+        key, _, value = text.partition("=")
+        if value.strip() and check is None and key.strip().lower() == "check":
             try:
                 check = parse_check(value.strip().partition(" ")[0])
             except UsageError:  # a comment is free to say anything

@@ -45,6 +45,10 @@ Parts of `check=` are joined by `;`, without blanks: what stands behind one is n
 Rules of hadolint that are not here: what the language forbids anyhow (DL3021, DL3023, DL3043, DL3061, DL4000), what a rule of BuildKit covers
 (DL3000, DL3012, DL3024, DL3025, DL3029, DL3044, DL3063, DL3064, DL3065, DL4003, DL4004), and what needs a policy of your own (DL3026, DL3048 to
 DL3056, DL3058).
+
+The rules under hadolint's codes are compared with hadolint 2.15 itself. They differ where it does not know what BuildKit knows: names of stages in other
+letters, values of variables, archives of zstd, repositories of git, caches that are mounted. DL3045 is for ADD, too. pipx and modules of yum need no
+version. DL3059 and DL3066 are off.
 """
 
 

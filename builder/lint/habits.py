@@ -66,7 +66,10 @@ def _image_stages(facts: Facts) -> Iterator[tuple[syntax.From, str]]:
     for stage in facts.stages:
         word = stage.line.image
         text = stage.base_text
-        if stage.base is not None or text in ("", "scratch") or "@" in text or word.text.startswith("$"):
+        tagged = word.text.endswith(":latest")  # whatever the variables before it are
+        if stage.base is not None or text in ("", "scratch") or "@" in text:
+            continue
+        if word.text.startswith("$") and not tagged:
             continue
         if stage.line.name in facts.options.named_contexts or text in facts.options.named_contexts:
             continue

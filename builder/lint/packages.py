@@ -246,8 +246,13 @@ dl3060 = _cleaned(
 
 
 def dl3009(facts: Facts) -> Iterator[Hit]:
-    """Package lists stay in the layer of the RUN that fetched them."""
+    """Package lists stay in the layer of the RUN that fetched them; in a stage that nothing stands on they reach no image."""
+    standing = {stage.base.index for stage in facts.stages if stage.base is not None} | {
+        len(facts.stages) - 1
+    }
     for script in scripts_of(facts):
+        if script.visit.stage.index not in standing:
+            continue
         fetched = [
             command for command in script.commands if calls(command, ("apt", "apt-get", "aptitude"), "update")
         ]

@@ -33,7 +33,7 @@ MATCHES = [
     ("abc", "abc"), ("*c", "abc"), ("a*", "a"), ("a*", "ab/c"), ("a*/b", "abc/b"),
     ("a*b*c*d*e*/f", "axbxcxdxexxx/f"), ("a*b?c*x", "abxbbxdbxebxczzx"), ("ab[^e-g]", "abc"),
     ("a?b", "a☺b"), ("a[^a]b", "a☺b"), ("[a-ζ]*", "α"), ("[\\]a]", "]"), ("[\\-]", "-"), ("[x\\-]", "-"),
-    ("[\\-x]", "x"), ("*x", "xxx"),
+    ("[\\-x]", "x"), ("*x", "xxx"), ("\\a*", "ab"), ("a\\d?", "adb"),
 ]  # fmt: skip
 NO_MATCHES = [
     ("**/**/*.txt2", "dir/dir/file.txt"), ("a/*.txt", "a/dir/file.txt"), ("a[b-d]e", "ae"),
@@ -44,7 +44,22 @@ NO_MATCHES = [
     ("a*b?c*x", "abxbbxdbxebxczzy"), ("ab[^c]", "abc"), ("a\\*b", "ab"), ("a???b", "a☺b"),
     ("a[^a][^a][^a]b", "a☺b"), ("*[a-ζ]", "A"), ("a?b", "a/b"), ("a*b", "a/b"), ("[x\\-]", "z"),
 ]  # fmt: skip
-BAD = ["[]a]", "[-]", "[x-]", "[-x]", "\\", "[a-b-c]", "[", "[^", "[^bc", "a[", "[Local-Only]/", "!", "! "]
+BAD = [
+    "[b-a]",
+    "[]a]",
+    "[-]",
+    "[x-]",
+    "[-x]",
+    "\\",
+    "[a-b-c]",
+    "[",
+    "[^",
+    "[^bc",
+    "a[",
+    "[Local-Only]/",
+    "!",
+    "! ",
+]
 
 
 @pytest.mark.parametrize(("pattern", "path"), MATCHES)

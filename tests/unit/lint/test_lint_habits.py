@@ -12,8 +12,9 @@ FIRES = {
     "DL3002": [("USER root:x", "root:x"), ("USER 0", "0"), ("USER 1\nUSER 0:0", "0:0"), ("ARG U=root\nUSER $U", "$U")],
     "DL3003": [("RUN a && (cd b; c)", "cd b"), ("RUN <<E\ncd /x\nE", "cd /x")],
     "DL3004": [("RUN a || sudo b", "sudo b"), ('RUN ["sudo", "a"]', 'RUN ["sudo", "a"]')],
+    "DL3007": [("FROM $X:latest", "$X:latest")],
     "DL3008": [("RUN apt-get -y install a b=1 -t stable c", "apt-get -y install a b=1 -t stable c")],
-    "DL3009": [("RUN apt-get update", "apt-get update"), ("RUN apt-get update && rm -rf /tmp/x", "apt-get update")],
+    "DL3009": [("RUN apt-get update", "apt-get update"), ("RUN apt-get update && rm -rf /tmp/x", "apt-get update"), ("FROM debian:12 AS a\nRUN apt-get update\nFROM a", "apt-get update")],
     "DL3010": [("COPY a.tgz /\nRUN tar xzf a.tgz", "a.tgz"), ("COPY x/a.gz /b/\nRUN gunzip /b/a.gz", "x/a.gz")],
     "DL3011": [("EXPOSE 1 65536", "65536"), ("EXPOSE 80/http", "80/http")],
     "DL3013": [
@@ -59,6 +60,7 @@ QUIET = {
     "DL3009": [
         "RUN --mount=type=cache,target=/var/lib/apt apt-get update",
         "RUN apt-get update; rm -r /var/lib/apt/lists",
+        "RUN apt-get update\nFROM alpine:3",
     ],
     "DL3010": ["COPY a.tgz /", "COPY --from=x:1 a.tgz /\nRUN tar xf a.tgz", "COPY a.tgz /\nRUN tar cf a.tgz b"],
     "DL3011": ["EXPOSE 0-65535/sctp $X"],

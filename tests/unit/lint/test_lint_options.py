@@ -163,6 +163,25 @@ def test_the_warnings_of_a_build() -> None:
     assert with_argument.fail
 
 
+@pytest.mark.parametrize(
+    ("comments", "skips"),
+    [
+        ("# check=skip=FromAsCasing", True),
+        ("# Check = skip=FromAsCasing and why", True),
+        ("# check=\n# check=skip=FromAsCasing", True),  # one without a value says nothing
+        ("# check=none\n# check=skip=FromAsCasing", False),  # the first one counts, even if it cannot be read
+        ("# check=skip = FromAsCasing", False),  # a blank ends it
+        ("# check=skip=FromAsCasing;else=x", False),
+        ("# check=skip=A;error=false;skip=FromAsCasing", True),
+        ("# check=error=false;error=false;error=false;skip=FromAsCasing", False),
+        ("# checks=skip=FromAsCasing", False),
+    ],
+)
+def test_odd_lines_above_an_instruction(comments: str, skips: bool) -> None:
+    text = f"FROM scratch AS a\n{comments}\nFROM alpine:3 as base\n"
+    assert rules(text) == ([] if skips else ["FromAsCasing"])
+
+
 def test_comments_above() -> None:
     text = (
         "# syntax=x\n# one\n\n  #  two \nARG a=1\n# no\n#\nFROM scratch AS b\n# b of the b\n# c\nRUN x # y\n"
