@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -35,6 +36,11 @@ Restore = Callable[[str, int], bool]
 def shown_id(spec: MountSpec) -> str:
     """The id of a cache mount as the build file has it, behind its namespace if there is one."""
     return spec.id.removeprefix("/")
+
+
+def _spellings(spec: MountSpec) -> tuple[str, ...]:
+    """How the source of a mount may be written."""
+    return tuple(f"{key}={path}" for path in (spec.source, clamp(spec.source)) for key in ("source", "src"))
 
 
 def cache_name(spec: MountSpec, begin: str = "") -> str:
@@ -173,7 +179,7 @@ class Mounts:
         except CoreError as error:
             raise StepError(
                 f'the source "{spec.source}" of a mount is not there: {error.message}',
-                about=(f"source={spec.source}", f"src={spec.source}", f"source={path}", f"src={path}"),
+                about=_spellings(spec),
             ) from error
         self._stack.callback(os.close, inside)
         return inside
@@ -265,6 +271,12 @@ class Mounts:
             from builder.core.tree import Tree
 
             source = self._bind(spec)
+            if not stat.S_ISDIR(os.fstat(source).st_mode):
+                raise StepError(
+                    f'the source "{spec.source}" of a cache mount is no folder',
+                    hint="a cache begins with a folder: name the one that the file is in",
+                    about=_spellings(spec),
+                )
             readable = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             dest = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:

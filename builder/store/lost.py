@@ -75,6 +75,7 @@ def _drop_rows(store: Store) -> None:
             "DELETE FROM sizes WHERE name LIKE 'snapshots/%' "
             "AND substr(name, 11) NOT IN (SELECT snapshot FROM states)"
         )
+        database.run(f"DELETE FROM contents WHERE state NOT IN ({_STATES})")
         database.run("DELETE FROM portable_keys WHERE key NOT IN (SELECT key FROM records)")
         database.run("DELETE FROM blob_stats WHERE digest NOT IN (SELECT digest FROM layers)")
         database.many("DELETE FROM cache_mounts WHERE name = ?", no_folder)

@@ -78,6 +78,7 @@ class Sendings:
         self._database.run(
             "INSERT OR REPLACE INTO written_caches (target, number) VALUES (?,?)", (target, number)
         )
+        self._database.run("DELETE FROM written_caches WHERE number <= ?", (number - _KEPT,))
 
     def end(self, number: int, failure: str = "") -> None:
         """One has ended; `failure` says why not all is there."""

@@ -140,6 +140,9 @@ class States:
     def forget(self, state: bytes) -> None:
         """Drop a state whose files are damaged: what leads to it is a miss. The files go with the next `prune`."""
         self._database.run("DELETE FROM states WHERE id = ?", (state,))
+        self._database.run(
+            "DELETE FROM contents WHERE state = ?", (state,)
+        )  # they may be those of the damaged files
         self._known.pop(state, None)
         self._holds.drop(state)
 

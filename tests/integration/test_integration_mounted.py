@@ -120,6 +120,10 @@ def test_a_cache_that_begins_with_files_is_the_same_while_they_are(
         ("from=s,source=/d*,target=/m", '"/d*" is not in the stage or image that the mount is from'),
         ("source=ct?,target=/m", '"/ct?" is not in the build context'),
         ("from=lib,source=none,target=/m", '"/none" is not in the context "lib"'),
+        (
+            "type=cache,from=s,source=/etc/passwd,target=/m",
+            'the source "/etc/passwd" of a cache mount is no folder',
+        ),
         ("from=s,source=/d/loop,target=/m", '"d/loop" leads in a circle of links in the stage'),
     ],
 )

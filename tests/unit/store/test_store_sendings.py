@@ -71,3 +71,14 @@ def test_what_was_removed_before_it_was_sent_is_told(store: Path) -> None:
     with open_store(str(store)) as opened:
         (failed,) = opened.sendings.untold()
     assert failed.failure.startswith("the files of 1 of 1 steps were removed from the store")
+
+
+def test_of_caches_that_were_written_long_ago_nothing_is_remembered(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.store.sendings._KEPT", 3)
+    with open_store(str(store)) as opened:
+        for number in range(10):
+            opened.sendings.wrote(f"target {number}", opened.sendings.reserve(f"target {number}", "a place"))
+        last = [opened.sendings.last_written(f"target {number}") for number in range(10)]
+    assert last == [0, 0, 0, 0, 0, 0, 0, 8, 9, 10]
