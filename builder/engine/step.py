@@ -115,6 +115,8 @@ def _perform(session: Session, place: Place, reporter: StepReporter, parent: byt
                 listing = work.save_listing(store.listing_file(place.slot, ""), keys[-1].hex())
                 record = replace(record, listing=listing)
                 store.records.put(record, signer=found.signer)
+                # For a later export: what the complete key is about may not be here then.
+                remote.remember_key(record.key, found.shared)
         elif remote is not None and record is not None:
             remote.spared(record)
             _name_wholly(session, work, record, forms, shared)

@@ -755,3 +755,24 @@ def test_what_a_mount_shows_is_found_there_by_its_files(machine: NewMachine, tmp
     third.write("ctx/f", "another\n")
     built = third.build(*source)
     assert built.reasons("RUN --mount=from=one,source=/src") == ["mount /c: f (content 2 → 8 bytes)"]
+
+
+def test_an_export_has_all_keys_of_what_was_taken_from_a_cache_before(
+    machine: NewMachine, tmp_path: Path
+) -> None:
+    """Also those about files that were never fetched: the stage's."""
+    text = (
+        "FROM base AS s\nRUN mkdir /d && echo f > /d/f\nARG BESIDE\nRUN echo $BESIDE > /beside\n"
+        "FROM base\nRUN --mount=from=s,source=/d,target=/m cat /m/f > /seen\n"
+    )
+    caches = [f"type=local,{{}}={tmp_path / name}" for name in ("first", "second")]
+    machines = [machine() for _ in range(3)]
+    for one in machines:
+        one.write("Buildfile", text)
+    machines[0].build("--cache-to", f"{caches[0].format('dest')},mode=max")
+    taken = ("--cache-from", caches[0].format("src"))
+    machines[1].build(*taken)
+    machines[1].build(*taken, "--cache-to", f"{caches[1].format('dest')},mode=max")
+    other = ("--build-arg", "BESIDE=other")
+    built = machines[2].build(*other, "--cache-from", caches[1].format("src"))
+    assert sorted(built.outcomes()) == ["hit", "hit", "miss"]
