@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Raised when trees change their form, so that none of an older form is taken for one.
-VERSION = 7
+VERSION = 8
 
 _CLASSES = {
     cls.__name__: (cls, tuple(field.name for field in fields(cls)))

@@ -206,7 +206,8 @@ class Line:
                     tabs = self._tabs(line) if raw.strip_tabs else 0
                     span = Span(line, column + tabs, line, column + tabs + error.length)
                     self.late.append((self.source.error(error.message, span, error.hint), ""))
-            found.append(Heredoc(raw.name, raw.body, raw.expand, raw.strip_tabs, word, span))
+            tabbed = raw.raw if raw.strip_tabs and not bodies else ""
+            found.append(Heredoc(raw.name, raw.body, raw.expand, raw.strip_tabs, word, span, tabbed))
         return tuple(found)
 
     def _tabs(self, number: int) -> int:

@@ -72,7 +72,8 @@ class Word:
 @dataclass(frozen=True, slots=True)
 class Heredoc:
     """A here-document. `body` is as written (tabs already stripped for `<<-`); `word` is the body parsed for
-    `${…}` where the delimiter was unquoted (`expand`) and the instruction is COPY or ADD, else None.
+    `${…}` where the delimiter was unquoted (`expand`) and the instruction is COPY or ADD, else None. `raw` is the body of a
+    `<<-` in RUN with its tabs, for a shell that reads it itself; else it is empty.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Heredoc:
     strip_tabs: bool
     word: Word | None
     span: Span
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def _shell_text(command: ShellForm) -> tuple[str, tuple[InlineFile, ...], str]:
             script = InlineFile(first.name, first.body.encode("utf-8", "surrogateescape"), 0o755)
             return f"{SCRIPTS}/{first.name}", (script,), summary
         return first.body, (), summary
-    bodies = "".join(f"\n{heredoc.body}{heredoc.name}" for heredoc in command.heredocs)
+    bodies = "".join(f"\n{heredoc.raw or heredoc.body}{heredoc.name}" for heredoc in command.heredocs)
     return command.text + bodies, (), ""
 
 
