@@ -106,7 +106,7 @@ def running(
 def _spec(process: Process, root_fd: int, folder: str, streams: tuple[int, int, int]) -> LaunchSpec:
     user = lookup_user(root_fd, process.user)
     env = dict(process.env)
-    env.setdefault("HOME", user.home)
+    env["HOME"] = env.get("HOME") or user.home  # an empty one counts as none, as for runc
     if process.terminal:
         env.setdefault("TERM", "xterm")
     os.mkdir(f"{folder}/root", 0o700)
