@@ -54,8 +54,10 @@ def _wish(line: Run) -> Wish:
 
 
 def _kind(mount: Mount) -> str:
+    """The type of a mount as it is written, empty if nobody knows yet."""
     kind = ""
     for key, word in mount.fields:
         if key.lower() == "type" and word is not None:
-            kind = "".join([part.text for part in word.parts if isinstance(part, Literal)])
+            literals = [part.text for part in word.parts if isinstance(part, Literal)]
+            kind = "".join(literals) if len(literals) == len(word.parts) else ""
     return kind.lower()

@@ -100,6 +100,16 @@ def test_what_cannot_be_carried_out_is_told_before_anything_is(
     assert report["error"]["others"][-1]["message"].startswith("RUN --device is not")
 
 
+def test_a_type_of_a_mount_that_is_a_variable_is_refused_for_nothing_before_it_is_known(
+    pybuild: Run, context: Path
+) -> None:
+    line = "FROM base\nARG T=cache\nRUN --mount=type=${T:-ssh},target=/x true\n"
+    (context / "Buildfile").write_text(line)
+    pybuild("build", "--pull", context)
+    done = pybuild("build", "--pull", "--build-arg", "T=ssh", context, ok=False)
+    assert "type=ssh is not supported" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
