@@ -158,11 +158,16 @@ class CacheExport:
         for step in steps:
             if step.takes_files:
                 upload.put(partial(self.records.send_listing, target, step, self._opener))
-        mounts = self.mounts.of(target)
+        if target.spec.mounts:
+            # What is there of them is read where a place that says nothing is broken off, too.
+            upload.put(partial(self.mounts.look, target))
+        whole = upload.settle(check, limits)
+        missing = 0 if whole or not target.spec.mounts else len(self.mounts.ids)
+        mounts = self.mounts.of(target) if whole and target.failed is None else ()
         packs = {blob.digest: blob for mount in mounts for blob in mount.blobs}
         for blob in packs.values():
             upload.put(partial(target.send, blob, self._opener(blob)))
-        whole = upload.settle(check, limits)
+        whole = whole and upload.settle(check, limits)
         if target.failed is not None:
             failed, target.failed = target.failed, None
             upload.taken.clear()  # the build may begin again
@@ -188,7 +193,7 @@ class CacheExport:
                 self.records.write(target, steps, target.layers, self.mounts.whole(target, mounts), last)
             finally:
                 late.cancel()
-        return there, len(wanted) + len(packs)
+        return there, len(wanted) + len(packs) + missing
 
 
 def export_caches(session: Session, result: StageResult) -> None:

@@ -35,7 +35,17 @@ class MountExport:
         self._store, self._remote, self._records, self._warn = store, remote, records, warn
         self.ids: dict[str, str] = {}
         self._before: dict[int, dict[str, RemoteMount]] = {}
+        self._listed: dict[tuple[int, str], list[bytes]] = {}
         self._made: dict[tuple[object, ...], RemoteMount | None] = {}
+
+    def look(self, target: Target) -> None:
+        """Read what a place has of the mounts: before `of`, as it may take long."""
+        from builder.store.cache_mounts import has_files
+
+        there = self._before[id(target)] = self._read(target)
+        for name in self.ids:
+            if name in there and has_files(self._store, name):
+                self._listed[id(target), name] = self._listings(target, there[name].parts)
 
     def of(self, target: Target) -> tuple[RemoteMount, ...]:
         """The mounts that are to be there: those that are here, else those of a cache that was read, or that the place has."""
@@ -52,10 +62,12 @@ class MountExport:
     def whole(self, target: Target, mounts: tuple[RemoteMount, ...]) -> tuple[RemoteMount, ...]:
         """Those of the mounts that are there now; for others what the place had of them before."""
         found = []
-        for mount in mounts:
-            if all(blob.digest in target.there for blob in mount.blobs):
+        wanted = {mount.name: mount for mount in mounts}
+        for name in self.ids:
+            mount, earlier = wanted.get(name), self._there(target).get(name)
+            if mount is not None and all(blob.digest in target.there for blob in mount.blobs):
                 found.append(mount)
-            elif earlier := self._there(target).get(mount.name):
+            elif earlier is not None:
                 target.there.update(blob.digest for blob in earlier.blobs)  # its manifest names them
                 found.append(earlier)
         return tuple(found)
@@ -63,11 +75,10 @@ class MountExport:
     # --- what is there ---
 
     def _there(self, target: Target) -> dict[str, RemoteMount]:
-        """The mounts that a place has now, by name; none if its document cannot be read, or nobody signed it who should."""
-        known = self._before.get(id(target))
-        if known is None:
-            known = self._before[id(target)] = self._read(target)
-        return known
+        """The mounts that a place has, by name, as far as `look` found that out; none if its document cannot be read, or nobody
+        signed it who should.
+        """
+        return self._before.get(id(target), {})
 
     def _read(self, target: Target) -> dict[str, RemoteMount]:
         text, blobs = target.look()
@@ -135,12 +146,12 @@ class MountExport:
             return None
         there = self._there(target).get(name)
         parts = there.parts if there is not None else ()
-        key = (name, target.spec.compression, *(part.listing.digest for part in parts))
+        listings = self._listed.get((id(target), name), [])
+        kept = parts[: len(listings)]
+        key = (name, target.spec.compression, *(part.listing.digest for part in kept))
         if key not in self._made:
             try:
-                listings = self._listings(target, parts)
-                known = parts[: len(listings)]
-                found = self._pack(name, target.spec.compression, known, listings)
+                found = self._pack(name, target.spec.compression, kept, listings)
                 self._made[key] = RemoteMount(name, text, parts=found) if found else None
             except BuilderError as error:
                 self._warn(f"the cache mount {text} is not exported: {error.message}")

@@ -248,6 +248,21 @@ def test_a_slow_target_does_not_hold_up_another(
     assert set(second.build("--cache-from", f"type=local,src={cache}").outcomes()) == {"hit"}
 
 
+@pytest.mark.parametrize("what", ["/", "GET /blobs/"])
+def test_what_a_silent_place_has_of_a_mount_is_waited_for_no_longer(
+    machine: NewMachine, flaky: FlakyServer, what: str
+) -> None:
+    one = machine()
+    one.write("Buildfile", "FROM base\nARG R\nRUN --mount=type=cache,target=/c echo $R > /c/$R\n")
+    target = f"type=registry,ref={flaky.host}/stalled/c:c,timeout={NEVER},mounts=true"
+    one.build("--build-arg", "R=1", "--cache-to", f"{target},wait={NEVER}")
+    shutil.rmtree(one.store / "indexes")  # it would know the listing
+    method, _, path = what.rpartition(" ")
+    flaky.behave = lambda how, where: "stall" if path in where and how.startswith(method) else ""
+    built = one.build("--build-arg", "R=2", "--cache-to", f"{target},wait=1")
+    assert "cache export failed: registry" in built.text
+
+
 def test_whoever_stops_waits_for_no_connection_that_is_not_made(machine: NewMachine) -> None:
     """Nobody takes connections here, and a few that wait for that fill what the kernel takes for them."""
     one = machine()
