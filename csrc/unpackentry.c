@@ -85,6 +85,19 @@ static int put_xattrs(int fd, const pb_tar_member *entry)
     return 0;
 }
 
+/* Of a part: a folder that is there has the attributes that the part says, and no others. */
+static int drop_xattrs(int fd)
+{
+    PB_FREE char *names = NULL;
+    size_t size;
+    int failed = pb_xattr_list(fd, &names, &size);
+
+    for (const char *name = names; !failed && name < names + size; name += strlen(name) + 1)
+        if (fremovexattr(fd, name) && errno != ENODATA && errno != EOPNOTSUPP && errno != EPERM)
+            failed = -errno;
+    return failed;
+}
+
 static uid_t owner(const pb_unpacker *unpacker, const pb_tar_member *entry)
 {
     return unpacker->uid >= 0 ? (uid_t)unpacker->uid : (uid_t)entry->uid;
@@ -157,6 +170,8 @@ int pb_unpack_folder(pb_unpacker *unpacker, const pb_tar_member *entry, int fold
     fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return pb_fail(error, errno, "open", "%s", path);
+    if (!failed && there == 1 && unpacker->flags & PB_UNTAR_REMOVALS)
+        failed = drop_xattrs(fd);
     if (!failed)
         failed = pb_unpack_attributes(unpacker, fd, entry);
     if (!failed)

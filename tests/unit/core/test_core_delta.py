@@ -90,7 +90,9 @@ def everything(folder: Path) -> list[tuple[object, ...]]:
                 (seen.st_uid, seen.st_gid),
                 path.read_bytes() if plain else os.readlink(path) if path.is_symlink() else None,
                 seen.st_mtime_ns // 10**9 if plain else 0,
-                [(name, os.getxattr(path, name)) for name in os.listxattr(path)] if plain else [],
+                sorted((name, os.getxattr(path, name)) for name in os.listxattr(path))
+                if not path.is_symlink()
+                else [],
             )
         )
     return found
@@ -124,8 +126,11 @@ def change(folder: Path, rng: random.Random) -> None:
         os.chown(path, rng.randrange(5), rng.randrange(5))
     elif kind == "time":
         os.utime(path, ns=(0, rng.choice([-5, 1, 10**18 + 7])))
-    elif kind == "xattr" and path.is_file():
-        os.setxattr(path, "user.note", rng.randbytes(3))
+    elif kind == "xattr" and (path.is_file() or path.is_dir()):
+        for name in os.listxattr(path):
+            os.removexattr(path, name)
+        if name := rng.choice(["user.note", "user.other", ""]):
+            os.setxattr(path, name, rng.randbytes(3))
     elif kind == "name" and there and path.is_file() and not path.is_symlink():
         other = folder / f"name{rng.randrange(3)}"
         other.unlink(missing_ok=True)
