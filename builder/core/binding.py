@@ -60,7 +60,7 @@ class Handle:
         self.close()
 
     def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        if self.handle is not None:
-            ffi.release(self.handle)
-            self.handle = None
+        """Let go of it; safe to call twice. While another thread is in a call with it, as when somebody breaks off twice, it
+        stays until that comes back.
+        """
+        self.handle = None
