@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #ifndef P_PIDFD
@@ -72,7 +73,16 @@ static int enter_directory(const pb_launch_spec *spec, pb_error *error)
     return chdir(spec->cwd) < 0 ? pb_fail(error, errno, "enter directory", "%s", spec->cwd) : 0;
 }
 
-/* Descriptors 0, 1 and 2, and none else after the exec. A pipe becomes the user's, so that /dev/stdout can be opened. */
+static int is_null(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
+
+/* Descriptors 0, 1 and 2, and none else after the exec. A pipe becomes the user's, so that /dev/stdout can be opened. The host's
+ * /dev/null becomes the process's own: whoever has a descriptor can change owner and mode of what it leads to.
+ */
 static int set_streams(const pb_start *start)
 {
     const pb_launch_spec *spec = start->spec;
@@ -80,7 +90,7 @@ static int set_streams(const pb_start *start)
     struct stat status;
 
     for (int i = 0; i < 3; i++) {
-        given[i] = fcntl(given[i] < 0 ? start->null_fd : given[i], F_DUPFD_CLOEXEC, 3);
+        given[i] = fcntl(given[i] < 0 || is_null(given[i]) ? start->null_fd : given[i], F_DUPFD_CLOEXEC, 3);
         if (given[i] < 0)
             return pb_fail(start->error, errno, "open stream", "%d", i);
     }
@@ -163,7 +173,7 @@ static int execute(const pb_start *start)
     return -ENOENT;
 }
 
-static int run_child(const pb_start *start)
+static int run_child(pb_start *start)
 {
     const pb_launch_spec *spec = start->spec;
     pb_error *error = start->error;
@@ -255,8 +265,6 @@ static void release(pb_start *start)
     free(start->mount_copies);
     if (start->root_copy >= 0)
         close(start->root_copy);
-    if (start->null_fd >= 0)
-        close(start->null_fd);
     if (start->parent_pidfd >= 0)
         close(start->parent_pidfd);
 }
@@ -279,9 +287,6 @@ static int prepare(pb_start *start)
             start->mount_copies[i] = pb_clone_tree(mount->source_fd, "", PB_RECURSIVE);
     }
     start->root_copy = pb_clone_tree(spec->root_fd, "", PB_RECURSIVE);
-    start->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (start->null_fd < 0)
-        return pb_fail(start->error, errno, "open", "/dev/null");
     start->parent_pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (start->parent_pidfd < 0)
         return pb_fail(start->error, errno, "open a descriptor of", "the process");

@@ -1,7 +1,8 @@
 /* In the child: everything that a process sees below "/", mounted in a mount namespace of its own.
  *
- * Devices are binds of the host's nodes, and nothing else that the process can write to may hold a usable device
- * (nodev): its capability MKNOD makes nodes for the image, never a way to the host's disks.
+ * Devices are nodes of its own, so that another owner, mode or time of one is nothing to the host. Nothing else that the
+ * process can write to may hold a usable device (nodev): its capability MKNOD makes nodes for the image, never a way to the
+ * host's disks.
  */
 #include "error.h"
 #include "mountcalls.h"
@@ -11,13 +12,18 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* As Docker's default profile. Absent ones are skipped. */
 static const char *const masked_proc[] = {"acpi",          "asound",     "interrupts",  "kcore",       "keys",
                                           "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi"};
 static const char *const masked_sys[] = {"firmware", "devices/virtual/powercap"};
 static const char *const read_only_proc[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
-static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
+/* Major and minor number as in Linux' Documentation/admin-guide/devices.txt. */
+static const struct {
+    const char *name;
+    unsigned major, minor;
+} devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 static const char *const device_links[][2] = {
     {"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
     {"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"},         {"core", "/proc/kcore"},
@@ -101,9 +107,9 @@ static int make_device_names(int dev_fd, pb_error *error)
         if (mkdirat(dev_fd, directories[i], 0755) < 0)
             return pb_fail(error, errno, "make", "/dev/%s", directories[i]);
     for (size_t i = 0; i < COUNT(devices); i++) {
-        PB_CLOSE int file = openat(dev_fd, devices[i], O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+        PB_CLOSE int file = openat(dev_fd, devices[i].name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
         if (file < 0)
-            return pb_fail(error, errno, "make", "/dev/%s", devices[i]);
+            return pb_fail(error, errno, "make", "/dev/%s", devices[i].name);
     }
     for (size_t i = 0; i < COUNT(device_links); i++)
         if (symlinkat(device_links[i][1], dev_fd, device_links[i][0]) < 0)
@@ -111,18 +117,65 @@ static int make_device_names(int dev_fd, pb_error *error)
     return 0;
 }
 
-static int bind_device(int dev_fd, const char *name, pb_error *error)
+/* A file system with nodes, on a directory of /dev for as long as it takes to bind them: only what is attached can be bound.
+ * -EPERM where nobody can make nodes, as in a user namespace.
+ */
+static int make_nodes(int dev_fd, const char *directory, pb_error *error)
+{
+    int fd = new_filesystem("tmpfs", "mode=700,size=64k", PB_ATTR_NOSUID | PB_ATTR_NOEXEC, error), result = fd < 0 ? fd : 0;
+
+    for (size_t i = 0; result == 0 && i < COUNT(devices); i++)
+        if (mknodat(fd, devices[i].name, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor)) < 0)
+            result = errno == EPERM ? -EPERM : pb_fail(error, errno, "make device", "/dev/%s", devices[i].name);
+        else if (fchmodat(fd, devices[i].name, 0666, 0) < 0)
+            result = pb_fail(error, errno, "make device", "/dev/%s", devices[i].name);
+    if (result == 0)
+        result = attach_at(fd, dev_fd, directory, "/dev", error);
+    if (result < 0 && fd >= 0)
+        close(fd);
+    return result < 0 ? result : fd;
+}
+
+/* The host's own node. Read-only keeps its owner, mode and times, and lets everybody write to the device. */
+static int clone_host_device(const char *name)
 {
     char path[32];
+    int fd;
 
     snprintf(path, sizeof path, "/dev/%s", name);
-    PB_CLOSE int fd = pb_clone_tree(AT_FDCWD, path, 0);
+    fd = pb_clone_tree(AT_FDCWD, path, 0);
+    if (fd >= 0 && pb_restrict_mount(fd, PB_ATTR_RDONLY, 0) < 0) {
+        int failure = errno;
+        close(fd);
+        errno = failure;
+        return -1;
+    }
+    return fd;
+}
+
+static int bind_device(int dev_fd, int nodes_fd, const char *name, pb_error *error)
+{
+    PB_CLOSE int fd = nodes_fd < 0 ? clone_host_device(name) : pb_clone_tree(nodes_fd, name, 0);
+
     if (fd < 0)
-        return pb_fail(error, errno, "bind device", "%s", path);
+        return pb_fail(error, errno, "bind device", "/dev/%s", name);
     return attach_at(fd, dev_fd, name, "/dev", error);
 }
 
-static int mount_dev(const pb_start *start, int root_fd)
+static int bind_devices(int dev_fd, pb_error *error)
+{
+    PB_CLOSE int nodes_fd = make_nodes(dev_fd, "shm", error);
+    PB_CLOSE int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int result = nodes_fd < 0 && nodes_fd != -EPERM ? nodes_fd : 0;
+
+    for (size_t i = 0; result == 0 && i < COUNT(devices); i++)
+        result = bind_device(dev_fd, nodes_fd, devices[i].name, error);
+    if (result == 0 && nodes_fd >= 0 && (fchdir(nodes_fd) < 0 || umount2(".", MNT_DETACH) < 0 || fchdir(here) < 0))
+        return pb_fail(error, errno, "bind device", "/dev");
+    return result;
+}
+
+static int mount_dev(pb_start *start, int root_fd)
 {
     pb_error *error = start->error;
     char shm[64];
@@ -136,10 +189,13 @@ static int mount_dev(const pb_start *start, int root_fd)
     result = make_device_names(dev_fd, error);
     if (result == 0)
         result = attach_in_root(dev_fd, root_fd, "/dev", error);
-    for (size_t i = 0; result == 0 && i < COUNT(devices); i++)
-        result = bind_device(dev_fd, devices[i], error);
+    if (result == 0)
+        result = bind_devices(dev_fd, error);
     if (result < 0)
         return result;
+    start->null_fd = openat(dev_fd, "null", O_RDWR | O_CLOEXEC);
+    if (start->null_fd < 0)
+        return pb_fail(error, errno, "open", "/dev/null");
     /* Group 5 is tty; a user namespace may not know it. */
     result = add_filesystem(dev_fd, "pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
                             PB_ATTR_NOSUID | PB_ATTR_NOEXEC, error);
@@ -216,7 +272,7 @@ static int hide(int above, const char *path, const char *shown, int *empty_fd, p
     if (target < 0 || fstat(target, &status) < 0)
         return pb_fail(error, errno, "hide", "%s/%s", shown, path);
     if (!S_ISDIR(status.st_mode)) {
-        cover = pb_clone_tree(AT_FDCWD, "/dev/null", 0);
+        cover = clone_host_device("null");
     } else if (*empty_fd < 0) {
         *empty_fd = new_filesystem("tmpfs", "size=4k,mode=555", PB_PRIVATE_ATTRS | PB_ATTR_RDONLY, error);
         if (*empty_fd < 0)
@@ -258,7 +314,7 @@ static int restrict_kernel_files(int proc_fd, int sys_fd, pb_error *error)
     return result;
 }
 
-static int mount_standard(const pb_start *start, int root_fd)
+static int mount_standard(pb_start *start, int root_fd)
 {
     PB_CLOSE int proc_fd = mount_proc(root_fd, start->error);
     PB_CLOSE int sys_fd = -1;
@@ -336,7 +392,7 @@ static int attach_root(const pb_start *start, pb_error *error)
     return fd;
 }
 
-int pb_enter_rootfs(const pb_start *start)
+int pb_enter_rootfs(pb_start *start)
 {
     pb_error *error = start->error;
     int root_fd, result;

@@ -16,7 +16,7 @@ typedef struct {
     pb_error *error;
     int root_copy;          /* a detached copy of an attached rootfs, or -1 */
     int *mount_copies;      /* for spec->mounts: a detached copy of source_fd, or -1 */
-    int null_fd;            /* /dev/null */
+    int null_fd;            /* the child's: its own /dev/null */
     int parent_pidfd;       /* readable when the launching process is gone */
     char **programs;        /* where argv[0] may be, in order */
     size_t program_count;
@@ -24,7 +24,7 @@ typedef struct {
 } pb_start;
 
 /* Mount everything and make the rootfs the root directory (rootfs.c). */
-int pb_enter_rootfs(const pb_start *start);
+int pb_enter_rootfs(pb_start *start);
 /* Limits, capabilities, groups and ids of the process (credentials.c). */
 int pb_become_user(const pb_launch_spec *spec, pb_error *error);
 

@@ -41,7 +41,7 @@ class Trap:
         output: list[bytes] = []
         try:
             result = run_process(
-                Process(("/bin/sh", "-c", script), env=(("PATH", "/bin"),), **fields),  # type: ignore[arg-type]
+                Process(("/bin/sh", "-c", script), **{"env": (("PATH", "/bin"),), **fields}),  # type: ignore[arg-type]
                 root,
                 scratch=str(self.scratch),
                 on_output=lambda _, data: output.append(data),
@@ -51,11 +51,26 @@ class Trap:
         return result.status, b"".join(output).decode()
 
 
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+LONG_AGO = 946684800
+
+
+def devices() -> dict[str, tuple[int, int, int]]:
+    """Owner and mode of devices of the host."""
+    found = {name: os.stat(f"/dev/{name}") for name in DEVICES}
+    return {name: (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) for name, stat in found.items()}
+
+
 @pytest.fixture
 def trap(tmp_path: Path) -> Iterator[Trap]:
-    trap = Trap(tmp_path)
+    trap, before = Trap(tmp_path), devices()
     yield trap
     os.close(trap.fd)
+    after = devices()
+    for name, (uid, gid, mode) in before.items():  # a test that fails must not break the machine
+        os.chown(f"/dev/{name}", uid, gid)
+        os.chmod(f"/dev/{name}", mode)
+    assert after == before
     assert [path.name for path in trap.outside.iterdir()] == ["secret"]
     assert (trap.outside / "secret").read_text() == "secret"
     assert list(trap.scratch.iterdir()) == []
@@ -167,6 +182,26 @@ def test_a_process_cannot_change_the_files_that_it_was_given(trap: Trap) -> None
     )
     assert status != 0
     assert Path("/etc/hosts").read_bytes() == before
+
+
+def test_devices_are_its_own(trap: Trap) -> None:
+    """Of a descriptor, too: what it leads to can be changed through /proc/self/fd."""
+    script = (
+        f"cd /dev; for name in {' '.join(DEVICES)}; do"
+        "  busybox chown 7:8 $name; busybox chmod 640 $name; busybox touch -d '2000-01-01 00:00:00' $name;"
+        "  busybox stat -c '%n %u:%g %a %Y' $name; done;"
+        "busybox chmod 604 /proc/self/fd/0; busybox stat -c %a null;"
+        "for name in keys timer_list interrupts; do busybox chown 9:9 /proc/$name; done 2>&1;"
+        "echo x > null; busybox head -c 3 zero | busybox wc -c"
+    )
+    status, text = trap.run(script, env=(("PATH", "/bin"), ("TZ", "UTC")))
+    assert [*text.splitlines()[:7], text.splitlines()[-1]] == [
+        *(f"{name} 7:8 640 {LONG_AGO}" for name in DEVICES),
+        "604",
+        "3",
+    ]
+    assert status == 0
+    assert LONG_AGO not in [int(os.stat(f"/dev/{name}").st_mtime) for name in DEVICES]
 
 
 def test_stubs_are_removed_through_the_rootfs_only(trap: Trap) -> None:
