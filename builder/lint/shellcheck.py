@@ -7,6 +7,7 @@ variables of ARG and ENV known.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ _DIALECTS = {"sh": "sh", "bash": "bash", "dash": "dash", "ash": "dash", "ksh": "
 _EXCLUDED = "SC1090,SC1091,SC2187"
 _SECONDS = 60
 _AT_ONCE = 500  # each is an open file
+_MOST_NAMES = 64
 _ALWAYS = (
     "HTTP_PROXY",
     "http_proxy",
@@ -124,8 +126,7 @@ def _said_shells(facts: Facts) -> Iterator[tuple[int, str]]:
 
 def _text(facts: Facts, script: Script, dialect: str) -> _Text:
     stage = script.visit.stage
-    names = sorted(name for name in {*stage.scope.values, *stage.arguments, *_ALWAYS} if _is_name(name))
-    lines = [f"# shellcheck shell={dialect}", f"export {' '.join(names)}"]
+    lines = [f"# shellcheck shell={dialect}", ""]
     pieces = []
     if script.body is not None:
         body = script.body.body.split("\n")
@@ -140,7 +141,18 @@ def _text(facts: Facts, script: Script, dialect: str) -> _Text:
             body = heredoc.body.split("\n")[:-1]
             pieces.append(_Piece(len(lines) + 1, len(body), body=heredoc))
             lines += [*body, heredoc.name]
+    lines[1] = f"export {' '.join(_known_names({*stage.scope.values, *stage.arguments, *_ALWAYS}, lines))}"
     return _Text(script, "\n".join(lines) + "\n", tuple(pieces))
+
+
+def _known_names(names: set[str], lines: list[str]) -> list[str]:
+    """The variables that ShellCheck is told of. It looks at each of them for each script, so of many only those that the script
+    may mean, in whatever case.
+    """
+    if len(names) > _MOST_NAMES:
+        words = set(re.findall(r"\w+", "\n".join(lines).casefold(), re.ASCII))
+        names = {name for name in names if name.casefold() in words}
+    return sorted(name for name in names if _is_name(name))
 
 
 def _is_name(name: str) -> bool:

@@ -109,3 +109,10 @@ def test_a_shellcheck_that_does_not_work_is_told(tmp_path: Path, script: str, no
 def test_without_shell_text_nothing_is_started() -> None:
     facts = Facts(parse(b"FROM a:1\nUSER 1\n", "F"), LintOptions())
     assert shell_hits(facts, "/nonexistent") == ([], ())
+
+
+@needs_it
+def test_of_many_variables_those_of_the_script_are_known() -> None:
+    many = "FROM a:1\n" + "\n".join(f"ENV name{number}=x" for number in range(100))
+    used = 'RUN echo "$name7" "${name99:-x}" "$name7x"'
+    assert [shown for rule, _, shown in remarks(f"{many}\n{used}") if rule == "SC2154"] == ["$name7x"]
