@@ -33,6 +33,7 @@ enum {
     PB_ATTR_NODEV = 0x4,
     PB_ATTR_NOEXEC = 0x8,
     PB_ATTR_STRICTATIME = 0x20,
+    PB_PRIVATE_ATTRS = PB_ATTR_NOSUID | PB_ATTR_NODEV | PB_ATTR_NOEXEC,
 };
 
 static inline int pb_fsopen(const char *type)

@@ -25,6 +25,14 @@ typedef struct {
 
 /* Mount everything and make the rootfs the root directory (rootfs.c). */
 int pb_enter_rootfs(pb_start *start);
+/* A detached mount of a new file system ("key=value,flag"), and a mount put at a path of the rootfs, whose mount point was made
+ * before the launch (rootfs.c). */
+int pb_new_filesystem(const char *type, const char *options, unsigned attributes, pb_error *error);
+int pb_attach_in_root(int mount_fd, int root_fd, const char *path, pb_error *error);
+/* Mount /dev with devices of its own; start->null_fd is its /dev/null then (devices.c). */
+int pb_mount_dev(pb_start *start, int root_fd);
+/* A detached mount of a device of the host, or -1 with errno: it can be written to, and keeps its owner, mode and times. */
+int pb_clone_host_device(const char *name);
 /* Limits, capabilities, groups and ids of the process (credentials.c). */
 int pb_become_user(const pb_launch_spec *spec, pb_error *error);
 
