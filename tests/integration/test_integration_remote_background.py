@@ -73,18 +73,23 @@ def asked(server: FlakyServer, method: str = "") -> None:
 def senders(machine: Machine) -> list[int]:
     """The processes that write caches of a store."""
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        opened = []
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                with suppress(FileNotFoundError):  # it was closed meanwhile
-                    opened.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+            if b"builder.engine.cache_sender" in words and str(machine.store) in files_of(pid):
+                found.append(pid)
         except OSError:
             continue
-        if b"builder.engine.cache_sender" in words and str(machine.store) in opened:
-            found.append(int(pid))
     return found
+
+
+def files_of(pid: int) -> set[str]:
+    """What a process has open."""
+    opened = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            opened.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return opened
 
 
 def sender(machine: Machine) -> int:
@@ -254,7 +259,7 @@ def test_what_goes_on_keeps_nothing_of_its_caller(
     second.build(*args, cwd=tmp_path)
     pid = sender(second)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
-    opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    opened = files_of(pid)
     assert not [
         name for name in opened if name.startswith(str(tmp_path)) and not name.startswith(str(second.store))
     ]
