@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from stat import S_ISREG
 
@@ -76,33 +76,30 @@ class Fetcher:
 
     def fetch(self, source: str, title: str) -> Fetched:
         """Bring a context here; told as a step of the build."""
-        reporter = self._events.start(title, "")
-        try:
-            found = self._fetch(source, reporter)
-        except BuilderError as error:
-            reporter.finish(Outcome.FAILED, error=error.message)
-            raise
-        reporter.finish(Outcome.DONE)
-        return found
+        with self._told(title) as reporter:
+            return self._fetch(source, reporter)
 
     def made(self, source: str, checksum: str | None, title: str) -> int:
         """When what ADD would fetch was made, in seconds, told as a step of the build: a commit's time, what a server says,
         or the time of the newest file in an archive; 0 if nothing tells.
         """
+        with self._told(title) as reporter:
+            address = _git(source)
+            if address is None:
+                return self._url_made(source, checksum, reporter)
+            if checksum:
+                address = replace(address, checksum=checksum, ref=address.ref or checksum)
+            return self._from_git(address, self._new_folder()).seconds
+
+    @contextmanager
+    def _told(self, title: str) -> Iterator[StepReporter]:
         reporter = self._events.start(title, "")
         try:
-            address = _git(source)
-            if address is not None:
-                if checksum:
-                    address = replace(address, checksum=checksum, ref=address.ref or checksum)
-                seconds = self._from_git(address, self._new_folder()).seconds
-            else:
-                seconds = self._url_made(source, checksum, reporter)
+            yield reporter
         except BuilderError as error:
             reporter.finish(Outcome.FAILED, error=error.message)
             raise
         reporter.finish(Outcome.DONE)
-        return seconds
 
     def _url_made(self, url: str, checksum: str | None, reporter: StepReporter) -> int:
         from builder.engine.remotes import fetch_url

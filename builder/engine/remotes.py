@@ -61,7 +61,21 @@ def find_remote(
     the commit is asked for. Failures are `StepError`s about the source.
     """
     with _about(source):
-        return _find(store, step, source, secrets, cancelled, progress)
+        address = parse_git(source)
+        if address is None:
+            download = fetch_url(
+                store,
+                source,
+                secrets=secrets,
+                cancelled=cancelled,
+                progress=progress,
+                checksum=parse_digest(step.checksum) if step.checksum else None,
+            )
+            return _UrlFile(store, source, download)
+        if step.checksum:
+            address = replace(address, checksum=step.checksum, ref=address.ref or step.checksum)
+        keep = address.keep_git_dir if address.keep_git_dir is not None else bool(step.keep_git_dir)
+        return _Repository(open_git(address, secrets, cancelled), keep, source)
 
 
 @contextmanager
@@ -72,31 +86,6 @@ def _about(source: str) -> Iterator[None]:
     except StepError as error:
         error.about = error.about or (source,)
         raise
-
-
-def _find(
-    store: Store,
-    step: CopyStep,
-    source: str,
-    secrets: Mapping[str, bytes],
-    cancelled: threading.Event,
-    progress: Progress,
-) -> Remote:
-    address = parse_git(source)
-    if address is None:
-        download = fetch_url(
-            store,
-            source,
-            secrets=secrets,
-            cancelled=cancelled,
-            progress=progress,
-            checksum=parse_digest(step.checksum) if step.checksum else None,
-        )
-        return _UrlFile(store, source, download)
-    if step.checksum:
-        address = replace(address, checksum=step.checksum, ref=address.ref or step.checksum)
-    keep = address.keep_git_dir if address.keep_git_dir is not None else bool(step.keep_git_dir)
-    return _Repository(open_git(address, secrets, cancelled), keep, source)
 
 
 class _UrlFile:
