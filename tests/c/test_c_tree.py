@@ -17,7 +17,7 @@ from builder.core.tree import Tree
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 SOURCES = [
-    "automaton", "collect", "difftext", "directory", "doubles", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing",
+    "automaton", "program", "collect", "difftext", "directory", "doubles", "error", "glob", "hash", "hashing", "ignore", "index", "linkmap", "listing",
     "listingread", "listingsweep", "lookup", "pattern", "rule", "save", "select", "spill", "tree", "treediff", "walk", "xattrs",
 ]  # fmt: skip
 

@@ -48,6 +48,7 @@ SCANNED = [
     "index",
     "linkmap",
     "pattern",
+    "program",
     "rule",
     "save",
     "select",
